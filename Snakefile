@@ -1,0 +1,29 @@
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+
+configfile: "config/config.yaml"
+configfile: f"config/{config['experiment']}.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/miniweb.smk"
+include: "workflow/rules/metadata.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/checks.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/plots/effective_robustness.pdf",
+        "results/tables/effective_robustness.csv",
+        expand("results/plots/mixtures/{mixture}.pdf", mixture=experiment.mixtures),

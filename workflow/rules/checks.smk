@@ -1,0 +1,29 @@
+localrules:
+    plan,
+    verify,
+
+
+rule plan:
+    log:
+        "results/logs/plan.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        stages=planned_stages(),
+    message:
+        "What this experiment takes"
+    script:
+        "../scripts/plan.py"
+
+
+rule verify:
+    log:
+        "results/logs/verify.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        results="results",
+    message:
+        "Hashing every file that a manifest under results/ records"
+    script:
+        "../scripts/verify.py"

@@ -1,0 +1,74 @@
+rule download_images:
+    input:
+        shuffled="results/shuffled/{source}/manifest.json",
+        miniweb=miniweb_pages,
+    output:
+        manifest="results/downloads/{source}/{part}/manifest.json",
+    log:
+        "results/logs/download_images/{source}-{part}.log",
+    benchmark:
+        "results/benchmarks/download_images/{source}-{part}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        part="results/shuffled/{source}/{part}.parquet",
+        folder="results/downloads/{source}/{part}",
+        options=lookup(within=config, dpath="download"),
+        pages=page_files,
+    message:
+        "Downloading part {wildcards.part} of {wildcards.source}"
+    script:
+        "../scripts/download_images.py"
+
+
+rule shard_samples:
+    input:
+        shuffled="results/shuffled/{source}/manifest.json",
+        downloads=download_manifests,
+    output:
+        manifest="results/shards/{source}/manifest.json",
+    log:
+        "results/logs/shard_samples/{source}.log",
+    benchmark:
+        "results/benchmarks/shard_samples/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    params:
+        folder="results/shards/{source}",
+        parts=part_folders,
+        shard_size=lookup(within=config, dpath="shards/shard_size"),
+        needed=needed_samples,
+    message:
+        "Sharding {wildcards.source}"
+    script:
+        "../scripts/shard_samples.py"
+
+
+rule link_trainset:
+    input:
+        shards=shard_manifests,
+    output:
+        manifest="results/trainsets/{pool}/{size}/manifest.json",
+    log:
+        "results/logs/link_trainset/{pool}-{size}.log",
+    benchmark:
+        "results/benchmarks/link_trainset/{pool}-{size}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        folder="results/trainsets/{pool}/{size}",
+        shards=shard_folders,
+        composition=composition,
+    message:
+        "Linking {wildcards.size} samples of {wildcards.pool}"
+    script:
+        "../scripts/link_trainset.py"

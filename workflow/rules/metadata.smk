@@ -1,0 +1,49 @@
+rule prepare_metadata:
+    input:
+        list=released_list,
+    output:
+        pairs="results/metadata/{source}/pairs.parquet",
+        counts="results/metadata/{source}/counts.json",
+    log:
+        "results/logs/prepare_metadata/{source}.log",
+    benchmark:
+        "results/benchmarks/prepare_metadata/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        path=list_path,
+        format=list_format,
+        columns=list_columns,
+    message:
+        "Reading the released list of {wildcards.source}"
+    script:
+        "../scripts/prepare_metadata.py"
+
+
+rule shuffle_metadata:
+    input:
+        pairs="results/metadata/{source}/pairs.parquet",
+    output:
+        manifest="results/shuffled/{source}/manifest.json",
+    log:
+        "results/logs/shuffle_metadata/{source}.log",
+    benchmark:
+        "results/benchmarks/shuffle_metadata/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        samples=lookup(within=config, dpath="sources/{source}/samples"),
+        part_size=lookup(within=config, dpath="shuffle/part_size"),
+        memory=lookup(within=config, dpath="shuffle/memory"),
+        seed=lookup(within=config, dpath="seed"),
+        needed=needed_samples,
+    message:
+        "Shuffling the list of {wildcards.source}"
+    script:
+        "../scripts/shuffle_metadata.py"

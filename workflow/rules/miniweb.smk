@@ -1,0 +1,42 @@
+rule make_miniweb:
+    output:
+        manifest="results/miniweb/{source}/manifest.json",
+    log:
+        "results/logs/make_miniweb/{source}.log",
+    benchmark:
+        "results/benchmarks/make_miniweb/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        kind=lookup(within=config, dpath="sources/{source}/metadata/miniweb"),
+        pairs=lookup(within=config, dpath="sources/{source}/samples"),
+        seed=lookup(within=config, dpath="miniweb/seed"),
+    message:
+        "Drawing the list of {wildcards.source}"
+    script:
+        "../scripts/make_miniweb.py"
+
+
+rule make_testset:
+    output:
+        manifest="results/testsets/{testset}/manifest.json",
+    log:
+        "results/logs/make_testset/{testset}.log",
+    benchmark:
+        "results/benchmarks/make_testset/{testset}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        kind=lookup(within=config, dpath="testsets/{testset}/miniweb"),
+        images=lookup(within=config, dpath="miniweb/testset_images"),
+        seed=lookup(within=config, dpath="miniweb/seed"),
+    message:
+        "Drawing test set {wildcards.testset}"
+    script:
+        "../scripts/make_testset.py"

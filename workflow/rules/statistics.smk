@@ -1,0 +1,94 @@
+rule fit_trends:
+    input:
+        evaluations="results/tables/evaluations.csv",
+    output:
+        trends=report(
+            "results/tables/trends.csv",
+            caption="../report/trends.rst",
+            category="Tables",
+        ),
+        effective_robustness=report(
+            "results/tables/effective_robustness.csv",
+            caption="../report/effective_robustness_table.rst",
+            category="Tables",
+        ),
+    log:
+        "results/logs/fit_trends.log",
+    benchmark:
+        "results/benchmarks/fit_trends.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        reference=lookup(within=config, dpath="reference"),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Fitting trends"
+    script:
+        "../scripts/fit_trends.py"
+
+
+rule plot_effective_robustness:
+    input:
+        evaluations="results/tables/evaluations.csv",
+        trends="results/tables/trends.csv",
+    output:
+        pdf="results/plots/effective_robustness.pdf",
+        png=report(
+            "results/plots/effective_robustness.png",
+            caption="../report/effective_robustness.rst",
+            category="Effective robustness",
+        ),
+    log:
+        "results/logs/plot_effective_robustness.log",
+    benchmark:
+        "results/benchmarks/plot_effective_robustness.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        reference=lookup(within=config, dpath="reference"),
+        shifts=experiment.shifts,
+        pools=experiment.plotted_pools(),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Drawing effective robustness"
+    script:
+        "../scripts/plot_effective_robustness.py"
+
+
+rule plot_mixture:
+    input:
+        metrics=mixture_inputs,
+    output:
+        pdf="results/plots/mixtures/{mixture}.pdf",
+        png=report(
+            "results/plots/mixtures/{mixture}.png",
+            caption="../report/mixture.rst",
+            category="Mixtures",
+            labels={"mixture": "{mixture}"},
+        ),
+    log:
+        "results/logs/plot_mixture/{mixture}.log",
+    benchmark:
+        "results/benchmarks/plot_mixture/{mixture}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        evaluations=mixture_metrics,
+        mixture="{mixture}",
+        members=mixture_members,
+        reference=lookup(within=config, dpath="reference"),
+        shifts=experiment.shifts,
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Drawing {wildcards.mixture} between its members"
+    script:
+        "../scripts/plot_mixture.py"

@@ -1,0 +1,34 @@
+"""Put the metrics of all models into one table, the interface between evaluation and statistics.
+
+In:  one table per model
+Out: results/tables/evaluations.csv
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import publish
+from testbed.tables import read_evaluations
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def collect_evaluations(tables: list[Path], output: Path) -> None:
+    """Write the rows of `tables` under one header to `output`, in order and as they are written.
+
+    Raises `EvaluationsError` where a table is not sound or two of them speak of the same model and test set.
+    """
+    read_evaluations(tables)
+    temporary = output.with_name(f".{output.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        for number, table in enumerate(tables):
+            header, _, rows = table.read_text(encoding="utf-8").partition("\n")
+            file.write(rows if number else f"{header}\n{rows}")
+    publish(temporary, output)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    collect_evaluations([Path(table) for table in snakemake.input.metrics], Path(snakemake.output.evaluations))

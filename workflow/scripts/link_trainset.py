@@ -1,0 +1,109 @@
+"""Link the shards that hold the first samples of a pool into one folder, without copying images.
+
+Whole shards are links. Where the size ends inside a shard, the samples still needed from it go into one cut shard, the
+last, which all members of a mixture share. The folder can be given to open_clip as ``--train-data
+'.../{000000..000149}.tar'``.
+
+In:  the shard manifests of the sources that the pool draws on
+Out: a manifest; beside it NNNNNN.tar, links and at most one file
+"""
+
+import os
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import problem, publish, read_json, record, write_json
+from testbed.work import locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+MEMBERS_PER_SAMPLE = 3
+
+
+class TrainsetError(RuntimeError):
+    """The shards cannot give the samples that the trainset asks for."""
+
+
+def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, int]:
+    """Which shards of a source hold its first `count` samples.
+
+    Returns the whole shards, the shard that is cut (None if none is) and how many samples are taken from it. `shards` is
+    the source's shard manifest; raises `TrainsetError` if it holds fewer than `count` samples.
+    """
+    whole = []
+    for entry in shards["files"]:
+        if count < entry["samples"]:
+            return whole, entry if count else None, count
+        whole.append(entry)
+        count -= entry["samples"]
+    if count:
+        raise TrainsetError(
+            f"source {shards['source']}: has {shards['samples']} samples, {count} fewer than the trainset takes from it. "
+            f"Lower the size, or raise sources.{shards['source']}.samples."
+        )
+    return whole, None, 0
+
+
+def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
+    """Append the first `samples` samples of the tar file `shard` to `archive`, byte for byte."""
+    with tarfile.open(shard) as source:
+        for number, member in enumerate(source):
+            if number == samples * MEMBERS_PER_SAMPLE:
+                return
+            archive.addfile(member, source.extractfile(member))
+
+
+def link(target: Path, path: Path) -> None:
+    """Make `path` a relative link to `target`, replacing what is there at once."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, path.parent))
+    temporary.replace(path)
+
+
+def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: Path) -> dict:
+    """Link the trainset with `composition` (source to number of samples) into `folder`; returns its manifest.
+
+    `shards` gives the shard folder of each source. Raises `TrainsetError` where a source has too few samples or a shard
+    is not as its manifest says.
+    """
+    for old in folder.glob("*.tar"):
+        old.unlink()
+    files, cuts = [], []
+    for source, count in composition.items():
+        whole, cut, rest = choose_shards(read_json(shards[source] / "manifest.json"), count)
+        for entry in [*whole, *([cut] if cut else [])]:
+            wrong = problem(shards[source], entry, content=False)
+            if wrong:
+                raise TrainsetError(f"{wrong}. Delete {shards[source]}/manifest.json and run the same command again.")
+        for entry in whole:
+            path = folder / f"{len(files):06d}.tar"
+            link(shards[source] / entry["name"], path)
+            shard = {"source": source, "samples": entry["samples"], "shard": entry["name"]}
+            files.append({"name": path.name, "bytes": entry["bytes"], "sha256": entry["sha256"], **shard})
+        if cut:
+            cuts.append((source, cut, rest))
+    if cuts:
+        path = folder / f"{len(files):06d}.tar"
+        temporary = path.with_name(f".{path.name}.tmp")
+        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for source, cut, rest in cuts:
+                copy_first(shards[source] / cut["name"], rest, archive)
+        publish(temporary, path)
+        parts = [{"source": source, "samples": rest, "shard": cut["name"]} for source, cut, rest in cuts]
+        files.append(record(path, samples=sum(part["samples"] for part in parts), parts=parts))
+    samples = sum(file["samples"] for file in files)
+    if samples != sum(composition.values()):
+        raise TrainsetError(f"{folder}: holds {samples} samples instead of {sum(composition.values())}. Run `snakemake verify`.")
+    return {"samples": samples, "composition": composition, "files": files}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    with locked(snakemake.params.folder) as folder:
+        shards = {source: Path(path) for source, path in snakemake.params.shards.items()}
+        manifest = link_trainset(dict(snakemake.params.composition), shards, folder)
+        write_json(snakemake.output.manifest, manifest)

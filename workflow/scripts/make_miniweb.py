@@ -1,0 +1,100 @@
+"""Make the mini-web's stand-in for one source: its list in the released format, and the truth behind its URLs.
+
+In:  the kind of source, the number of usable pairs and a seed.
+Out: ``list/`` the list's files; ``pages.parquet`` what the mini-web's server answers for each URL;
+     ``manifest.json`` their records and the counts. Equal arguments give equal bytes.
+"""
+
+import shutil
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.log import log_to
+from testbed.manifest import record, write_json
+from testbed.miniweb.lists import write_list
+from testbed.miniweb.pages import Page, draw_pages
+from testbed.miniweb.rows import QUIRKS, Row, count_of, draw_rows
+from testbed.miniweb.world import SOURCES
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+PAGES_SCHEMA = pa.schema(
+    {
+        "url": pa.string(),
+        "label": pa.string(),
+        "domain": pa.string(),
+        "seed": pa.int64(),
+        "size": pa.int32(),
+        "format": pa.string(),
+        "behaviour": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class MiniSource:
+    """What was drawn for one mini-source: the rows of its list and the pages behind their URLs."""
+
+    rows: list[Row]
+    pages: list[Page]
+
+
+def draw_source(kind: str, pairs: int, seed: int) -> MiniSource:
+    """Draw the rows and pages of the mini-source that stands for `kind`, with `pairs` usable rows.
+
+    Raises ValueError for a kind that the mini-web does not have or a count below 20, which leaves no room for traps.
+    """
+    if kind not in SOURCES:
+        raise ValueError(f"kind: {kind!r} is no source of the mini-web; choose one of {', '.join(SOURCES)}")
+    if pairs < 20:
+        raise ValueError(f"pairs: {pairs} is too few for a list with its traps; ask for 20 or more")
+    page_stream, row_stream, _ = _streams(kind, seed)
+    repeats = count_of(QUIRKS[kind]["repeat"], pairs) if "repeat" in QUIRKS[kind] else 0
+    pages = draw_pages(kind, pairs - repeats, page_stream)
+    return MiniSource(draw_rows(kind, pages, pairs, row_stream), pages)
+
+
+def make_source(kind: str, pairs: int, seed: int, manifest: Path) -> None:
+    """Draw a mini-source and write its list, its pages and, last, its manifest into the manifest's folder."""
+    source = draw_source(kind, pairs, seed)
+    folder = manifest.parent
+    shutil.rmtree(folder / "list", ignore_errors=True)
+    files = write_list(kind, source.rows, folder / "list", _streams(kind, seed)[2])
+    _write_pages(source.pages, folder / "pages.parquet")
+    traps = Counter(row.cause for row in source.rows if row.cause)
+    content = {
+        "kind": kind,
+        "seed": seed,
+        "pairs": pairs,
+        "rows": len(source.rows),
+        "traps": dict(sorted(traps.items())),
+        "behaviours": dict(sorted(Counter(page.behaviour for page in source.pages).items())),
+        "list": [record(path) | {"name": f"list/{path.name}"} for path in files],
+        "pages": record(folder / "pages.parquet", rows=len(source.pages)),
+    }
+    write_json(manifest, content)
+
+
+def _streams(kind: str, seed: int) -> list[numpy.random.Generator]:
+    """Separate streams for pages, rows and the format's own columns, so that a change of one leaves the others."""
+    sequence = numpy.random.SeedSequence([seed, list(SOURCES).index(kind)])
+    return [numpy.random.default_rng(child) for child in sequence.spawn(3)]
+
+
+def _write_pages(pages: list[Page], path: Path) -> None:
+    table = pa.Table.from_pylist([asdict(page) for page in pages], schema=PAGES_SCHEMA)
+    parquet.write_table(table, path, compression="zstd")
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    make_source(
+        snakemake.params.kind, int(snakemake.params.pairs), int(snakemake.params.seed), Path(snakemake.output.manifest)
+    )

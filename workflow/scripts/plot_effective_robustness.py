@@ -1,0 +1,59 @@
+"""Draw the accuracy of every model under each shift over its accuracy on the reference, with the trend of every pool.
+
+Reads `results/tables/evaluations.csv` and `trends.csv`; writes `results/plots/effective_robustness.pdf` and `.png`.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from testbed.figures import make_series, save_figure
+from testbed.log import log_to
+from testbed.panels import draw_panels
+from testbed.tables import pair_with_reference, read_evaluations
+from testbed.trends import Settings, read_trends
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+log = logging.getLogger(__name__)
+
+
+def plot_effective_robustness(
+    evaluations: pd.DataFrame,
+    trends: pd.DataFrame,
+    reference: str,
+    shifts: Sequence[str],
+    pools: Sequence[Mapping],
+    settings: Settings,
+) -> Figure:
+    """The main figure: one panel per shift with all `pools`, each a mapping with `name` and `kind`.
+
+    Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
+    Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
+    """
+    pairs = pair_with_reference(evaluations, reference)
+    _tell_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
+    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings)
+
+
+def _tell_differences(evaluated: set[str], named: list[str]) -> None:
+    for pool in [name for name in named if name not in evaluated]:
+        log.warning("pool %s: no model was evaluated, so it is not in the figure", pool)
+    for pool in sorted(evaluated.difference(named)):
+        log.warning("pool %s: was evaluated, but is none of the figure's pools, so it is left out", pool)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    figure = plot_effective_robustness(
+        read_evaluations(snakemake.input.evaluations),
+        read_trends(snakemake.input.trends),
+        snakemake.params.reference,
+        snakemake.params.shifts,
+        snakemake.params.pools,
+        Settings(**snakemake.params.statistics),
+    )
+    save_figure(figure, snakemake.output.pdf, snakemake.output.png)

@@ -1,0 +1,71 @@
+"""Draw one mixture's trend between those of its members, on each shift.
+
+Reads the evaluations of the mixture's and its members' models, one CSV file per model with the columns of
+`results/tables/evaluations.csv`; writes `results/plots/mixtures/<mixture>.pdf` and `.png`. The trends are fitted here,
+so that this figure needs no other model than those that it shows.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from testbed.figures import FigureError, make_series, mixture_label, save_figure
+from testbed.log import log_to
+from testbed.panels import draw_panels
+from testbed.tables import pair_with_reference, read_evaluations
+from testbed.trends import Settings, fit_pool_trends
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def plot_mixture(
+    evaluations: pd.DataFrame,
+    mixture: str,
+    members: Mapping[str, float],
+    reference: str,
+    shifts: Sequence[str],
+    settings: Settings,
+    pools: Sequence[Mapping] | None = None,
+) -> Figure:
+    """The figure of `mixture`, whose `members` are pools with their shares.
+
+    `pools` are the experiment's, in order, each with `name` and `kind`: with them a pool looks as it does in the main
+    figure. Without them, members come first, then the mixture. The baseline's pool is drawn if it was evaluated.
+
+    Raises `FigureError` if the mixture or a member has no evaluated model, and as `draw_panels` does.
+    """
+    pairs = pair_with_reference(evaluations, reference)
+    shown = [*members, mixture]
+    for pool in shown:
+        if pool not in set(pairs["pool"]):
+            raise FigureError(f"mixture {mixture}: pool {pool!r} has no evaluated model; evaluate one of its models")
+        if pools is not None and pool not in [known["name"] for known in pools]:
+            raise FigureError(f"mixture {mixture}: {pool!r} is none of the experiment's pools; add it to them")
+    if pools is None:
+        pools = _pools_of(mixture, members, settings.baseline_pool)
+    pairs = pairs[pairs["pool"].isin([*shown, settings.baseline_pool])]
+    series = make_series(pairs, pools, {mixture: mixture_label(members)})
+    return draw_panels(pairs, fit_pool_trends(pairs, settings), series, reference, shifts, settings)
+
+
+def _pools_of(mixture: str, members: Mapping[str, float], baseline: str | None) -> list[dict[str, str]]:
+    kinds = {**dict.fromkeys(members, "source"), mixture: "mixture"}
+    if baseline is not None:
+        kinds[baseline] = "baseline"
+    return [{"name": name, "kind": kind} for name, kind in kinds.items()]
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    figure = plot_mixture(
+        read_evaluations(snakemake.params.evaluations),
+        snakemake.params.mixture,
+        snakemake.params.members,
+        snakemake.params.reference,
+        snakemake.params.shifts,
+        Settings(**snakemake.params.statistics),
+        snakemake.params.get("pools"),
+    )
+    save_figure(figure, snakemake.output.pdf, snakemake.output.png)

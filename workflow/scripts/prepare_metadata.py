@@ -1,0 +1,185 @@
+"""Bring the released list of a source, in whatever format, to one parquet file of usable pairs.
+
+In:  the list (one file, a glob or a folder), the name of its format, and for generic formats its columns.
+Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the order of the list;
+     ``counts.json`` with the rows of the list, the rows kept, and the rows dropped by cause.
+
+The list is streamed: rows are judged in batches and staged beside the output. Duplicates (same URL and caption) are
+then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python would take
+about 100 bytes per row, which is 40 GB for LAION-400M. The first of equal rows stays. A column of the list whose name
+is uid, url, caption or another column's but for its case is renamed, because DuckDB does not tell them apart.
+"""
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.log import log_to
+from testbed.manifest import publish, write_json
+from testbed.pairs import CAUSES, LONGEST_CAPTION, ListError, judge
+from testbed.released import Format, find_files, resolve_format
+from testbed.released_batches import BATCH, own_columns, read_batches
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+BASE_COLUMNS = ("uid", "url", "caption")
+
+
+@dataclass
+class Counts:
+    """Rows read, kept and dropped by cause; rows are always kept and dropped together."""
+
+    rows: int = 0
+    dropped: Counter = field(default_factory=Counter)
+
+    @property
+    def kept(self) -> int:
+        return self.rows - self.dropped.total()
+
+    def as_json(self) -> dict:
+        return {"rows": self.rows, "kept": self.kept, "dropped": {cause: self.dropped[cause] for cause in CAUSES}}
+
+
+def prepare_list(
+    path: str | Path,
+    format: str,
+    columns: dict[str, str] | None,
+    output: Path,
+    longest: int = LONGEST_CAPTION,
+    memory: str = "1GB",
+    threads: int = 1,
+) -> Counts:
+    """Write the usable pairs of a list to the parquet file `output`; returns the counts.
+
+    Captions of more than `longest` characters are dropped. DuckDB keeps to `memory` and `threads`. Raises `ListError`
+    for a list that cannot be read as `format` or that has no usable row.
+    """
+    resolved = resolve_format(format, columns)
+    files = find_files(path, resolved.container)
+    own = own_columns(files[0], resolved)
+    names = own_names(list(own))
+    schema = pa.schema([(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, own.values(), strict=True)))
+    work = output.with_name(f".{output.name}.work")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        counts = stage_rows(files, resolved, own, schema, longest, work / "staged.parquet")
+        if not counts.kept:
+            causes = ", ".join(f"{cause} {count}" for cause, count in counts.dropped.most_common()) or "it is empty"
+            raise ListError(f"{path}: none of {counts.rows} rows is usable ({causes}); is its format really {format}?")
+        publish(drop_duplicates(work, counts, memory, threads), output)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return counts
+
+
+def stage_rows(
+    files: list[Path], format: Format, own: dict[str, pa.DataType], schema: pa.Schema, longest: int, staged: Path
+) -> Counts:
+    """Write the usable rows of all files, duplicates included, to the parquet file `staged`."""
+    counts = Counts()
+    with parquet.ParquetWriter(staged, schema, compression="zstd") as writer:
+        for file in files:
+            for table in usable_rows(file, format, own, schema, longest, counts):
+                writer.write_table(table)
+            logging.info("%s: %d rows so far, %d usable", file, counts.rows, counts.kept)
+    return counts
+
+
+def own_names(columns: list[str]) -> list[str]:
+    """The names that the list's own columns get: their own, or small ones with a prefix where they would clash."""
+    taken = set(BASE_COLUMNS)
+    names = []
+    for column in columns:
+        name = column
+        while name.lower() in taken:
+            name = f"source_{name.lower()}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def usable_rows(
+    path: Path, format: Format, own: dict[str, pa.DataType], schema: pa.Schema, longest: int, counts: Counts
+) -> Iterator[pa.Table]:
+    """The usable rows of one file in batches of the given schema, duplicates included; adds to `counts`."""
+    for rows, own_of in read_batches(path, format, own):
+        counts.rows += len(rows)
+        kept, pairs = [], []
+        for place, row in enumerate(rows):
+            cause, *pair = judge_row(row, format, longest)
+            if cause:
+                counts.dropped[cause] += 1
+            else:
+                kept.append(place)
+                pairs.append(pair)
+        if pairs:
+            base = [pa.array(values, pa.string()) for values in zip(*pairs, strict=True)]
+            yield pa.Table.from_arrays([*base, *own_of(kept)], schema=schema)
+
+
+def judge_row(row: Sequence | None, format: Format, longest: int) -> tuple[str | None, str, str, str]:
+    """The cause to drop a row (URL, caption, value that `format.only` asks for; None if malformed), and uid, URL, caption."""
+    if row is None:
+        return "malformed", "", "", ""
+    url, caption, value = row
+    if format.only and value != format.only[1]:
+        return format.only[2], "", "", ""
+    return judge(url, caption, longest)
+
+
+def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Path:
+    """Of the rows in ``staged.parquet`` that have the same uid, keep the first; returns the file without the others."""
+    staged = work / "staged.parquet"
+    config = {"memory_limit": memory, "temp_directory": str(work / "spill"), "threads": threads}
+    with duckdb.connect(config=config) as connection:
+        found = connection.sql(
+            """
+            WITH pairs AS (SELECT uid::UUID AS uid, file_row_number AS place
+                           FROM read_parquet($staged, file_row_number = true)),
+                 firsts AS (SELECT uid, min(place) AS first FROM pairs GROUP BY uid HAVING count(*) > 1)
+            SELECT place FROM pairs JOIN firsts USING (uid) WHERE place > first ORDER BY place
+            """,
+            params={"staged": str(staged)},
+        ).fetchnumpy()["place"]
+    surplus = np.asarray(found, dtype=np.int64)
+    counts.dropped["duplicate"] += len(surplus)
+    if not len(surplus):
+        return staged
+    unique = work / "unique.parquet"
+    start = 0
+    with (
+        parquet.ParquetFile(staged) as file,
+        parquet.ParquetWriter(unique, file.schema_arrow, compression="zstd") as writer,
+    ):
+        for batch in file.iter_batches(BATCH):
+            stop = start + len(batch)
+            keep = np.ones(len(batch), dtype=bool)
+            keep[surplus[np.searchsorted(surplus, start) : np.searchsorted(surplus, stop)] - start] = False
+            writer.write_batch(batch.filter(pa.array(keep)))
+            start = stop
+    return unique
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    result = prepare_list(
+        snakemake.params.path,
+        snakemake.params.format,
+        snakemake.params.columns,
+        Path(snakemake.output.pairs),
+        memory=snakemake.params.get("memory", "1GB"),
+        threads=snakemake.threads,
+    )
+    logging.info("%s", result.as_json())
+    write_json(snakemake.output.counts, result.as_json())

@@ -1,0 +1,175 @@
+"""Put the pairs of a source into their seeded order and cut the beginning of it into parts.
+
+In:  ``pairs.parquet`` of the source.
+Out: NNNNN.parquet, parts of equal length beside ``manifest.json``, which records them and is written last.
+
+The order is that of MD5("<seed>:<uid>"): it depends on the pairs and the seed alone, not on the order of the list, on
+the number of threads or on DuckDB's own hash, which changes between versions. A larger number of samples has the same
+beginning. DuckDB sorts within a memory limit and spills to disk.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.log import log_to
+from testbed.manifest import publish, record, write_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+BATCH = 16_384
+
+PREFIX = 4
+"""Hex digits of the sort key by which rows that cannot be among the first are left out before sorting."""
+
+
+class ShuffleError(ValueError):
+    """The source has fewer usable pairs than a trainset needs."""
+
+
+def shuffle_pairs(
+    pairs: Path,
+    folder: Path,
+    source: str,
+    samples: int,
+    part_size: int,
+    needed: int,
+    seed: int,
+    memory: str = "1GB",
+    threads: int = 1,
+) -> dict:
+    """Write the first `samples` pairs of the seeded order into `folder`, `part_size` to a part; returns the manifest.
+
+    There are always ceil(samples / part_size) parts; where the source has fewer pairs, the last ones are short or
+    empty. Raises `ShuffleError` where it has fewer than `needed`, the size of the largest trainset that draws on it.
+    """
+    usable = parquet.read_metadata(pairs).num_rows
+    if usable < needed:
+        raise ShuffleError(
+            f"{pairs}: source {source} has {usable} usable pairs, and its trainsets need {needed}. Lower the sizes that "
+            "draw on it, or give it a longer list; counts.json beside the pairs says why rows were dropped"
+        )
+    if usable < samples:
+        logging.warning("source %s: %d samples are asked for, the list has %d usable pairs", source, samples, usable)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = folder / ".work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with sorted_batches(pairs, work / "spill", samples, seed, memory, threads) as batches:
+            schema = parquet.read_schema(pairs).remove_metadata()
+            parts = write_parts(batches, schema, folder, work, samples, part_size)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    remove_surplus(folder, {part["name"] for part in parts})
+    return {"rows": sum(part["rows"] for part in parts), "parts": parts, "seed": seed}
+
+
+@contextmanager
+def sorted_batches(
+    pairs: Path, spill: Path, samples: int, seed: int, memory: str, threads: int
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Context that gives the first `samples` pairs of the seeded order in batches."""
+    config = {"memory_limit": memory, "temp_directory": str(spill), "threads": threads}
+    with duckdb.connect(config=config) as connection:
+        values = {"pairs": str(pairs), "seed": str(seed)}
+        bound = key_bound(connection, values, samples)
+        query = f"""
+            SELECT * FROM read_parquet($pairs)
+            WHERE left(md5($seed || ':' || uid), {PREFIX}) <= $bound
+            ORDER BY md5($seed || ':' || uid), uid
+            LIMIT {samples:d}
+        """
+        yield connection.sql(query, params=values | {"bound": bound}).to_arrow_reader(BATCH)
+
+
+def key_bound(connection: duckdb.DuckDBPyConnection, values: dict, samples: int) -> str:
+    """The smallest beginning of a sort key such that at least `samples` pairs have keys up to it.
+
+    Sorting whole rows is what takes memory and disk, and only the first rows are wanted.
+    """
+    counts = connection.sql(
+        f"""
+        SELECT left(md5($seed || ':' || uid), {PREFIX}) AS start, count(*) AS pairs
+        FROM read_parquet($pairs) GROUP BY start ORDER BY start
+        """,
+        params=values,
+    ).fetchall()
+    total = 0
+    for start, pairs in counts:
+        total += pairs
+        if total >= samples:
+            return start
+    return "f" * PREFIX
+
+
+def write_parts(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, folder: Path, work: Path, samples: int, part_size: int
+) -> list[dict]:
+    """Cut the batches into parts of `part_size` rows; returns their records."""
+    supply = Supply(batches, schema)
+    parts = []
+    for number, start in enumerate(range(0, samples, part_size)):
+        wanted = min(part_size, samples - start)
+        name = f"{number:05d}.parquet"
+        rows = 0
+        with parquet.ParquetWriter(work / name, schema, compression="zstd") as writer:
+            while rows < wanted and len(piece := supply.take(min(BATCH, wanted - rows))):
+                writer.write_table(piece)
+                rows += len(piece)
+        publish(work / name, folder / name)
+        parts.append(record(folder / name, rows=rows))
+    return parts
+
+
+class Supply:
+    """Rows in pieces of the length that is asked for.
+
+    DuckDB's batches vary in length with its threads, and the bytes of a parquet file with the pieces it is written in.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], schema: pa.Schema):
+        self.batches = batches
+        self.schema = schema
+        self.waiting = schema.empty_table()
+
+    def take(self, count: int) -> pa.Table:
+        """The next `count` rows, or as many as there are."""
+        while len(self.waiting) < count and (batch := next(self.batches, None)) is not None:
+            arrived = pa.Table.from_batches([batch]).cast(self.schema)
+            self.waiting = pa.concat_tables([self.waiting, arrived])
+        piece = self.waiting.slice(0, count).combine_chunks()
+        self.waiting = self.waiting.slice(count)
+        return piece
+
+
+def remove_surplus(folder: Path, names: set[str]) -> None:
+    """Remove the parts that an earlier run with more samples or smaller parts left behind."""
+    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9].parquet"):
+        if path.name not in names:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    output = Path(snakemake.output.manifest)
+    manifest = shuffle_pairs(
+        Path(snakemake.input.pairs),
+        output.parent,
+        snakemake.wildcards.get("source", Path(snakemake.input.pairs).parent.name),
+        samples=int(snakemake.params.samples),
+        part_size=int(snakemake.params.part_size),
+        needed=int(snakemake.params.needed),
+        seed=int(snakemake.params.seed),
+        memory=snakemake.params.memory,
+        threads=snakemake.threads,
+    )
+    write_json(output, manifest)

@@ -1,0 +1,1 @@
+"""What two or more scripts share: manifests, the experiment, scaled accuracies, the mini-web."""

@@ -1,0 +1,202 @@
+"""The experiment: one YAML file, checked as a whole before any work, and the lists of targets that follow from it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+CLIP_BENCHMARK_FILES = ("classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt")
+
+
+class ExperimentError(ValueError):
+    """The experiment asks for something that cannot be done; says which key, which value and the way out."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trainset (the first `size` samples of `pool`), an architecture and a training seed."""
+
+    pool: str
+    architecture: str
+    size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.pool}-{self.architecture}-{self.size}-{self.seed}"
+
+
+def check_schema(config: dict, schema_path: Path | str) -> None:
+    """Check `config` against the JSON schema; raises `ExperimentError` that names the key, its value and what is allowed."""
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is None:
+        return
+    key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
+    hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
+        allowed = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(allowed))
+        raise ExperimentError(f"{key}: unknown key {', '.join(unknown)}. Allowed here: {', '.join(allowed)}.")
+    raise ExperimentError(f"{key}: {error.message}. {hint}".strip() + " See config/README.md.")
+
+
+def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
+    """Whole numbers of samples per member that add up to `size`, as near to `shares` as whole numbers can be.
+
+    Webster's divisor method, because it is house-monotone: a larger `size` never takes a sample away from a member, so
+    that trainsets of a mixture are nested. Ties go to the member named first. `shares` need not add up to one.
+    """
+    total = sum(Fraction(str(share)) for share in shares.values())
+    quota = {name: Fraction(str(share)) / total for name, share in shares.items()}
+    counts = {name: int(size * share + Fraction(1, 2)) for name, share in quota.items()}
+    half = Fraction(1, 2)
+    while sum(counts.values()) < size:
+        counts[min(quota, key=lambda name: (counts[name] + half) / quota[name])] += 1
+    while sum(counts.values()) > size:
+        last = reversed(list(quota))
+        counts[max(last, key=lambda name: (counts[name] - half) / quota[name])] -= 1
+    return counts
+
+
+class Experiment:
+    """The checked experiment.
+
+    `config` is the experiment's YAML with all defaults filled in. Raises `ExperimentError` where names do not fit
+    together or where a size cannot be reached; files are looked at by `check_files` alone.
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.sources: dict[str, dict] = config["sources"]
+        self.mixtures: dict[str, dict] = config["mixtures"]
+        self.testsets: dict[str, dict] = config["testsets"]
+        self.reference: str = config["reference"]
+        self._check_names()
+        self._check_sizes()
+
+    @property
+    def pools(self) -> list[str]:
+        return [*self.sources, *self.mixtures]
+
+    @property
+    def shifts(self) -> list[str]:
+        return [name for name in self.testsets if name != self.reference]
+
+    @property
+    def baseline_pool(self) -> str | None:
+        kind, _, name = self.config["statistics"]["baseline"].partition(":")
+        return name if kind == "pool" else None
+
+    def sizes(self, pool: str) -> list[int]:
+        own = self.sources.get(pool) or self.mixtures[pool]
+        return sorted(own.get("sizes", self.config["sizes"]))
+
+    def models(self, pools: list[str] | None = None) -> list[Model]:
+        """The models of `pools` (all pools by default), in the experiment's order."""
+        return [
+            Model(pool, architecture, size, seed)
+            for pool in (self.pools if pools is None else pools)
+            for architecture in self.config["architectures"]
+            for size in self.sizes(pool)
+            for seed in self.config["seeds"]
+        ]
+
+    def members(self, mixture: str) -> dict[str, float]:
+        """The pools of `mixture` and their shares, scaled to add up to one."""
+        shares = self.mixtures[mixture]["shares"]
+        return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+    def composition(self, pool: str, size: int) -> dict[str, int]:
+        """How many samples of each source the first `size` samples of `pool` hold."""
+        if pool in self.sources:
+            return {pool: size}
+        counts: dict[str, int] = {}
+        for member, share in apportion(size, self.mixtures[pool]["shares"]).items():
+            for source, count in self.composition(member, share).items():
+                counts[source] = counts.get(source, 0) + count
+        return counts
+
+    def needed(self, source: str) -> int:
+        """The largest number of samples that any trainset takes from `source`."""
+        return max(
+            (self.composition(pool, size).get(source, 0) for pool in self.pools for size in self.sizes(pool)), default=0
+        )
+
+    def parts(self, source: str) -> list[str]:
+        """Names of the parts that the shuffled list of `source` is cut into."""
+        count = -(-self.sources[source]["samples"] // self.config["shuffle"]["part_size"])
+        return [f"{part:05d}" for part in range(count)]
+
+    def plotted_pools(self) -> list[dict]:
+        """All pools in order, as the plots draw them: name, kind, and the members of mixtures."""
+        baseline = self.baseline_pool
+        return [
+            {
+                "name": pool,
+                "kind": "baseline" if pool == baseline else "source" if pool in self.sources else "mixture",
+                "members": self.members(pool) if pool in self.mixtures else {},
+            }
+            for pool in self.pools
+        ]
+
+    def _check_names(self) -> None:
+        both = sorted(set(self.sources) & set(self.mixtures))
+        if both:
+            raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
+        for mixture in self.mixtures:
+            self._check_mixture(mixture, ())
+        if self.reference not in self.testsets:
+            raise ExperimentError(
+                f"reference: {self.reference} is not a test set. Name one of: {', '.join(self.testsets)}."
+            )
+        if self.baseline_pool is not None and self.baseline_pool not in self.pools:
+            raise ExperimentError(
+                f"statistics.baseline: pool {self.baseline_pool} is not in the experiment. Name one of: "
+                f"{', '.join(self.pools)}, or set it to none."
+            )
+
+    def _check_mixture(self, mixture: str, above: tuple[str, ...]) -> None:
+        if mixture in above:
+            circle = " -> ".join([*above, mixture])
+            raise ExperimentError(f"mixtures.{mixture}: contains itself ({circle}). Take one of them out.")
+        for member in self.mixtures[mixture]["shares"]:
+            if member in self.mixtures:
+                self._check_mixture(member, (*above, mixture))
+            elif member not in self.sources:
+                raise ExperimentError(
+                    f"mixtures.{mixture}.shares: {member} is not a pool of this experiment. Name one of: "
+                    f"{', '.join(self.pools)}, or add it under sources."
+                )
+
+    def _check_sizes(self) -> None:
+        for pool in self.pools:
+            for size in self.sizes(pool):
+                for source, count in self.composition(pool, size).items():
+                    available = self.sources[source]["samples"]
+                    if count > available:
+                        raise ExperimentError(
+                            f"sizes: {size} samples of {pool} need {count} of source {source}, which has only "
+                            f"{available} (sources.{source}.samples). Lower the size, or raise samples if the list has more."
+                        )
+
+
+def check_testset(name: str, folder: Path | str) -> None:
+    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` naming what is missing."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ExperimentError(f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path.")
+    for required in CLIP_BENCHMARK_FILES:
+        if not (folder / required).is_file():
+            raise ExperimentError(
+                f"testsets.{name}.path: {folder / required} is missing. A test set holds {', '.join(CLIP_BENCHMARK_FILES)} "
+                "and test/0.tar, test/1.tar, ... (CLIP_benchmark's local WebDataset format)."
+            )
+    for shard in range(int((folder / "test/nshards.txt").read_text())):
+        if not (folder / "test" / f"{shard}.tar").is_file():
+            raise ExperimentError(
+                f"testsets.{name}.path: {folder}/test/{shard}.tar is missing, and test/nshards.txt promises it. "
+                "Copy the test set again."
+            )

@@ -1,0 +1,96 @@
+"""Read the annotations of a RedCaps file one at a time, in memory that does not grow with the file."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from testbed.pairs import ListError
+
+CHUNK = 1 << 16
+LONGEST_VALUE = 1 << 24
+"""Characters; what does not parse within them is not JSON."""
+
+
+def annotations(file: BinaryIO, path: Path | str) -> Iterator[object]:
+    """The members of the list "annotations" of a JSON object; `path` is named in errors.
+
+    Raises `ListError` where the file is not a whole JSON object or has no such list.
+    """
+    stream = _Stream(file)
+    found = False
+    try:
+        if stream.peek() != "{":
+            raise ListError(f'{path}: holds no JSON object with "annotations"; it is not a file of RedCaps as released')
+        for _ in stream.members("{", "}"):
+            key = stream.value()
+            stream.take(":")
+            if key == "annotations" and stream.peek() == "[":
+                found = True
+                for _ in stream.members("[", "]"):
+                    yield stream.value()
+            else:
+                stream.value()
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deep")
+        raise ListError(f"{path}: is not whole JSON ({reason}); download it again") from error
+    if not found:
+        raise ListError(f'{path}: has no list "annotations"; it is not a file of RedCaps as released')
+
+
+class _Stream:
+    """A JSON text of which only the part that is being parsed is in memory."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape")
+        self.decoder = json.JSONDecoder()
+        self.text = ""
+        self.place = 0
+
+    def more(self) -> bool:
+        """Read on, at least as much as is waiting, so that a long value is tried only some times."""
+        waiting = self.text[self.place :]
+        chunk = self.file.read(max(CHUNK, len(waiting)))
+        self.text, self.place = waiting + chunk, 0
+        return bool(chunk)
+
+    def peek(self) -> str:
+        """The next character that is no white space, or "" at the end."""
+        while True:
+            while self.place < len(self.text):
+                if self.text[self.place] not in " \t\r\n":
+                    return self.text[self.place]
+                self.place += 1
+            if not self.more():
+                return ""
+
+    def take(self, wanted: str) -> None:
+        if self.peek() != wanted:
+            raise json.JSONDecodeError(f"expecting {wanted!r}", self.text, self.place)
+        self.place += 1
+
+    def members(self, start: str, end: str) -> Iterator[None]:
+        """Stop before each member of an object or a list, for the caller to take it."""
+        self.take(start)
+        if self.peek() != end:
+            yield
+            while self.peek() == ",":
+                self.place += 1
+                yield
+        self.take(end)
+
+    def value(self) -> object:
+        self.peek()
+        while True:
+            try:
+                value, end = self.decoder.raw_decode(self.text, self.place)
+            except json.JSONDecodeError:
+                if len(self.text) - self.place > LONGEST_VALUE or not self.more():
+                    raise
+                continue
+            # A number at the end of what was read may go on.
+            if end == len(self.text) and self.more():
+                continue
+            self.place = end
+            return value

@@ -1,0 +1,9 @@
+"""The mini-web: a procedural stand-in for the web, drawn from a seed.
+
+``world``     what exists: classes, visual domains, the character of each source and test set
+``objects``   how each class is drawn
+``scenes``    how a drawing becomes an image of a visual domain
+``captions``  how each source writes about what it shows
+``lists``     the released format of each source
+``server``    answers HTTP as the web does, faults included
+"""

@@ -1,0 +1,130 @@
+"""The mini-web's server: an HTTP proxy on loopback that answers as the web does, faults included.
+
+It draws a page's image when the page is asked for. Run as ``python -m testbed.miniweb.server PAGES.parquet...`` it takes
+a free port, prints it, and serves until its standard input closes, which happens when the process that started it ends
+in whatever way.
+"""
+
+import http.client
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from testbed.miniweb.scenes import draw
+
+SLOW_ANSWER_SECONDS = 0.5
+CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+GONE_PAGE = b"<!doctype html><html><title>Sorry</title><body><h1>This photo is no longer here</h1></body></html>"
+
+
+def image_bytes(page: dict) -> bytes:
+    """The image file that the page shows, in its own format."""
+    image = draw(page["label"], page["domain"], page["seed"], page["size"])
+    file = io.BytesIO()
+    image.save(file, page["format"].upper(), quality=90)
+    return file.getvalue()
+
+
+def answer(page: dict | None, first_visit: bool) -> tuple[int, str, bytes]:
+    """Status, content type and body that the web gives for `page` (None: an address that nobody serves)."""
+    behaviour = page["behaviour"] if page else "missing"
+    if behaviour == "missing":
+        return 404, "text/html", GONE_PAGE
+    if behaviour == "banned" or (behaviour == "busy" and first_visit):
+        return 429, "text/html", b"Too many requests"
+    if behaviour == "html":
+        return 200, "text/html", GONE_PAGE
+    body = image_bytes(page)
+    if behaviour == "corrupt":
+        body = b"\xff\xd8\xff\xe0" + bytes(255 - byte for byte in body[4:])
+    elif behaviour == "truncated":
+        body = body[: len(body) // 3]
+    elif behaviour == "slow":
+        time.sleep(SLOW_ANSWER_SECONDS)
+    return 200, CONTENT_TYPES[page["format"]], body
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
+    """Answers one proxied request."""
+
+    def do_GET(self) -> None:
+        status, content_type, body = self.server.visit(self.path)
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        if status == http.client.TOO_MANY_REQUESTS:
+            self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keep standard error for errors: a line per request says nothing that the outcome tables do not."""
+
+
+class MiniwebServer(ThreadingHTTPServer):
+    """Serves `pages` (address to page, as in pages.parquet) on a free port of the loopback interface."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, pages: dict[str, dict]):
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.pages = pages
+        self.visits: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def visit(self, url: str) -> tuple[int, str, bytes]:
+        with self.lock:
+            self.visits[url] = self.visits.get(url, 0) + 1
+        return answer(self.pages.get(url), first_visit=self.visits[url] == 1)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is an everyday event; anything else is reported."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def read_pages(paths: list[str]) -> dict[str, dict]:
+    """Address to page of the pages.parquet files `paths`."""
+    import pyarrow.parquet as parquet
+
+    return {page["url"]: page for path in paths for page in parquet.read_table(path).to_pylist()}
+
+
+@contextmanager
+def running(pages: list[str]) -> Iterator[str]:
+    """Serve the pages.parquet files `pages` from a process of their own; gives the proxy's address."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "testbed.miniweb.server", *pages]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the mini-web's server did not start; try it by hand: {' '.join(command)}")
+        try:
+            yield address
+        finally:
+            process.stdin.close()
+
+
+def main(paths: list[str]) -> None:
+    server = MiniwebServer(read_pages(paths))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.address, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""One pair of an image URL and a caption: its identity, and what makes it usable.
+
+A caption is stripped of surrounding white space and of trailing literal ``\\t`` (two characters, an artefact of some
+released lists); white space and control characters inside it become single blanks. A text that is "NA" or "null" is a
+caption like any other. A URL is used as released: only surrounding white space is taken off.
+"""
+
+import hashlib
+import re
+from urllib.parse import urlsplit
+
+CAUSES = (
+    "malformed",
+    "language",
+    "nsfw",
+    "empty_caption",
+    "long_caption",
+    "bad_url",
+    "scheme",
+    "credentials",
+    "duplicate",
+)
+"""Why a row of a released list is not used, in the order in which rows are asked."""
+
+LONGEST_CAPTION = 2000
+"""Characters; longer texts are page dumps, and a model reads some tens of tokens."""
+
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+
+
+class ListError(ValueError):
+    """A released list cannot be read as what the experiment says it is."""
+
+
+def uid(url: str, caption: str) -> str:
+    """The identity of a pair: 128 bits of BLAKE2b over the URL, a zero byte and the caption, as 32 hex digits.
+
+    Raises UnicodeEncodeError where a text holds half a surrogate pair.
+    """
+    return hashlib.blake2b(f"{url}\0{caption}".encode(), digest_size=16).hexdigest()
+
+
+def clean_caption(text: str) -> str:
+    """The caption without artefacts, on one line; see the module's text for the decisions."""
+    text = _BLANKS.sub(" ", text).strip()
+    end = len(text)
+    while text.endswith((r"\t", " "), 0, end):
+        end -= 1 if text[end - 1] == " " else 2
+    return text[:end]
+
+
+def url_fault(url: str) -> str | None:
+    """Why the URL cannot be fetched (bad_url, scheme or credentials), or None if it can."""
+    if _BLANKS.search(url):
+        return "bad_url"
+    scheme, separator, _ = url.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        return "bad_url"
+    if scheme.lower() not in ("http", "https"):
+        return "scheme"
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "bad_url"
+    if "@" in parts.netloc:
+        return "credentials"
+    # A backslash ends the host for some clients and not for others, so nobody can say which host is meant.
+    return "bad_url" if not host or "\\" in parts.netloc else None
+
+
+def judge(url: str | None, caption: str | None, longest: int = LONGEST_CAPTION) -> tuple[str | None, str, str, str]:
+    """The cause to drop a row (None to keep it), and its uid, URL and caption as they are to be used."""
+    text = clean_caption(caption or "")
+    if not text:
+        return "empty_caption", "", "", ""
+    if len(text) > longest:
+        return "long_caption", "", "", ""
+    address = (url or "").strip()
+    if fault := url_fault(address):
+        return fault, "", "", ""
+    try:
+        return None, uid(address, text), address, text
+    except UnicodeEncodeError:
+        return "malformed", "", "", ""

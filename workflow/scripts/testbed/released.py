@@ -1,0 +1,266 @@
+"""The formats in which image-caption lists are released, and the check of a list before any work.
+
+This module is imported while Snakemake parses, so nothing heavy is imported with it.
+"""
+
+import bz2
+import csv
+import dataclasses
+import glob
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from testbed.json_stream import annotations
+from testbed.pairs import ListError
+
+LONGEST_LINE = 1 << 20
+"""Bytes; no released list comes near it, and a file that is no list must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a list is written.
+
+    `container` is lines (tab-separated, no quoting), csv (RFC 4180), json (RedCaps) or parquet. `columns` names the
+    columns of a list without a header. `only` is a column, the value to keep, and the cause that other rows drop by.
+    `unquote` takes the quotes off cells that a CSV writer put in quotes; it never joins lines.
+    """
+
+    container: str
+    url: str = "url"
+    caption: str = "caption"
+    columns: tuple[str, ...] = ()
+    only: tuple[str, str, str] | None = None
+    unquote: bool = False
+
+
+_HEADERLESS = Format("lines", columns=("url", "caption"))
+
+FORMATS = {
+    "yfcc": _HEADERLESS,
+    "cc12m": _HEADERLESS,
+    "shutterstock": _HEADERLESS,
+    "cc3m": Format("lines", columns=("caption", "url")),
+    "laion": Format("parquet", "URL", "TEXT", only=("NSFW", "UNLIKELY", "nsfw")),
+    "wit": Format(
+        "lines", "image_url", "caption_reference_description", only=("language", "en", "language"), unquote=True
+    ),
+    "redcaps": Format("json"),
+    "csv": Format("csv"),
+    "tsv": Format("lines"),
+    "parquet": Format("parquet"),
+}
+"""Formats by the name of the source that was released in it; csv, tsv and parquet are for lists of one's own."""
+
+GENERIC = ("csv", "tsv", "parquet")
+"""The formats whose columns the user names."""
+
+_TEXT_SUFFIXES = (".tsv", ".csv", ".txt")
+_SUFFIXES = {"lines": _TEXT_SUFFIXES, "csv": _TEXT_SUFFIXES, "json": (".json",), "parquet": (".parquet",)}
+_NO_TEXT = {
+    b"PK\x03\x04": "is a zip archive: unpack it, and point at the folder",
+    b"PAR1": "is a parquet file: choose the format parquet or laion",
+}
+
+
+def resolve_format(name: str, columns: dict[str, str] | None = None) -> Format:
+    """The format called `name`, with the user's `columns` (keys url and caption) where it is a generic one.
+
+    Raises `ListError` for a name or a key that does not exist, and for columns of a format that has its own.
+    """
+    if name not in FORMATS:
+        raise ListError(f"format: {name!r} is unknown; choose one of {', '.join(FORMATS)}")
+    columns = dict(columns or {})
+    if columns and name not in GENERIC:
+        raise ListError(f"columns: the format {name} has its own; leave them out, or choose {', '.join(GENERIC)}")
+    if unknown := set(columns) - {"url", "caption"}:
+        raise ListError(f"columns: {', '.join(sorted(unknown))} is unknown; name the columns of url and caption")
+    return dataclasses.replace(FORMATS[name], **columns)
+
+
+def find_files(path: Path | str, container: str) -> list[Path]:
+    """The files of a list in sorted order; `path` is one file, a glob or a folder.
+
+    Of a folder, the files with the usual endings of the `container` are taken, hidden ones left out. Raises
+    `ListError` where there is none.
+    """
+    text = os.path.expanduser(path)
+    if os.path.isdir(text):
+        endings = tuple(suffix + pack for suffix in _SUFFIXES[container] for pack in ("", ".gz", ".bz2"))
+        names = [name for name in os.listdir(text) if name.endswith(endings) and not name.startswith(".")]
+        names = [os.path.join(text, name) for name in names]
+        problem = f"holds no file that ends in {', '.join(_SUFFIXES[container])}"
+    else:
+        names = [text] if os.path.isfile(text) else glob.glob(text, recursive=True)
+        problem = "there is no such file"
+    # Links to nowhere stay in, so that opening them fails and no part of a list is left out unseen.
+    files = [Path(name) for name in sorted(names) if not os.path.isdir(name)]
+    if not files:
+        raise ListError(f"{path}: {problem}; put the list there, or correct the path")
+    return files
+
+
+def check_list(path: Path | str, format: str, columns: dict[str, str] | None = None) -> None:
+    """Check, from the first bytes alone, that a list is there and is what it is said to be.
+
+    Raises `ListError` for a missing file, an unknown format, a missing column, JSON without annotations, a file that
+    is something else or is empty.
+    """
+    resolved = resolve_format(format, columns)
+    first = find_files(path, resolved.container)[0]
+    if resolved.container == "parquet":
+        read_parquet_schema(first, resolved)
+    elif not resolved.columns and resolved.container != "json":
+        read_header(first, resolved)
+    elif next(read_rows(first, resolved), "end") == "end":
+        raise ListError(f"{first}: is empty; download it again")
+
+
+def read_parquet_schema(path: Path, format: Format):
+    """The Arrow schema of a parquet list; raises `ListError` unless it has the columns of the format, as text."""
+    import pyarrow
+    import pyarrow.parquet
+
+    with reading(path):
+        try:
+            schema = pyarrow.parquet.read_schema(path)
+        except pyarrow.ArrowInvalid as error:
+            raise ListError(f"{path}: is no whole parquet file ({error}); download it again") from error
+    check_columns(path, schema.names, format)
+    if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        raise ListError(f"{path}: has column {', '.join(twice)} more than once; rename one")
+    for name in (format.url, format.caption):
+        kind = schema.field(name).type
+        kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+        if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
+            raise ListError(f"{path}: column {name} holds {kind}, not text; name another column")
+    return schema
+
+
+def read_header(path: Path, format: Format, own: Sequence[str] = ()) -> list[str]:
+    """The column names in the first line of a text list; raises `ListError` where one of the format or `own` is missing."""
+    for cells in _cells(path, format):
+        if cells is None:
+            break
+        names = [cell.strip() for cell in cells]
+        check_columns(path, names, format, own)
+        return names
+    raise ListError(f"{path}: has no header line; add one that names the columns, or download the list again")
+
+
+def check_columns(path: Path, names: list[str], format: Format, own: Sequence[str] = ()) -> None:
+    """Raise `ListError` unless `names` has every column that the format needs, and the `own` ones."""
+    wanted = [format.url, format.caption, *(format.only or ())[:1], *own]
+    if missing := [name for name in wanted if name not in names]:
+        raise ListError(
+            f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(repr, names[:30]))}. "
+            "Correct the format or the columns in the experiment"
+        )
+
+
+def read_rows(path: Path, format: Format, own: Sequence[str] = ()) -> Iterator[list | None]:
+    """The rows of a text or JSON list: URL, caption, the value that `format.only` asks for, and the `own` columns.
+
+    None stands for a malformed row: a wrong number of columns, or bytes that are not UTF-8.
+    """
+    asked = [format.url, format.caption, (format.only or (format.url,))[0], *own]
+    if format.container == "json":
+        with reading(path), _open(path) as file:
+            for entry in annotations(file, path):
+                whole = isinstance(entry, dict) and format.url in entry and format.caption in entry
+                texts = whole and all(isinstance(entry[name], str | None) for name in asked[:2])
+                yield [entry.get(name) for name in asked] if texts else None
+        return
+    names = list(format.columns) or read_header(path, format, own)
+    places = [names.index(name) for name in asked]
+    rows = _cells(path, format)
+    if not format.columns:
+        next(rows)
+    for cells in rows:
+        # Blanks behind the last column are white space at the end of the line, not a column.
+        if cells is None or len(cells) < len(names) or any(map(str.strip, cells[len(names) :])):
+            yield None
+        else:
+            yield [cells[place] for place in places]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a file, packed or not, into a `ListError` that names it."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ListError(f"{path}: is cut or damaged ({error}); download it again") from error
+    except OSError as error:
+        raise ListError(f"{path}: cannot be read ({error}); check the file, or download it again") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start in _NO_TEXT:
+        raise ListError(f"{path}: {_NO_TEXT[start]}")
+    if start[:2] == b"\x1f\x8b":
+        return gzip.open(path)
+    return bz2.open(path) if start[:3] == b"BZh" else open(path, "rb")
+
+
+def _cells(path: Path, format: Format) -> Iterator[list[str] | None]:
+    """The cells of each line of a text list, blank lines left out; None for what cannot be decoded or parsed."""
+    with reading(path), _open(path) as file:
+        yield from _parse_csv(path, file) if format.container == "csv" else _parse_lines(file, format.unquote)
+
+
+def _parse_lines(file: BinaryIO, unquote: bool) -> Iterator[list[str] | None]:
+    codec = "utf-8-sig"
+    while line := file.readline(LONGEST_LINE):
+        whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
+        rest = b"" if whole else line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE)
+        try:
+            text = line.decode(codec).rstrip("\r\n") if whole else None
+        except UnicodeDecodeError:
+            text = None
+        codec = "utf-8"
+        if text is None:
+            yield None
+        elif text:
+            cells = text.split("\t")
+            yield [_unquoted(cell) for cell in cells] if unquote else cells
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner else cell
+
+
+def _parse_csv(path: Path, file: BinaryIO) -> Iterator[list[str] | None]:
+    # Bytes that are not UTF-8 become surrogates, so that they cost their row and not the file.
+    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.reader(text, strict=True)
+    while True:
+        try:
+            cells = next(reader)
+            "".join(cells).encode()
+        except StopIteration:
+            return
+        except UnicodeEncodeError:
+            yield None
+        except csv.Error as error:
+            if "field larger" in str(error) or "unexpected end" in str(error):
+                raise ListError(
+                    f"{path}: line {reader.line_num}: a quoted field does not end ({error}); close the quote, or choose "
+                    "the format tsv if the list has no quoting"
+                ) from error
+            yield None
+        else:
+            if cells:
+                yield cells

@@ -1,0 +1,144 @@
+"""Trends: the line through all models of one pool and architecture on one shift, as a table."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from testbed.scales import SCALES, transform
+from testbed.statistics import (
+    BOOTSTRAP_SEED,
+    Line,
+    bootstrap_lines,
+    fit_line,
+    percentile_interval,
+)
+
+log = logging.getLogger(__name__)
+
+TREND_KEY = ["pool", "architecture", "testset", "classes"]
+TREND_COLUMNS = [
+    *[*TREND_KEY, "scale", "n"],
+    *["slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high", "r2"],
+    *["reference_min", "reference_max"],
+]
+POOL_BASELINE = "pool:"
+
+
+class TrendError(ValueError):
+    """The settings of the statistics, or the trend that they ask for, do not exist."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The experiment's `statistics`: scale, baseline (`pool:<name>` or `none`), confidences, bootstrap.
+
+    `point_confidence` is that of the bars of one accuracy, `line_confidence` that of slopes, intercepts, bands and
+    effective robustness; the defaults are those of modestyachts/imagenet-testbed (Taori et al. 2020).
+    """
+
+    scale: str = "logit"
+    baseline: str = "none"
+    point_confidence: float = 0.995
+    line_confidence: float = 0.95
+    bootstrap: int = 1000
+    bootstrap_seed: int = BOOTSTRAP_SEED
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise TrendError(f"statistics: scale {self.scale!r} is unknown; use one of {', '.join(SCALES)}")
+        if self.baseline != "none" and not self.baseline_pool:
+            raise TrendError(f"statistics: baseline {self.baseline!r} is unknown; use none or pool:<name of a pool>")
+
+    @property
+    def baseline_pool(self) -> str | None:
+        """Name of the pool whose trend is the baseline, or None."""
+        return self.baseline.removeprefix(POOL_BASELINE) if self.baseline.startswith(POOL_BASELINE) else None
+
+
+def fit_pool_trends(pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """One row of `TREND_COLUMNS` per pool, architecture, testset and classes of `pairs` (see `pair_with_reference`).
+
+    `n` counts the models in the fit, slopes and intercepts are on `settings.scale`, `reference_min` and `reference_max`
+    (fractions) are those of the models in the fit. Models at exactly 0 or 1 have no logit or probit: they are left out
+    and logged. What the points do not give is NaN: with fewer than two distinct reference accuracies the line, with
+    fewer than three distinct points its interval.
+    """
+    groups = pairs.groupby(TREND_KEY, sort=False)
+    rows = [dict(zip(TREND_KEY, key, strict=True)) | _trend(points, settings) for key, points in groups]
+    return pd.DataFrame(rows, columns=TREND_COLUMNS)
+
+
+def on_scale(points: pd.DataFrame, scale: str) -> NDArray[np.bool_]:
+    """Which rows of `points` have a finite scaled accuracy on both test sets, (n,): not those at exactly 0 or 1."""
+    scaled = transform(points[["reference_value", "value"]], scale)
+    return np.isfinite(scaled).all(axis=1)
+
+
+def bootstrap_trend(points: pd.DataFrame, settings: Settings) -> NDArray[np.float64]:
+    """Slopes and intercepts (kept, 2) of resampled models of one trend; the same ones each time it is asked."""
+    return bootstrap_lines(*_scaled(points, settings.scale), settings.bootstrap, settings.bootstrap_seed)
+
+
+def read_trends(path: Path | str) -> pd.DataFrame:
+    """The table of trends in the CSV file at `path`; raises `TrendError` if it lacks a column."""
+    # a pool may be called "null"; only an empty cell is a gap
+    table = pd.read_csv(
+        path, dtype=dict.fromkeys(TREND_KEY, str), keep_default_na=False, na_values=[""], encoding="utf-8"
+    )
+    missing = [column for column in TREND_COLUMNS if column not in table.columns]
+    if missing:
+        raise TrendError(f"{path}: lacks the column {', '.join(missing)}; run fit_trends again")
+    return table
+
+
+def line_of(trend: pd.Series) -> Line:
+    """The line in one row of the table of trends."""
+    return Line(int(trend["n"]), float(trend["slope"]), float(trend["intercept"]), float(trend["r2"]))
+
+
+def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
+    fitted = points[on_scale(points, settings.scale)]
+    _tell_left_out(points, fitted, settings.scale)
+    line, lines = fit_line(*_scaled(points, settings.scale)), bootstrap_trend(points, settings)
+    _tell_gaps(points, line, lines, settings)
+    low, high = percentile_interval(lines, settings.line_confidence)
+    return {
+        "scale": settings.scale,
+        "n": line.n,
+        "slope": line.slope,
+        "slope_low": low[0],
+        "slope_high": high[0],
+        "intercept": line.intercept,
+        "intercept_low": low[1],
+        "intercept_high": high[1],
+        "r2": line.r2,
+        "reference_min": fitted["reference_value"].min(),
+        "reference_max": fitted["reference_value"].max(),
+    }
+
+
+def _scaled(points: pd.DataFrame, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    fitted = points[on_scale(points, scale)]
+    return transform(fitted["reference_value"], scale), transform(fitted["value"], scale)
+
+
+def _tell_left_out(points: pd.DataFrame, fitted: pd.DataFrame, scale: str) -> None:
+    for _, row in points.drop(fitted.index).iterrows():
+        accuracies = f"reference {row['reference_value']:g}, {row['testset']} {row['value']:g}"
+        log.warning("model %s: left out of its trend, 0 and 1 have no %s (%s)", row["model"], scale, accuracies)
+
+
+def _tell_gaps(points: pd.DataFrame, line: Line, lines: NDArray[np.float64], settings: Settings) -> None:
+    row = points.iloc[0]
+    trend = f"pool {row['pool']}, {row['architecture']}, {row['testset']}, classes {row['classes']}"
+    if np.isnan(line.slope):
+        log.warning("%s: no line through %d models with fewer than two distinct accuracies", trend, line.n)
+    elif len(lines) == 0:
+        log.warning("%s: no interval, a line through %d models has no spread", trend, line.n)
+    elif len(lines) < settings.bootstrap:
+        skipped = settings.bootstrap - len(lines)
+        log.info("%s: %d of %d resamples gave no line", trend, skipped, settings.bootstrap)

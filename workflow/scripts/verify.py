@@ -1,0 +1,49 @@
+"""Hash every file that a manifest under results/ records, and name each that is not as recorded.
+
+In:  all results/**/manifest.json
+Out: nothing; ends with an error where a file is missing or differs
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import ManifestError, problem, read_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+class VerificationError(RuntimeError):
+    """A recorded file is missing or differs."""
+
+
+def verify(results: Path) -> tuple[int, list[str]]:
+    """Check all manifests under `results`; returns the number of files looked at and what is wrong, a line each."""
+    count, problems = 0, []
+    for manifest in sorted(results.rglob("manifest.json")):
+        try:
+            entries = read_json(manifest)["files"]
+        except ManifestError as error:
+            problems.append(str(error))
+            continue
+        except KeyError:
+            problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
+            continue
+        count += len(entries)
+        problems += filter(None, (problem(manifest.parent, entry) for entry in entries))
+    return count, problems
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    count, problems = verify(Path(snakemake.params.results))
+    for line in problems:
+        logging.error(line)
+    if problems:
+        raise VerificationError(
+            f"{len(problems)} of {count} recorded files are not as recorded. Delete the manifest.json beside each and run "
+            "the workflow again: what is whole is kept."
+        )
+    print(f"{count} files are as their manifests record them")
