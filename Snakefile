@@ -24,6 +24,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/plots/effective_robustness.pdf",
-        "results/tables/effective_robustness.csv",
-        expand("results/plots/mixtures/{mixture}.pdf", mixture=experiment.mixtures),
+        products,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+
 from testbed.statistics import clopper_pearson
 from testbed.tables import EVALUATION_COLUMNS
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 from testbed.miniweb.captions import TERMS, VOICES, caption
 from testbed.miniweb.world import CLASSES, SOURCES
 

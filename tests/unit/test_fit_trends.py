@@ -5,9 +5,10 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
+
 from example_evaluations import LINES, POOLS, REFERENCE, SIZES, example, row, table
 from fit_trends import ROBUSTNESS_COLUMNS, fit_trends
-from scipy.special import expit, logit
 from testbed.tables import EvaluationsError, pair_with_reference, read_evaluations
 from testbed.trends import (
     TREND_COLUMNS,

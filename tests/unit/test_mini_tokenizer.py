@@ -13,9 +13,10 @@ FOLDER = ROOT / "resources" / "architectures" / "mini_rn"
 MERGES = FOLDER / "merges.txt.gz"
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+from open_clip.tokenizer import SimpleTokenizer, get_pairs  # noqa: E402
+
 from make_miniweb import draw_source  # noqa: E402
 from make_testset import TEMPLATES  # noqa: E402
-from open_clip.tokenizer import SimpleTokenizer, get_pairs  # noqa: E402
 from testbed.miniweb.world import CLASSES, SOURCES  # noqa: E402
 
 

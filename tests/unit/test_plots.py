@@ -6,11 +6,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from example_evaluations import LINES, POOLS, REFERENCE, example
-from fit_trends import fit_trends
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
+
+from example_evaluations import LINES, POOLS, REFERENCE, example
+from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
 from plot_mixture import plot_mixture
 from testbed.axes import panel_limits, percent_ticks

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 from scipy.stats import linregress
+
 from testbed.scales import SCALES, ScaleError, inverse, transform
 from testbed.statistics import (
     Estimate,

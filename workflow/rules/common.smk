@@ -16,7 +16,7 @@ from testbed.experiment import (
     check_testset,
 )
 from testbed.released import ListError, check_list, find_files, resolve_format
-from testbed.work import FORCERUN
+from testbed.work import FORCERUN, FolderBusyError, hold
 
 
 def load_experiment():
@@ -44,7 +44,18 @@ wildcard_constraints:
     part="[0-9]{5}",
 
 
+# What the plan of a run found missing. A run with such gaps stops before any work; a dry run does not.
+missing_inputs = {}
+
+
 onstart:
+    if missing_inputs:
+        raise WorkflowError("\n".join(missing_inputs.values()))
+    # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
+    try:
+        workflow.held = hold(".snakemake")
+    except FolderBusyError as error:
+        raise WorkflowError(str(error))
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
 
@@ -56,24 +67,32 @@ def metadata_of(source):
         return {"columns": {}, **metadata}
     kind = metadata["miniweb"]
     path = f"results/miniweb/{source}/list"
-    return {"path": path, "format": "csv" if kind == "imagenet" else kind, "columns": {}}
+    return {
+        "path": path,
+        "format": "csv" if kind == "imagenet" else kind,
+        "columns": {},
+    }
 
 
 def released_list(wildcards):
-    """Files of a source's released list; for a mini-source, the manifest of what the mini-web drew.
-
-    A list that is missing or has the wrong columns stops a run before any work; a dry run goes on without it.
-    """
-    if "miniweb" in experiment.sources[wildcards.source]["metadata"]:
+    """Files of a source's released list; for a mini-source, the manifest of what the mini-web drew."""
+    if is_mini(wildcards.source):
         return f"results/miniweb/{wildcards.source}/manifest.json"
     metadata = metadata_of(wildcards.source)
     try:
         check_list(**metadata)
-        return [str(file) for file in find_files(metadata["path"], resolve_format(metadata["format"]).container)]
+        return [
+            str(file)
+            for file in find_files(
+                metadata["path"], resolve_format(metadata["format"]).container
+            )
+        ]
     except ListError as error:
-        if workflow.dryrun:
-            return []
-        raise WorkflowError(f"sources.{wildcards.source}.metadata: {error}")
+        if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
+            missing_inputs[wildcards.source] = (
+                f"sources.{wildcards.source}.metadata: {error}"
+            )
+        return []
 
 
 def list_path(wildcards):
@@ -92,17 +111,32 @@ def needed_samples(wildcards):
     return experiment.needed(wildcards.source)
 
 
-def miniweb_pages(wildcards):
-    """The mini-web's manifest behind a source, which its server needs; nothing for other sources."""
-    if config["download"]["proxy"] != "miniweb":
-        return []
-    return f"results/miniweb/{wildcards.source}/manifest.json"
+def is_mini(source):
+    return "miniweb" in experiment.sources[source]["metadata"]
+
+
+def miniweb_manifest(wildcards):
+    """The manifest of a mini-source's pages, which the mini-web serves; nothing for other sources."""
+    return (
+        [f"results/miniweb/{wildcards.source}/manifest.json"]
+        if is_mini(wildcards.source)
+        else []
+    )
 
 
 def page_files(wildcards):
-    if config["download"]["proxy"] != "miniweb":
-        return []
-    return [f"results/miniweb/{wildcards.source}/pages.parquet"]
+    return (
+        [f"results/miniweb/{wildcards.source}/pages.parquet"]
+        if is_mini(wildcards.source)
+        else []
+    )
+
+
+def download_options(wildcards):
+    """The experiment's download options; the images of mini-sources come through the mini-web's own server."""
+    return config["download"] | (
+        {"proxy": "miniweb"} if is_mini(wildcards.source) else {}
+    )
 
 
 def download_manifests(wildcards):
@@ -116,7 +150,10 @@ def part_folders(wildcards):
     """Pairs of a part's rows in the shuffled list and the folder of its downloads."""
     source = wildcards.source
     return [
-        [f"results/shuffled/{source}/{part}.parquet", f"results/downloads/{source}/{part}"]
+        [
+            f"results/shuffled/{source}/{part}.parquet",
+            f"results/downloads/{source}/{part}",
+        ]
         for part in experiment.parts(source)
     ]
 
@@ -144,7 +181,9 @@ def evaluation_threads(wildcards):
 
 def model_columns(wildcards):
     """What evaluations.csv says of a model."""
-    model = Model(wildcards.pool, wildcards.architecture, int(wildcards.size), int(wildcards.seed))
+    model = Model(
+        wildcards.pool, wildcards.architecture, int(wildcards.size), int(wildcards.seed)
+    )
     return {"model": model.name, **vars(model)}
 
 
@@ -157,10 +196,7 @@ def testset_folders(wildcards):
 
 
 def testset_files(wildcards):
-    """What an evaluation waits for: the manifest of a test set that is drawn, the class names of one that is given.
-
-    A given test set that is not whole stops a run before any work; a dry run goes on without it.
-    """
+    """What an evaluation waits for: the manifest of a test set that is drawn, the class names of one that is given."""
     files = []
     for testset, entry in experiment.testsets.items():
         if "path" not in entry:
@@ -170,8 +206,7 @@ def testset_files(wildcards):
             check_testset(testset, entry["path"])
             files.append(f"{entry['path']}/classnames.txt")
         except ExperimentError as error:
-            if not workflow.dryrun:
-                raise WorkflowError(str(error))
+            missing_inputs[testset] = str(error)
     return files
 
 
@@ -192,6 +227,24 @@ def mixture_metrics(wildcards):
     return metrics_of(experiment.models(pools))
 
 
+def asked_targets():
+    """What the command asks for by name: its targets, and files behind --forcerun, which takes every word after it."""
+    settings = workflow.dag_settings
+    forced_files = [word for word in settings.forcerun if "/" in word]
+    return {str(target) for target in [*settings.targets, *forced_files]}
+
+
+def products(wildcards):
+    """What a run makes: all plots and tables, or nothing but the files that the command names."""
+    if asked_targets() - {"all"}:
+        return []
+    return [
+        "results/plots/effective_robustness.pdf",
+        "results/tables/effective_robustness.csv",
+        *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
+    ]
+
+
 def mixture_inputs(wildcards):
     """Those of a mixture's metrics that a run has to bring up to date before it draws the plot.
 
@@ -199,12 +252,19 @@ def mixture_inputs(wildcards):
     are already evaluated are taken as they are: who retrains a mixture does not retrain its members.
     """
     metrics = mixture_metrics(wildcards)
-    settings = workflow.dag_settings
-    asked = {str(target) for target in settings.targets}
-    if not settings.forcerun or not asked or any("plots/mixtures/" not in target for target in asked):
+    asked = asked_targets()
+    if (
+        not workflow.dag_settings.forcerun
+        or not asked
+        or any("plots/mixtures/" not in target for target in asked)
+    ):
         return metrics
-    asked_pools = {Path(target).stem for target in asked}
-    own = set(metrics_of(experiment.models([pool for pool in experiment.pools if pool in asked_pools])))
+    mixtures = {Path(target).stem for target in asked}
+    own = set(
+        metrics_of(
+            experiment.models([pool for pool in experiment.pools if pool in mixtures])
+        )
+    )
     return [table for table in metrics if table in own or not Path(table).is_file()]
 
 
@@ -212,27 +272,45 @@ def planned_stages():
     """The stages of the experiment for `snakemake plan`: name, amount of work, and the files that say what is done."""
     sources = experiment.sources
     models = experiment.models()
-    parts = [f"results/downloads/{source}/{part}/manifest.json" for source in sources for part in experiment.parts(source)]
-    trainsets = sorted({f"results/trainsets/{model.pool}/{model.size}/manifest.json" for model in models})
+    parts = [
+        f"results/downloads/{source}/{part}/manifest.json"
+        for source in sources
+        for part in experiment.parts(source)
+    ]
+    trainsets = sorted(
+        {
+            f"results/trainsets/{model.pool}/{model.size}/manifest.json"
+            for model in models
+        }
+    )
     rows = sum(entry["samples"] for entry in sources.values())
-    seen = sum(model.size * config["architectures"][model.architecture]["epochs"] for model in models)
+    seen = sum(
+        model.size * config["architectures"][model.architecture]["epochs"]
+        for model in models
+    )
     return [
         {
             "name": "prepare_metadata",
             "work": f"{len(sources)} released lists",
-            "products": [f"results/metadata/{source}/pairs.parquet" for source in sources],
+            "products": [
+                f"results/metadata/{source}/pairs.parquet" for source in sources
+            ],
         },
         {"name": "download_images", "work": f"{rows:,} URLs", "products": parts},
         {
             "name": "shard_samples",
             "work": f"at most {rows:,} images",
-            "products": [f"results/shards/{source}/manifest.json" for source in sources],
+            "products": [
+                f"results/shards/{source}/manifest.json" for source in sources
+            ],
         },
         {"name": "link_trainset", "work": "links", "products": trainsets},
         {
             "name": "train_clip",
             "work": f"{seen:,} samples seen",
-            "products": [f"results/models/{model.name}/manifest.json" for model in models],
+            "products": [
+                f"results/models/{model.name}/manifest.json" for model in models
+            ],
         },
         {
             "name": "evaluate_clip",

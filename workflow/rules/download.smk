@@ -1,7 +1,7 @@
 rule download_images:
     input:
         shuffled="results/shuffled/{source}/manifest.json",
-        miniweb=miniweb_pages,
+        miniweb=miniweb_manifest,
     output:
         manifest="results/downloads/{source}/{part}/manifest.json",
     log:
@@ -15,8 +15,7 @@ rule download_images:
         runtime=720,
     params:
         part="results/shuffled/{source}/{part}.parquet",
-        folder="results/downloads/{source}/{part}",
-        options=lookup(within=config, dpath="download"),
+        options=download_options,
         pages=page_files,
     message:
         "Downloading part {wildcards.part} of {wildcards.source}"
@@ -40,7 +39,6 @@ rule shard_samples:
         mem_mb=8000,
         runtime=720,
     params:
-        folder="results/shards/{source}",
         parts=part_folders,
         shard_size=lookup(within=config, dpath="shards/shard_size"),
         needed=needed_samples,
@@ -65,7 +63,6 @@ rule link_trainset:
         mem_mb=1000,
         runtime=30,
     params:
-        folder="results/trainsets/{pool}/{size}",
         shards=shard_folders,
         composition=composition,
     message:

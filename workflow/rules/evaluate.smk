@@ -17,7 +17,6 @@ rule evaluate_clip:
         mem_mb=lookup(within=config, dpath="evaluation/memory_mb"),
         runtime=lookup(within=config, dpath="evaluation/runtime"),
     params:
-        folder="results/models/{pool}-{architecture}-{size}-{seed}",
         model=model_columns,
         testsets=testset_folders,
         device=lookup(within=config, dpath="architectures/{architecture}/device"),

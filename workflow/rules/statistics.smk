@@ -87,6 +87,7 @@ rule plot_mixture:
         members=mixture_members,
         reference=lookup(within=config, dpath="reference"),
         shifts=experiment.shifts,
+        pools=experiment.plotted_pools(),
         statistics=lookup(within=config, dpath="statistics"),
     message:
         "Drawing {wildcards.mixture} between its members"

@@ -15,8 +15,6 @@ rule train_clip:
         mem_mb=lookup(within=config, dpath="architectures/{architecture}/memory_mb"),
         runtime=lookup(within=config, dpath="architectures/{architecture}/runtime"),
     params:
-        folder="results/models/{pool}-{architecture}-{size}-{seed}",
-        trainset="results/trainsets/{pool}/{size}",
         architecture=lookup(within=config, dpath="architectures/{architecture}"),
     message:
         "Training {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tarfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 LIST_COLUMNS = ["uid", "url", "caption"]
 STORAGE_OPTIONS = ["image_size", "quality", "minimum_size"]
 TOP_CAUSES = 5
+FEW_ROWS = 20
+"""A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
 
 
 class DownloadError(RuntimeError):
@@ -91,9 +94,12 @@ def through_proxy(address: str | None) -> Iterator[None]:
     before = {name: os.environ.pop(name) for name in names if address and name in os.environ}
     if address:
         os.environ.update(http_proxy=address, https_proxy=address)
+    # urllib, which img2dataset fetches with, reads the environment once and keeps what it found; this makes it look again.
+    urllib.request.install_opener(None)
     try:
         yield
     finally:
+        urllib.request.install_opener(None)
         if address:
             del os.environ["http_proxy"], os.environ["https_proxy"]
             os.environ.update(before)
@@ -127,11 +133,15 @@ def read_record(folder: Path, chunk: str, request: str) -> dict | None:
 def check_outcomes(scratch: Path, chunk: str, rows: pa.Table) -> pa.Table:
     """The outcome table of a freshly fetched chunk; raises `DownloadError` unless it and the images are whole."""
     try:
-        outcomes = parquet.read_table(scratch / f"{chunk}.parquet", columns=["key", "uid", "url", "status", "error_message"])
+        outcomes = parquet.read_table(
+            scratch / f"{chunk}.parquet", columns=["key", "uid", "url", "status", "error_message"]
+        )
         with tarfile.open(scratch / f"{chunk}.tar") as tar:
             images = sum(name.endswith(".jpg") for name in tar.getnames())
     except (OSError, pa.ArrowException, tarfile.TarError) as error:
-        raise DownloadError(f"chunk {chunk}: img2dataset left no whole product ({error}). Run the same command again.") from error
+        raise DownloadError(
+            f"chunk {chunk}: img2dataset left no whole product ({error}). Run the same command again."
+        ) from error
     successes = outcomes["status"].to_pylist().count("success")
     if sorted(outcomes["uid"].to_pylist()) != sorted(rows["uid"].to_pylist()) or successes != images:
         raise DownloadError(
@@ -143,7 +153,9 @@ def check_outcomes(scratch: Path, chunk: str, rows: pa.Table) -> pa.Table:
 
 def causes_of(outcomes: pa.Table) -> Counter:
     """How many URLs ended in each cause ("success" among them)."""
-    return Counter(cause or "success" for cause in outcomes["error_message"].to_pylist())
+    endings = zip(outcomes["status"].to_pylist(), outcomes["error_message"].to_pylist(), strict=True)
+    # Some of Python's errors have no words, so that an empty message is no sign of success.
+    return Counter("success" if status == "success" else cause or status for status, cause in endings)
 
 
 def check_success(outcomes: pa.Table, minimum: float, chunk: str) -> None:
@@ -170,8 +182,11 @@ def fetch_chunk(downloader, folder: Path, scratch: Path, number: int, rows: pa.T
         file.write_table(rows)
     downloader((number, str(request_file)))
     outcomes = check_outcomes(scratch, chunk, rows)
-    check_success(outcomes, options["minimum_success"], chunk)
+    if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
+        check_success(outcomes, options["minimum_success"], chunk)
     files = [f"{chunk}.tar", f"{chunk}.parquet"]
+    # The record of the files that are replaced goes first, so that it never speaks of others.
+    (folder / f"{chunk}.json").unlink(missing_ok=True)
     for file in files:
         publish(scratch / file, folder / file)
     causes = causes_of(outcomes)
@@ -230,7 +245,7 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    with locked(snakemake.params.folder) as folder:
+    with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = download_images(
             Path(snakemake.params.part), folder, dict(snakemake.params.options), list(snakemake.params.pages)
         )

@@ -10,7 +10,6 @@ Out: a table of metrics with the columns of results/tables/evaluations.csv, and 
 
 import csv
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,24 +150,30 @@ def write_metrics(rows: list[dict], model: dict, confidence: float, path: Path) 
         writer = csv.DictWriter(file, EVALUATION_COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            low, high = (None, None) if row["correct"] is None else clopper_pearson(row["correct"], row["n"], confidence)
+            low, high = (
+                (None, None) if row["correct"] is None else clopper_pearson(row["correct"], row["n"], confidence)
+            )
             writer.writerow({**model, **row, "value_low": low, "value_high": high})
+    publish(temporary, path)
+
+
+def write_predictions(predictions: dict[str, list], path: Path) -> None:
+    """Write the table of predictions (column to values) as parquet to `path`."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    parquet.write_table(pa.table(predictions), temporary, compression="zstd")
     publish(temporary, path)
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    skip_unused_imports(read_json(Path(snakemake.params.folder) / "open_clip_config.json"))
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    testsets = {name: Path(path) for name, path in snakemake.params.testsets.items()}
-    rows, predictions = evaluate_clip(
-        Path(snakemake.params.folder), testsets, snakemake.params.device, dict(snakemake.params.options)
-    )
-    temporary = f"{snakemake.output.predictions}.{os.getpid()}.tmp"
-    parquet.write_table(pa.table(predictions), temporary, compression="zstd")
-    publish(temporary, snakemake.output.predictions)
-    confidence = snakemake.params.confidence
-    write_metrics(rows, dict(snakemake.params.model), confidence, Path(snakemake.output.metrics))
+    folder = Path(snakemake.input.model).parent
+    skip_unused_imports(read_json(folder / "open_clip_config.json"))
+    params = snakemake.params
+    testsets = {name: Path(path) for name, path in params.testsets.items()}
+    rows, predictions = evaluate_clip(folder, testsets, params.device, dict(params.options))
+    write_predictions(predictions, Path(snakemake.output.predictions))
+    write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))

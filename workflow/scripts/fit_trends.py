@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
 from testbed.log import log_to
 from testbed.statistics import Estimate, Line, clopper_pearson, effective_robustness
 from testbed.tables import pair_with_reference, read_evaluations

@@ -10,6 +10,7 @@ Out: a manifest; beside it NNNNNN.tar, links and at most one file
 
 import os
 import tarfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 MEMBERS_PER_SAMPLE = 3
+AGAIN = "Delete it and the manifest.json beside it, and run the same command again."
 
 
 class TrainsetError(RuntimeError):
@@ -48,12 +50,19 @@ def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, in
 
 
 def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
-    """Append the first `samples` samples of the tar file `shard` to `archive`, byte for byte."""
-    with tarfile.open(shard) as source:
-        for number, member in enumerate(source):
-            if number == samples * MEMBERS_PER_SAMPLE:
-                return
-            archive.addfile(member, source.extractfile(member))
+    """Append the first `samples` samples of the tar file `shard` to `archive`; raises `TrainsetError` if it has fewer."""
+    copied = 0
+    try:
+        with tarfile.open(shard, "r:") as source:
+            for member in islice(source, samples * MEMBERS_PER_SAMPLE):
+                archive.addfile(member, source.extractfile(member))
+                copied += 1
+    except (OSError, tarfile.TarError) as error:
+        raise TrainsetError(f"{shard}: cannot be read ({error}). {AGAIN}") from error
+    if copied != samples * MEMBERS_PER_SAMPLE:
+        raise TrainsetError(
+            f"{shard}: holds {copied // MEMBERS_PER_SAMPLE} of the {samples} samples that are taken from it. {AGAIN}"
+        )
 
 
 def link(target: Path, path: Path) -> None:
@@ -97,13 +106,15 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
         files.append(record(path, samples=sum(part["samples"] for part in parts), parts=parts))
     samples = sum(file["samples"] for file in files)
     if samples != sum(composition.values()):
-        raise TrainsetError(f"{folder}: holds {samples} samples instead of {sum(composition.values())}. Run `snakemake verify`.")
+        raise TrainsetError(
+            f"{folder}: holds {samples} samples instead of {sum(composition.values())}. Run `snakemake verify`."
+        )
     return {"samples": samples, "composition": composition, "files": files}
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    with locked(snakemake.params.folder) as folder:
+    with locked(Path(snakemake.output.manifest).parent) as folder:
         shards = {source: Path(path) for source, path in snakemake.params.shards.items()}
         manifest = link_trainset(dict(snakemake.params.composition), shards, folder)
         write_json(snakemake.output.manifest, manifest)

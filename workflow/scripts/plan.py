@@ -21,7 +21,8 @@ def table_of(stages: list[dict]) -> str:
         rows.append((stage["name"], str(len(stage["products"])), str(done), stage["work"]))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in (1, 2)), row[3]]) for row in rows
+        "  ".join([row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in (1, 2)), row[3]])
+        for row in rows
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
+
 from testbed.figures import make_series, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
+
 from testbed.figures import FigureError, make_series, mixture_label, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels

@@ -129,7 +129,10 @@ def usable_rows(
 
 
 def judge_row(row: Sequence | None, format: Format, longest: int) -> tuple[str | None, str, str, str]:
-    """The cause to drop a row (URL, caption, value that `format.only` asks for; None if malformed), and uid, URL, caption."""
+    """The cause to drop a row, and its uid, URL and caption.
+
+    A row is its URL, caption and the value that `format.only` asks for; None stands for a malformed one.
+    """
     if row is None:
         return "malformed", "", "", ""
     url, caption, value = row

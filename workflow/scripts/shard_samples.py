@@ -25,7 +25,11 @@ from testbed.work import follow_parent, locked
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-OUTCOME_COLUMNS = ["uid", "key", "width", "height", "original_width", "original_height", "sha256"]
+SIZES = ("width", "height", "original_width", "original_height")
+IMAGE_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("uid", "key", "tar", "tar_sha256", "sha256")]
+    + [(name, pa.int32()) for name in SIZES]
+)
 
 
 class ShardError(RuntimeError):
@@ -50,19 +54,29 @@ def fetched(part: Part) -> pa.Table:
         wrong = problem(part.downloads, file, content=False)
         if wrong:
             raise ShardError(f"{wrong}. Delete {part.downloads}/manifest.json and run the same command again.")
-    tables = [pa.table({"uid": [], "key": [], "tar": []}).cast(pa.schema([(name, pa.string()) for name in ("uid", "key", "tar")]))]
-    for file in files:
-        if not file["name"].endswith(".parquet"):
-            continue
-        outcomes = parquet.read_table(part.downloads / file["name"], columns=[*OUTCOME_COLUMNS, "status"])
-        outcomes = outcomes.filter(pa.compute.equal(outcomes["status"], "success")).select(OUTCOME_COLUMNS)
-        tar = str(part.downloads / file["name"].replace(".parquet", ".tar"))
-        tables.append(outcomes.append_column("tar", pa.array([tar] * len(outcomes))))
-    images = pa.concat_tables(tables, promote_options="default")
+    hashes = {part.downloads / file["name"]: file["sha256"] for file in files}
+    outcomes = [path for path in hashes if path.suffix == ".parquet"]
+    successes = [read_successes(path, hashes[path.with_suffix(".tar")]) for path in outcomes]
+    images = pa.concat_tables([IMAGE_SCHEMA.empty_table(), *successes])
     rows = parquet.read_table(part.rows)
-    rows = rows.append_column("row", pa.array(range(len(rows))))
-    own = [name for name in rows.column_names if name == "uid" or name not in images.column_names]
-    return rows.select(own).join(images, "uid", join_type="inner").sort_by("row").drop_columns(["row"])
+    place = {uid: number for number, uid in enumerate(rows["uid"].to_pylist())}
+    images = images.append_column("row", pa.array([place[uid] for uid in images["uid"].to_pylist()], pa.int64()))
+    images = images.sort_by("row")
+    samples = rows.take(images["row"])
+    for column in images.drop_columns(["uid", "row"]).column_names:
+        if column in samples.column_names:
+            samples = samples.drop_columns([column])
+        samples = samples.append_column(column, images[column])
+    return samples
+
+
+def read_successes(outcomes: Path, tar_sha256: str) -> pa.Table:
+    """The rows of an outcome table that have an image, with the columns of `IMAGE_SCHEMA`."""
+    table = parquet.read_table(outcomes)
+    table = table.filter(pa.compute.equal(table["status"], "success"))
+    for column, value in {"tar": str(outcomes.with_suffix(".tar")), "tar_sha256": tar_sha256}.items():
+        table = table.append_column(column, pa.repeat(pa.scalar(value, pa.string()), len(table)))
+    return table.select(IMAGE_SCHEMA.names).cast(IMAGE_SCHEMA)
 
 
 def without_repeats(tables: list[pa.Table]) -> pa.Table:
@@ -77,15 +91,19 @@ def read_images(tar: str, keys: set[str]) -> dict[str, bytes]:
     """The images with `keys` in a downloaded tar; raises `ShardError` if one is not there or the tar is cut."""
     images: dict[str, bytes] = {}
     try:
-        with tarfile.open(tar) as archive:
+        with tarfile.open(tar, "r:") as archive:
             for member in archive:
                 key, _, extension = member.name.partition(".")
                 if extension == "jpg" and key in keys:
                     images[key] = archive.extractfile(member).read()
     except (OSError, tarfile.TarError) as error:
-        raise ShardError(f"{tar}: cannot be read ({error}). Delete it and its part's manifest.json, and run again.") from error
+        raise ShardError(
+            f"{tar}: cannot be read ({error}). Delete it and its part's manifest.json, and run again."
+        ) from error
     if len(images) != len(keys):
-        raise ShardError(f"{tar}: holds {len(images)} of {len(keys)} images. Delete it and its part's manifest.json, and run again.")
+        raise ShardError(
+            f"{tar}: holds {len(images)} of {len(keys)} images. Delete it and its part's manifest.json, and run again."
+        )
     return images
 
 
@@ -99,11 +117,19 @@ def write_shard(path: Path, samples: pa.Table) -> None:
     with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
         for sample in samples.to_pylist():
             uid, image = sample["uid"], images[sample.pop("tar"), sample.pop("key")]
+            del sample["tar_sha256"]
             metadata = json.dumps(sample, sort_keys=True, ensure_ascii=False, default=str)
             add_member(archive, f"{uid}.jpg", image)
             add_member(archive, f"{uid}.json", metadata.encode("utf-8"))
             add_member(archive, f"{uid}.txt", sample["caption"].encode("utf-8"))
     publish(temporary, path)
+
+
+def request_of(samples: pa.Table) -> str:
+    """Digest of all that a shard is made of: its rows, and the downloads that hold their images."""
+    # Not where the downloads lie, so that a moved results folder stays valid.
+    rows = samples.drop_columns(["tar"]).to_pylist()
+    return digest([json.dumps(row, sort_keys=True, default=str) for row in rows])
 
 
 def read_record(folder: Path, shard: str, request: str) -> dict | None:
@@ -131,7 +157,7 @@ def shard_samples(source: str, parts: list[Part], folder: Path, shard_size: int,
         name = f"{number:06d}"
         content = samples.slice(start, shard_size)
         uids = content["uid"].to_pylist()
-        request = digest([uids, content["sha256"].to_pylist()])
+        request = request_of(content)
         entry = read_record(folder, name, request)
         if entry is None:
             write_shard(folder / f"{name}.tar", content)
@@ -146,7 +172,7 @@ def shard_samples(source: str, parts: list[Part], folder: Path, shard_size: int,
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    with locked(snakemake.params.folder) as folder:
+    with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = shard_samples(
             snakemake.wildcards.source,
             [Part(Path(rows), Path(downloads)) for rows, downloads in snakemake.params.parts],

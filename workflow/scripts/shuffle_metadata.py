@@ -54,8 +54,8 @@ def shuffle_pairs(
     usable = parquet.read_metadata(pairs).num_rows
     if usable < needed:
         raise ShuffleError(
-            f"{pairs}: source {source} has {usable} usable pairs, and its trainsets need {needed}. Lower the sizes that "
-            "draw on it, or give it a longer list; counts.json beside the pairs says why rows were dropped"
+            f"{pairs}: source {source} has {usable} usable pairs, and its trainsets need {needed}. Lower the sizes "
+            "that draw on it, or give it a longer list; counts.json beside the pairs says why rows were dropped"
         )
     if usable < samples:
         logging.warning("source %s: %d samples are asked for, the list has %d usable pairs", source, samples, usable)

@@ -9,9 +9,9 @@ Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors
      ``local-dir:<folder>`` loads the model), and record.json
 """
 
-import json
 import logging
 import math
+import pickle
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -49,11 +49,34 @@ def model_config(model: str) -> dict:
     return {"model_cfg": config, "preprocess_cfg": {}}
 
 
+def loading_processes(wanted: int, shards: list[int], batch_size: int) -> int:
+    """The largest number of data loading processes, up to `wanted`, that can each fill a batch; 0 is the trainer itself.
+
+    open_clip deals out whole `shards` (samples in each): it refuses a process without one, and waits for ever for one
+    with less than a batch.
+    """
+    for processes in range(min(wanted, len(shards)), 1, -1):
+        if sum(sorted(shards)[: len(shards) // processes]) >= batch_size:
+            return processes
+    return min(wanted, 1)
+
+
+def batches_per_epoch(architecture: dict, size: int) -> int:
+    """Batches that open_clip makes of `size` samples: enough for all, and equally many in each loading process."""
+    processes = max(1, architecture["workers"])
+    return math.ceil(math.ceil(size / architecture["batch_size"]) / processes) * processes
+
+
+def optimiser_steps(architecture: dict, size: int) -> int:
+    """Steps of a whole training; with open_clip's ``accum-freq``, several batches make one."""
+    accumulated = int(architecture["extra"].get("accum-freq", 1))
+    return batches_per_epoch(architecture, size) // accumulated * architecture["epochs"]
+
+
 def warmup_steps(architecture: dict, size: int) -> int:
     """Steps of rising learning rate; a `warmup` below one is a share of all steps."""
-    steps = math.ceil(size / architecture["batch_size"]) * architecture["epochs"]
     warmup = architecture["warmup"]
-    return round(warmup * steps) if warmup < 1 else int(warmup)
+    return round(warmup * optimiser_steps(architecture, size)) if warmup < 1 else int(warmup)
 
 
 def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, folder: Path) -> list[str]:
@@ -79,6 +102,8 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         "logs": folder,
         "name": RUN,
         "resume": "latest",
+        # Beside the last epoch's checkpoint, which --save-most-recent keeps, open_clip would keep every epoch's.
+        "save-frequency": 0,
         **architecture["extra"],
     }
     arguments = [f"--{name}={value}" for name, value in options.items() if not isinstance(value, bool)]
@@ -97,6 +122,7 @@ def make_deterministic(seed: int) -> None:
     augmentations still differ between a resumed and an undisturbed run; on GPUs arithmetic does too.
     """
     from open_clip_train import data, main
+    from open_clip_train.train import train_one_epoch
 
     class Epoch(data.SharedEpoch):
         """Remembers the epoch counter that the trainer makes for its data, for the stage that is made next."""
@@ -109,8 +135,6 @@ def make_deterministic(seed: int) -> None:
 
     def shuffle(bufsize: int, initial: int):
         return data.detshuffle2(bufsize=bufsize, initial=initial, seed=seed, epoch=Epoch.current)
-
-    train_one_epoch = main.train_one_epoch
 
     def train_seeded_epoch(model, batches, loss, epoch, *arguments, **options):
         # Seeds of neighbouring experiments (0, 1, 2) must not meet in later epochs.
@@ -130,14 +154,17 @@ def load_checkpoint(folder: Path) -> dict | None:
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         logging.warning("%s does not load (%s); training starts over", path, error)
         path.unlink()
         return None
 
 
-def export(checkpoint: dict | None, epochs: int, folder: Path) -> None:
-    """Write the weights of the finished `checkpoint` into `folder`; raises `TrainingError` if it is not a whole model."""
+def export(checkpoint: dict | None, epochs: int, steps: int, folder: Path) -> None:
+    """Write the weights of the finished `checkpoint` into `folder`.
+
+    Raises `TrainingError` where it has not been trained for `epochs` and `steps`, or its weights are not finite.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -153,6 +180,13 @@ def export(checkpoint: dict | None, epochs: int, folder: Path) -> None:
         raise TrainingError(
             f"{folder}: weights are not finite ({', '.join(bad[:3])}, ...). Lower architectures.*.learning_rate or use "
             f"another precision, and delete {folder / RUN}."
+        )
+    # Half-precision scaling leaves out steps whose gradients overflow; otherwise each batch has to count.
+    taken = max((int(state.get("step", steps)) for state in checkpoint["optimizer"]["state"].values()), default=0)
+    if taken != steps and "scaler" not in checkpoint:
+        raise TrainingError(
+            f"{folder}: the trainer took {taken} of {steps} steps; its messages are in the rule's log. Delete "
+            f"{folder / RUN} and run the same command again."
         )
     temporary = folder / f".{WEIGHTS_FILE}.tmp"
     save_file(weights, temporary)
@@ -197,6 +231,12 @@ def train_clip(architecture: dict, trainset: Path, seed: int, folder: Path, star
     leaves no model of the planned epochs with finite weights.
     """
     samples = read_json(trainset / "manifest.json")
+    size = samples["samples"]
+    if size < architecture["batch_size"]:
+        raise TrainingError(
+            f"{trainset}: has {size} samples, fewer than one batch (architectures.*.batch_size: "
+            f"{architecture['batch_size']}). Lower batch_size or raise the size."
+        )
     config = model_config(architecture["model"])
     recipe = {name: value for name, value in architecture.items() if name not in ("gpus", "memory_mb", "runtime")}
     request = digest([recipe, config, samples, seed])
@@ -204,25 +244,28 @@ def train_clip(architecture: dict, trainset: Path, seed: int, folder: Path, star
     if entry and not start_over:
         logging.info("%s is complete", folder)
         return entry
+    check_device(architecture["device"])
     if entry:
         shutil.rmtree(folder / RUN, ignore_errors=True)
     prepare_folder(folder, config, request)
 
-    check_device(architecture["device"])
     from open_clip_train import main
 
+    shards = [file["samples"] for file in samples["files"]]
+    workers = loading_processes(architecture["workers"], shards, architecture["batch_size"])
+    architecture = {**architecture, "workers": workers}
     make_deterministic(seed)
     load_checkpoint(folder / RUN)
-    status = main.main(trainer_arguments(architecture, trainset, samples["samples"], seed, folder))
+    status = main.main(trainer_arguments(architecture, trainset, size, seed, folder))
     if status:
         raise TrainingError(f"{folder}: open_clip's trainer gave up with status {status}; its messages are in the log.")
-    export(load_checkpoint(folder / RUN), architecture["epochs"], folder)
-    steps = math.ceil(samples["samples"] / architecture["batch_size"])
+    export(load_checkpoint(folder / RUN), architecture["epochs"], optimiser_steps(architecture, size), folder)
+    seen = batches_per_epoch(architecture, size) * architecture["batch_size"] * architecture["epochs"]
     entry = {
         "request": request,
-        "samples": samples["samples"],
+        "samples": size,
         "epochs": architecture["epochs"],
-        "samples_seen": steps * architecture["batch_size"] * architecture["epochs"],
+        "samples_seen": seen,
         "versions": {name: version(name) for name in ("torch", "open_clip_torch")},
         "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)],
     }
@@ -236,10 +279,10 @@ if __name__ == "__main__":
     follow_parent()
     architecture = dict(snakemake.params.architecture)
     skip_unused_imports(architecture)
-    with locked(snakemake.params.folder) as folder:
+    with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = train_clip(
             architecture,
-            Path(snakemake.params.trainset),
+            Path(snakemake.input.trainset).parent,
             int(snakemake.wildcards.seed),
             folder,
             start_over=is_forced("train_clip"),

@@ -5,6 +5,7 @@ Out: nothing; ends with an error where a file is missing or differs
 """
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,26 @@ class VerificationError(RuntimeError):
     """A recorded file is missing or differs."""
 
 
+def records_in(content: object) -> Iterator[dict]:
+    """Every record of a file (see `testbed.manifest.record`) in a manifest, wherever the manifest keeps it."""
+    if isinstance(content, dict) and {"name", "bytes", "sha256"} <= set(content):
+        yield content
+    elif isinstance(content, (dict, list)):
+        for entry in content.values() if isinstance(content, dict) else content:
+            yield from records_in(entry)
+
+
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check all manifests under `results`; returns the number of files looked at and what is wrong, a line each."""
     count, problems = 0, []
     for manifest in sorted(results.rglob("manifest.json")):
         try:
-            entries = read_json(manifest)["files"]
+            entries = list(records_in(read_json(manifest)))
         except ManifestError as error:
             problems.append(str(error))
             continue
-        except KeyError:
+        if not entries:
             problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
-            continue
         count += len(entries)
         problems += filter(None, (problem(manifest.parent, entry) for entry in entries))
     return count, problems

@@ -28,19 +28,45 @@ class Model:
         return f"{self.pool}-{self.architecture}-{self.size}-{self.seed}"
 
 
+def is_integer(_: object, value: object) -> bool:
+    """Unlike JSON schema's own integers, not 1000000.0: sizes and seeds become parts of file names."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer),
+)
+
+
 def check_schema(config: dict, schema_path: Path | str) -> None:
     """Check `config` against the JSON schema; raises `ExperimentError` that names the key, its value and what is allowed."""
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is None:
         return
     key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
-    hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
         allowed = sorted(error.schema["properties"])
         unknown = sorted(set(error.instance) - set(allowed))
         raise ExperimentError(f"{key}: unknown key {', '.join(unknown)}. Allowed here: {', '.join(allowed)}.")
-    raise ExperimentError(f"{key}: {error.message}. {hint}".strip() + " See config/README.md.")
+    hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    raise ExperimentError(f"{key}: {explain(error)}. {hint}".strip() + " See config/README.md.")
+
+
+def explain(error: jsonschema.ValidationError) -> str:
+    """What the schema refuses, in words that need no knowledge of JSON schema or of YAML's corners."""
+    value = error.instance
+    if error.validator == "oneOf":
+        choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
+        return f"has {', '.join(value) or 'no key'}; give either {choices}"
+    if error.validator == "dependentRequired":
+        return f"{error.message}; path, format and columns belong together"
+    if error.validator == "type" and value is None:
+        return "has no value; give it one, or leave the key out"
+    if error.validator == "type" and error.validator_value in ("integer", "number"):
+        return f"{error.message}; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
+    return error.message
 
 
 def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
@@ -181,20 +207,34 @@ class Experiment:
                             f"sizes: {size} samples of {pool} need {count} of source {source}, which has only "
                             f"{available} (sources.{source}.samples). Lower the size, or raise samples if the list has more."
                         )
+        for model in self.models():
+            batch = self.config["architectures"][model.architecture]["batch_size"]
+            if model.size < batch:
+                raise ExperimentError(
+                    f"sizes: {model.size} samples of {model.pool} are fewer than one batch "
+                    f"(architectures.{model.architecture}.batch_size: {batch}). Raise the size or lower batch_size."
+                )
 
 
 def check_testset(name: str, folder: Path | str) -> None:
-    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` naming what is missing."""
+    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` for what is missing."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise ExperimentError(f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path.")
+        raise ExperimentError(
+            f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path."
+        )
     for required in CLIP_BENCHMARK_FILES:
         if not (folder / required).is_file():
             raise ExperimentError(
                 f"testsets.{name}.path: {folder / required} is missing. A test set holds {', '.join(CLIP_BENCHMARK_FILES)} "
                 "and test/0.tar, test/1.tar, ... (CLIP_benchmark's local WebDataset format)."
             )
-    for shard in range(int((folder / "test/nshards.txt").read_text())):
+    count = (folder / "test/nshards.txt").read_text().strip()
+    if not count.isdecimal() or int(count) == 0:
+        raise ExperimentError(
+            f"testsets.{name}.path: {folder}/test/nshards.txt says {count!r}, and not how many test/N.tar there are."
+        )
+    for shard in range(int(count)):
         if not (folder / "test" / f"{shard}.tar").is_file():
             raise ExperimentError(
                 f"testsets.{name}.path: {folder}/test/{shard}.tar is missing, and test/nshards.txt promises it. "

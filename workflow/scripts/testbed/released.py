@@ -145,7 +145,7 @@ def read_parquet_schema(path: Path, format: Format):
 
 
 def read_header(path: Path, format: Format, own: Sequence[str] = ()) -> list[str]:
-    """The column names in the first line of a text list; raises `ListError` where one of the format or `own` is missing."""
+    """The column names in the first line of a text list; raises `ListError` where a needed or `own` one is missing."""
     for cells in _cells(path, format):
         if cells is None:
             break
@@ -257,8 +257,8 @@ def _parse_csv(path: Path, file: BinaryIO) -> Iterator[list[str] | None]:
         except csv.Error as error:
             if "field larger" in str(error) or "unexpected end" in str(error):
                 raise ListError(
-                    f"{path}: line {reader.line_num}: a quoted field does not end ({error}); close the quote, or choose "
-                    "the format tsv if the list has no quoting"
+                    f"{path}: line {reader.line_num}: a quoted field does not end ({error}); close the quote, or "
+                    "choose the format tsv if the list has no quoting"
                 ) from error
             yield None
         else:

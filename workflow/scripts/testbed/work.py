@@ -8,37 +8,59 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 FORCERUN = "CLIP_TESTBED_FORCERUN"
 """Environment variable with the rules that the user forces; cluster jobs inherit it (see rules/common.smk)."""
+
+
+ORPHAN_SECONDS = 5.0
 
 
 class FolderBusyError(RuntimeError):
     """Another job is working in the folder."""
 
 
-@contextmanager
-def locked(folder: Path | str) -> Iterator[Path]:
-    """Make `folder`, and hold it alone for as long as the context lasts.
+def hold(folder: Path | str, patience: float = 0.0) -> IO[str]:
+    """Make `folder` and lock it for this process; keep the returned file open for as long as the lock is to last.
 
     The lock is the kernel's (flock): it goes with the process that holds it, however that ends. Raises
-    `FolderBusyError`, naming the holder, where another process has it.
+    `FolderBusyError`, naming the holder, where another process still has it after `patience` seconds.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a+", encoding="utf-8") as file:
+    # Not in a `with`: the lock lasts as long as the file is open.
+    file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+    deadline = time.monotonic() + patience
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
             file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
             raise FolderBusyError(
-                f"{folder}: process {file.read().strip() or 'of another host'} is working here. "
-                "Wait for it to end, or end it, and run the same command again."
+                f"{folder}: another process (id {holder}) is working here. Wait for it to end, or end it, and run the "
+                "same command again."
             ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()} on {os.uname().nodename}")
-        file.flush()
-        yield folder
+    file.truncate(0)
+    file.write(f"{os.getpid()} on {os.uname().nodename}")
+    file.flush()
+    return file
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[Path]:
+    """Hold `folder` alone (see `hold`) while the context lasts.
+
+    Waits a few seconds for the folder, which is what a job of a killed run needs to notice that it is alone and end.
+    """
+    with hold(folder, patience=ORPHAN_SECONDS):
+        yield Path(folder)
 
 
 def ancestry(depth: int = 2) -> list[int]:

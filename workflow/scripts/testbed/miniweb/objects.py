@@ -41,25 +41,49 @@ SHAPES: dict[str, Callable[[Generator], list[Shape]]] = {
 
 # For each class the usual colours of main, second and third, and of dark and light where these are not the common ones.
 PALETTES = {
-    "house": ("f3ead7 e8d3a2 d9b38c b5523c dfe6ea 9fb4c7", "a63d2f 7a3b2e 4d4f57 8c5a3c 5b6b52", "6b3f26 2f5d7a 8c2f2b 3d5b3a"),
+    "house": (
+        "f3ead7 e8d3a2 d9b38c b5523c dfe6ea 9fb4c7",
+        "a63d2f 7a3b2e 4d4f57 8c5a3c 5b6b52",
+        "6b3f26 2f5d7a 8c2f2b 3d5b3a",
+    ),
     "tree": ("2f6b2f 3f8a3a 57963f 7fa83e 1f5138 c98a2b", "6b4a2f 5a3d28 7d5a3c", "d23b2e e0a02e e8d050"),
-    "fish": ("f08a24 e5622c 3f8fc4 e3c23a 8fa7b5 2fa7a0 d9566b", "e0a32e d9481f 2d5f9a 6f8fa5 f2e28a", "fff3dd 1d2f4f f6e07a"),
+    "fish": (
+        "f08a24 e5622c 3f8fc4 e3c23a 8fa7b5 2fa7a0 d9566b",
+        "e0a32e d9481f 2d5f9a 6f8fa5 f2e28a",
+        "fff3dd 1d2f4f f6e07a",
+    ),
     "mug": ("ffffff d6392f 2f6db5 f0c330 3f9a62 e9dcc3 36405a", "d6392f 2f6db5 f0c330 ffffff 8a4f9a", "e08a2f 3f9a62"),
     "car": ("c92a2a 2458a8 e3b51e d9dde0 3f4650 2f8a5f f2f2ee", "f2f2ee c9ced2 e8c76a", "e2452c c2221f"),
     "key": ("d2a83a b8b8bc 9a8f7a c98f45 8a8f99", "b8b8bc", "b8b8bc"),
     "flower": ("e0342f f0c22a e87aa8 8a4fc2 ffffff f08030 4a6fd2", "f5c22a 7a4a22 f0e070", "3f8a3a 2f6f3a 5fa04a"),
     "clock": ("c92f2f 2f5fa8 3a3d44 d9a83a f0efe8 2f8f7f 7a4a2c", "d9b23a b8bcc2 8a8f99", "d23b2e 3a3d44"),
-    "umbrella": ("d62f2f 2f5fb5 f0c22a 2f8f5f 8a3f9a e8703a", "ffffff f6e7b5 1f2f5a d62f2f f0a8b8", "7a4a2c 2a2a2e a3703f"),
+    "umbrella": (
+        "d62f2f 2f5fb5 f0c22a 2f8f5f 8a3f9a e8703a",
+        "ffffff f6e7b5 1f2f5a d62f2f f0a8b8",
+        "7a4a2c 2a2a2e a3703f",
+    ),
     "sailboat": ("7a4326 2a4a7a b5302a ffffff 2f6f5f", "fdfbf2 f2ead2 ffffff e8d8b0", "d6392f e8a02e 2f6db5"),
     "cat": ("d98a3f 8a8f94 3a3a40 c9a27a f0ece2 6b4a35", "8f4f1f 4a4c52 2a2a2e efe6d6", "e8a5a0 d98f8f"),
     "bird": ("3f7fc2 c2452f 7a5a3f e0b52f 5a8f4f 6f7882", "2f4f8a 4a3a2f 8f6a2f 3a3f46 2f6a4a", "e8952f 3a3a3a e0b040"),
-    "butterfly": ("f0852a 3f7fd2 f2d23a 8a4fb8 e9e3cf d2452f", "f2a83a 2f5fa8 f0e3a0 c26ab0 e86f3a", "1f2a3f fff3c0 d2452f"),
+    "butterfly": (
+        "f0852a 3f7fd2 f2d23a 8a4fb8 e9e3cf d2452f",
+        "f2a83a 2f5fa8 f0e3a0 c26ab0 e86f3a",
+        "1f2a3f fff3c0 d2452f",
+    ),
     "mushroom": ("cf2f25 a8683a d9a05a 8a5a3a e8c89a", "d9b890", "e8d6b0 d9b890 f0e6cf"),
     "apple": ("cf2a2a 8fb83a d9c23a b5202f e0584a", "8fb83a", "3f8a3a 5fa04a"),
-    "chair": ("9a6238 6b4226 c9975a d6392f 3a5f8f ece4d4 3f7a5f", "6b4226 54351f 8a5a34", "b5302f 3a5f8f c9a86a 4f7a4a"),
+    "chair": (
+        "9a6238 6b4226 c9975a d6392f 3a5f8f ece4d4 3f7a5f",
+        "6b4226 54351f 8a5a34",
+        "b5302f 3a5f8f c9a86a 4f7a4a",
+    ),
     "guitar": ("cf8a3a d9a85a a8452a 2f4f9a b52a2a e8c88a 2a2a2e", "4f3220 3a261a 6b4a30", "2f2018 5a3a24"),
     "airplane": ("f2f4f6 ffffff d2d8de e8c23a c23a34", "c9d0d8 a8b2bd 3a5fa8 d6392f", "d6392f 2f5fb5 f0a02a"),
-    "teapot": ("ffffff 2f6db5 c2452f f0c84a 5fa08a d99ab0", "e0b23a 7a4a2c 2f4f7a ffffff", "d6392f 2f6db5 f0c330 3f9a62"),
+    "teapot": (
+        "ffffff 2f6db5 c2452f f0c84a 5fa08a d99ab0",
+        "e0b23a 7a4a2c 2f4f7a ffffff",
+        "d6392f 2f6db5 f0c330 3f9a62",
+    ),
     "snail": ("b5773f d9a25a 8a5a3a c96f4a 9a8f5a", "d9c79a b5a87f 9a9a7a c9b28f", "6b4226 f0dcb0 7a3a22"),
 }
 
@@ -71,7 +95,10 @@ DARKS = {"apple": "4f3420 3a2a1a", "tree": "1f3f1f 24331c", "umbrella": "2a2a2e 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Shapes centred on the origin, the larger side of their bounding box being 1, and an RGB colour in 0..1 for each role."""
+    """Shapes centred on the origin, the larger side of their bounding box being 1, and the colour of each role.
+
+    Colours are RGB in 0..1; ``width`` and ``height`` are the sides of the bounding box.
+    """
 
     shapes: tuple[Shape, ...]
     colours: dict[str, np.ndarray]
@@ -101,7 +128,9 @@ def colours_of(label: str, rng: Generator) -> dict[str, np.ndarray]:
     choices = (main, second, third, DARKS.get(label, DARK), LIGHTS.get(label, LIGHT))
     picks, shifts = rng.random(len(choices)), rng.normal(0, 0.035, (len(choices), 3))
     colours = {}
-    for role, text, pick, shift in zip(("main", "second", "third", "dark", "light"), choices, picks, shifts, strict=True):
+    for role, text, pick, shift in zip(
+        ("main", "second", "third", "dark", "light"), choices, picks, shifts, strict=True
+    ):
         palette = _parsed(text)
         colours[role] = np.clip(palette[int(pick * len(palette))] + shift, 0, 1)
     if rng.random() < ANY_COLOUR:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, rotated, spiral
+from .objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, spiral, symmetric
 
 
 def _both(role: str, points: np.ndarray) -> list[Shape]:
@@ -59,7 +59,7 @@ def cat(rng: Generator) -> list[Shape]:
 def _cat_head(rng: Generator, x: float, y: float, scale: float) -> list[Shape]:
     ear, wide = rng.uniform(0.3, 0.42), rng.uniform(0.44, 0.5)
     outline = [(0, -0.26), (wide * 0.45, -0.25), (wide, 0.05), (wide * 0.78, 0.3), (wide * 0.3, 0.42), (0, 0.43)]
-    face = curve(outline + [(-px, py) for px, py in outline[-2:0:-1]], steps=4)
+    face = curve(symmetric(outline), steps=4)
     outer = np.array([(wide * 0.12, -0.22), (wide * 0.78, -0.27 - ear * 0.75), (wide * 0.98, 0.04)])
     inner = (outer - outer.mean(axis=0)) * 0.55 + outer.mean(axis=0) + (0, 0.015)
     shapes = [*_both("main", outer), *_both("third", inner), area("main", face)]
@@ -83,7 +83,7 @@ def _sitting_cat(rng: Generator) -> list[Shape]:
     wide, side = rng.uniform(0.24, 0.3), rng.choice([-1, 1])
     tail = curve([(wide * 0.4, 0.9), (wide + 0.12, 0.9), (wide + 0.2, 0.68), (wide + 0.1, 0.52)], False, 4)
     half = [(0, 0.36), (0.13, 0.42), (wide * 0.8, 0.66), (wide, 0.88), (wide * 0.7, 1.0), (0, 1.0)]
-    body = curve(half + [(-x, y) for x, y in half[-2:0:-1]], steps=4)
+    body = curve(symmetric(half), steps=4)
     shapes = [area("main", ribbon(tail, 0.11, 0.06) * (side, 1)), area("main", body)]
     if rng.random() < 0.6:
         shapes.append(area("light", ellipse(0, 0.62, wide * 0.42, 0.17, steps=14)))
@@ -96,10 +96,14 @@ def _standing_cat(rng: Generator) -> list[Shape]:
     lift = rng.uniform(-0.1, 0.08)
     tail = curve([(0.34, 0.5), (0.52, 0.42), (0.56, 0.18), (0.48, 0.02 + lift)], False, 4)
     shapes = [area("main", ribbon(tail, 0.08, 0.05))]
-    shapes += [area("main", ribbon([(x, 0.6), (x + step, 0.97)], 0.11, 0.075)) for x, step in ((-0.2, 0.04), (0.33, -0.05))]
+    shapes += [
+        area("main", ribbon([(x, 0.6), (x + step, 0.97)], 0.11, 0.075)) for x, step in ((-0.2, 0.04), (0.33, -0.05))
+    ]
     body = [(-0.3, 0.4), (0, 0.42), (0.3, 0.4), (0.4, 0.55), (0.3, 0.7), (0, 0.7), (-0.28, 0.72), (-0.36, 0.55)]
     shapes.append(area("main", curve(body, steps=4)))
-    shapes += [area("main", ribbon([(x, 0.62), (x + step, 0.98)], 0.12, 0.08)) for x, step in ((-0.28, -0.03), (0.27, 0.04))]
+    shapes += [
+        area("main", ribbon([(x, 0.62), (x + step, 0.98)], 0.12, 0.08)) for x, step in ((-0.28, -0.03), (0.27, 0.04))
+    ]
     if rng.random() < 0.6:
         shapes += [area("second", ribbon([(x, 0.41), (x + 0.02, 0.57)], 0.05, 0.03)) for x in (-0.05, 0.07, 0.19)]
     return shapes + _cat_head(rng, -0.36, 0.32, 0.46)
@@ -135,7 +139,16 @@ def _flying_bird(rng: Generator) -> list[Shape]:
     lift, wide = rng.uniform(0.85, 1.1), rng.uniform(0.9, 1.15)
     far = [(0.02, 0.0), (0.14, -0.3), (0.34, -0.44), (0.3, -0.22), (0.22, -0.02)]
     near = [(-0.14, -0.02), (-0.12, -0.3), (0.02, -0.55), (0.1, -0.36), (0.2, -0.24), (0.16, 0.02), (0.0, 0.08)]
-    body = [(-0.46, 0.0), (-0.36, -0.1), (-0.2, -0.09), (0.1, -0.06), (0.34, 0.05), (0.1, 0.13), (-0.2, 0.13), (-0.38, 0.08)]
+    body = [
+        (-0.46, 0.0),
+        (-0.36, -0.1),
+        (-0.2, -0.09),
+        (0.1, -0.06),
+        (0.34, 0.05),
+        (0.1, 0.13),
+        (-0.2, 0.13),
+        (-0.38, 0.08),
+    ]
     stretch = np.array([wide, lift])
     shapes = [
         area("second", curve(np.asarray(far) * stretch, steps=3)),
@@ -152,20 +165,38 @@ def _flying_bird(rng: Generator) -> list[Shape]:
 def butterfly(rng: Generator) -> list[Shape]:
     """A butterfly with open wings, seen from above or half turned."""
     high, low, narrow = rng.uniform(0.36, 0.5), rng.uniform(0.34, 0.46), rng.choice([1.0, rng.uniform(0.5, 0.8)])
-    upper = [(0.03, -0.06), (0.14, -0.32), (0.36, -high), (0.52, -high * 0.8), (0.47, -0.14), (0.26, 0.04), (0.03, 0.06)]
+    upper = [
+        (0.03, -0.06),
+        (0.14, -0.32),
+        (0.36, -high),
+        (0.52, -high * 0.8),
+        (0.47, -0.14),
+        (0.26, 0.04),
+        (0.03, 0.06),
+    ]
     lower = [(0.03, 0.02), (0.26, 0.03), (0.41, 0.16), (0.38, low * 0.82), (0.22, low), (0.1, 0.27)]
     wings = [("main", curve(upper, steps=4)), ("second", curve(lower, steps=4))]
     spots = rng.integers(3)
     marks: list[tuple[str, np.ndarray]] = []
     if spots == 0:
-        marks = [("light", ellipse(0.38, -high * 0.62, 0.07, 0.07, steps=12)), ("light", ellipse(0.27, 0.2, 0.055, 0.055, steps=12))]
+        marks = [
+            ("light", ellipse(0.38, -high * 0.62, 0.07, 0.07, steps=12)),
+            ("light", ellipse(0.27, 0.2, 0.055, 0.055, steps=12)),
+        ]
     elif spots == 1:
-        marks = [(role, (points - (0.05, 0)) * 0.66 + (0.08, 0)) for role, points in (("third", wings[0][1]), ("light", wings[1][1]))]
+        marks = [
+            (role, (points - (0.05, 0)) * 0.66 + (0.08, 0))
+            for role, points in (("third", wings[0][1]), ("light", wings[1][1]))
+        ]
     shapes = []
     for side, scale in ((-1, narrow), (1, 1.0)):
         shapes += [area(role, points * (side * scale, 1)) for role, points in (wings[1], wings[0], *marks)]
         if spots == 2:
-            veins = ([(0.05, -0.04), (0.42, -high * 0.75)], [(0.05, 0), (0.44, -0.18)], [(0.05, 0.05), (0.3, low * 0.7)])
+            veins = (
+                [(0.05, -0.04), (0.42, -high * 0.75)],
+                [(0.05, 0), (0.44, -0.18)],
+                [(0.05, 0.05), (0.3, low * 0.7)],
+            )
             shapes += [line("dark", np.asarray(vein) * (side * scale, 1), 0.018) for vein in veins]
         feeler = curve([(0.01, -0.24), (0.07, -0.4), (0.16, -0.48)], False, 4)
         shapes.append(line("dark", feeler * (side, 1), 0.02))

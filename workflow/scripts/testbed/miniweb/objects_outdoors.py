@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rounded
+from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rounded, symmetric
 
 
 def _window(left: float, top: float, right: float, bottom: float) -> list[Shape]:
@@ -24,7 +24,10 @@ def house(rng: Generator) -> list[Shape]:
 
 
 def _chimney(x: float, top: float, bottom: float) -> list[Shape]:
-    return [area("third", box(x - 0.05, top, x + 0.05, bottom)), area("dark", box(x - 0.065, top, x + 0.065, top + 0.04))]
+    return [
+        area("third", box(x - 0.05, top, x + 0.05, bottom)),
+        area("dark", box(x - 0.065, top, x + 0.065, top + 0.04)),
+    ]
 
 
 def _corner_house(rng: Generator) -> list[Shape]:
@@ -93,13 +96,23 @@ def _wheels(centres: tuple[float, float], y: float, radius: float) -> list[Shape
 
 
 def _lamps(front: float, back: float, y: float) -> list[Shape]:
-    return [area("light", ellipse(front, y, 0.03, 0.035, steps=10)), area("third", box(back - 0.025, y - 0.03, back, y + 0.035))]
+    return [
+        area("light", ellipse(front, y, 0.03, 0.035, steps=10)),
+        area("third", box(back - 0.025, y - 0.03, back, y + 0.035)),
+    ]
 
 
 def _saloon(rng: Generator) -> list[Shape]:
     roof, lean = rng.uniform(0.24, 0.3), rng.uniform(-0.03, 0.03)
     body = [(0.0, 0.66), (0.01, 0.5), (0.08, 0.45), (0.26, 0.42), (0.8, 0.42), (0.96, 0.46), (1.0, 0.55), (1.0, 0.67)]
-    cabin = [(0.24, 0.43), (0.36 + lean, roof), (0.42 + lean, roof - 0.02), (0.66, roof - 0.02), (0.72, roof), (0.84, 0.43)]
+    cabin = [
+        (0.24, 0.43),
+        (0.36 + lean, roof),
+        (0.42 + lean, roof - 0.02),
+        (0.66, roof - 0.02),
+        (0.72, roof),
+        (0.84, 0.43),
+    ]
     shapes = [area("main", cabin), area("main", body)]
     shapes.append(area("light", [(0.31, 0.42), (0.4 + lean, roof + 0.03), (0.52, roof + 0.03), (0.52, 0.42)]))
     shapes.append(area("light", [(0.555, 0.42), (0.555, roof + 0.03), (0.67, roof + 0.03), (0.76, 0.42)]))
@@ -121,7 +134,15 @@ def _round_car(rng: Generator) -> list[Shape]:
 
 def _van(rng: Generator) -> list[Shape]:
     roof, nose = rng.uniform(0.14, 0.22), rng.uniform(0.02, 0.1)
-    body = [(0, 0.66), (0.0, 0.5), (nose + 0.02, 0.43), (nose + 0.12, roof), (0.97, roof), (1.0, roof + 0.05), (1.0, 0.68)]
+    body = [
+        (0, 0.66),
+        (0.0, 0.5),
+        (nose + 0.02, 0.43),
+        (nose + 0.12, roof),
+        (0.97, roof),
+        (1.0, roof + 0.05),
+        (1.0, 0.68),
+    ]
     shapes = [area("main", body)]
     if rng.random() < 0.6:
         shapes.append(area("second", box(0.005, 0.5, 0.995, 0.6)))
@@ -193,15 +214,27 @@ def _airliner_from_above(rng: Generator) -> list[Shape]:
         shapes.append(area("third", points))
     for points in (wing, mirrored(wing), tail, mirrored(tail)):
         shapes.append(area("second", points))
-    shapes.append(area("main", curve(body + [(-x, y) for x, y in body[-2:0:-1]], steps=3)))
-    shapes.append(area("dark", [(-thick * 0.6, -0.42), (thick * 0.6, -0.42), (thick * 0.8, -0.35), (-thick * 0.8, -0.35)]))
+    shapes.append(area("main", curve(symmetric(body), steps=3)))
+    shapes.append(
+        area("dark", [(-thick * 0.6, -0.42), (thick * 0.6, -0.42), (thick * 0.8, -0.35), (-thick * 0.8, -0.35)])
+    )
     shapes.append(area("third", ribbon([(0, 0.3), (0, 0.52)], 0.035)))
     return shapes
 
 
 def _propeller_aircraft(rng: Generator) -> list[Shape]:
     lift = rng.uniform(0.0, 0.04)
-    body = [(-0.46, 0.0), (-0.42, -0.1), (-0.2, -0.12), (0.1, -0.08), (0.5, -0.06), (0.52, 0.0), (0.1, 0.1), (-0.3, 0.12), (-0.44, 0.09)]
+    body = [
+        (-0.46, 0.0),
+        (-0.42, -0.1),
+        (-0.2, -0.12),
+        (0.1, -0.08),
+        (0.5, -0.06),
+        (0.52, 0.0),
+        (0.1, 0.1),
+        (-0.3, 0.12),
+        (-0.44, 0.09),
+    ]
     cabin = [(-0.2, -0.1), (-0.12, -0.23), (0.06, -0.23), (0.16, -0.08)]
     shapes = [
         area("light", cabin),

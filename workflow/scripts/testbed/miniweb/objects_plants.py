@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, rotated
+from .objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, rotated, symmetric
 
 
 def tree(rng: Generator) -> list[Shape]:
@@ -22,7 +22,7 @@ def _fir(rng: Generator) -> list[Shape]:
         top = low - 0.86 / tiers - 0.12
         wide = half * (1 - 0.72 * tier / tiers)
         right = [(0, top), (wide * 0.42, (top + low) / 2), (wide, low), (wide * 0.45, low + droop), (0, low)]
-        shapes.append(area("main", right + [(-x, y) for x, y in right[-2:0:-1]]))
+        shapes.append(area("main", symmetric(right)))
     return shapes
 
 
@@ -50,14 +50,22 @@ def _leafy(rng: Generator) -> list[Shape]:
     crown = np.stack([reach * np.cos(angle) * wide, 0.34 + reach * np.sin(angle) * tall], axis=1)
     shapes = [*_trunk(rng, 0.6, 0.1), area("main", curve(crown, steps=3))]
     shapes += [
-        line("dark", ellipse(x, y, 0.09, 0.07, 0, 20, 160, 7), 0.014) for x, y in ((-0.15, 0.3), (0.12, 0.22), (0.1, 0.45))
+        line("dark", ellipse(x, y, 0.09, 0.07, 0, 20, 160, 7), 0.014)
+        for x, y in ((-0.15, 0.3), (0.12, 0.22), (0.1, 0.45))
     ]
     return shapes + _fruit(rng, wide, 0.33)
 
 
 def _clumped(rng: Generator) -> list[Shape]:
     wide = rng.uniform(0.24, 0.32)
-    clumps = [(-wide, 0.46, 0.19), (wide, 0.44, 0.19), (-0.16, 0.26, 0.2), (0.17, 0.25, 0.2), (0, 0.4, 0.25), (0, 0.17, 0.18)]
+    clumps = [
+        (-wide, 0.46, 0.19),
+        (wide, 0.44, 0.19),
+        (-0.16, 0.26, 0.2),
+        (0.17, 0.25, 0.2),
+        (0, 0.4, 0.25),
+        (0, 0.17, 0.18),
+    ]
     shapes = _trunk(rng, 0.55, rng.uniform(0.09, 0.13))
     for x, y, r in clumps:
         r *= rng.uniform(0.9, 1.12)
@@ -114,10 +122,22 @@ def mushroom(rng: Generator) -> list[Shape]:
 def _one_mushroom(rng: Generator) -> list[Shape]:
     wide, dome, stem = rng.uniform(0.36, 0.48), rng.uniform(0.32, 0.48), rng.uniform(0.08, 0.13)
     brim = 0.05 + dome
-    foot = [(-stem, brim), (-stem * 0.9, 0.75), (-stem * 1.5, 0.98), (stem * 1.5, 0.98), (stem * 0.9, 0.75), (stem, brim)]
+    foot = [
+        (-stem, brim),
+        (-stem * 0.9, 0.75),
+        (-stem * 1.5, 0.98),
+        (stem * 1.5, 0.98),
+        (stem * 0.9, 0.75),
+        (stem, brim),
+    ]
     shapes = [area("light", curve(foot, steps=3))]
     if rng.random() < 0.4:
-        skirt = [(-stem * 1.1, brim + 0.14), (stem * 1.1, brim + 0.14), (stem * 1.8, brim + 0.23), (-stem * 1.8, brim + 0.23)]
+        skirt = [
+            (-stem * 1.1, brim + 0.14),
+            (stem * 1.1, brim + 0.14),
+            (stem * 1.8, brim + 0.23),
+            (-stem * 1.8, brim + 0.23),
+        ]
         shapes.append(area("light", skirt))
     under = ellipse(0, brim, wide * 0.95, 0.075, steps=20)
     shapes.append(area("third", under))
@@ -137,7 +157,14 @@ def _one_mushroom(rng: Generator) -> list[Shape]:
 def apple(rng: Generator) -> list[Shape]:
     """A whole apple with its stalk and mostly a leaf; sometimes bitten, sometimes cut in half."""
     wide, taper, dip = rng.uniform(0.4, 0.47), rng.uniform(0.55, 0.7), rng.uniform(0.05, 0.09)
-    half = [(0, 0.24 + dip), (wide * 0.45, 0.19), (wide * 0.95, 0.34), (wide, 0.58), (wide * taper, 0.9), (wide * 0.25, 0.98)]
+    half = [
+        (0, 0.24 + dip),
+        (wide * 0.45, 0.19),
+        (wide * 0.95, 0.34),
+        (wide, 0.58),
+        (wide * taper, 0.9),
+        (wide * 0.25, 0.98),
+    ]
     outline = np.asarray(half + [(0, 0.94)] + [(-x, y) for x, y in half[:0:-1]])
     body = curve(outline)
     kind = rng.random()

@@ -91,6 +91,11 @@ def rotated(points: Points, degrees: float, centre: tuple[float, float] = (0.0, 
     return (np.asarray(points) - centre) @ np.array([[c, s], [-s, c]]) + centre
 
 
+def symmetric(half: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A closed outline from its right half, whose first and last points lie on the axis x = 0."""
+    return [*half, *((-x, y) for x, y in half[-2:0:-1])]
+
+
 def mirrored(points: Points, x: float = 0.0) -> np.ndarray:
     """Points reflected left to right about a vertical line."""
     return np.asarray(points, dtype=float) * (-1, 1) + (2 * x, 0)

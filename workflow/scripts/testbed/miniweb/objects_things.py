@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rotated, rounded
+from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rotated, rounded, symmetric
 
 
 def mug(rng: Generator) -> list[Shape]:
@@ -25,12 +25,14 @@ def mug(rng: Generator) -> list[Shape]:
         shapes.append(area("second", ellipse(0, middle + 0.02, 0.13, 0.14, steps=16)))
     elif pattern == 2:
         half = [(0, -0.06), (0.07, -0.13), (0.15, -0.08), (0.12, 0.04), (0, 0.15)]
-        shapes.append(area("second", np.asarray(half + [(-x, y) for x, y in half[-2:0:-1]]) + (0, middle)))
+        shapes.append(area("second", np.asarray(symmetric(half)) + (0, middle)))
     shapes.append(area("light", ellipse(0, top, wide, rim, steps=24)))
     shapes.append(area("dark", ellipse(0, top + rim * 0.12, wide * 0.86, rim * 0.72, steps=24)))
     if rng.random() < 0.35:
         for x in (-0.1, 0.08):
-            steam = curve([(x, top - 0.05), (x + 0.05, top - 0.13), (x - 0.02, top - 0.2), (x + 0.04, top - 0.27)], False, 4)
+            steam = curve(
+                [(x, top - 0.05), (x + 0.05, top - 0.13), (x - 0.02, top - 0.2), (x + 0.04, top - 0.27)], False, 4
+            )
             shapes.append(line("light", steam, 0.025))
     return shapes
 
@@ -55,7 +57,16 @@ def key(rng: Generator) -> list[Shape]:
 
 
 def _flat_key(rng: Generator) -> list[Shape]:
-    bow = [(-0.5, -0.1), (-0.42, -0.2), (-0.22, -0.2), (-0.13, -0.09), (-0.13, 0.09), (-0.22, 0.2), (-0.42, 0.2), (-0.5, 0.1)]
+    bow = [
+        (-0.5, -0.1),
+        (-0.42, -0.2),
+        (-0.22, -0.2),
+        (-0.13, -0.09),
+        (-0.13, 0.09),
+        (-0.22, 0.2),
+        (-0.42, 0.2),
+        (-0.5, 0.1),
+    ]
     teeth = [(-0.16, -0.075), (0.56, -0.075), (0.64, 0.0)]
     x, depths = 0.58, rng.uniform(0.0, 0.1, 5)
     for depth in depths:
@@ -81,7 +92,10 @@ def clock(rng: Generator) -> list[Shape]:
             shapes.append(line("dark", [(side * 0.2, -0.3), (side * 0.27, -0.42)], 0.035))
             shapes.append(area("second", ellipse(side * 0.27, -0.4, 0.16, 0.12, side * 35, 180, 360, 12)))
     if style == 1:
-        shapes += [area("main", rounded(-0.46, -0.46, 0.46, 0.46, 0.1)), area("light", ellipse(0, 0, 0.38, 0.38, steps=28))]
+        shapes += [
+            area("main", rounded(-0.46, -0.46, 0.46, 0.46, 0.1)),
+            area("light", ellipse(0, 0, 0.38, 0.38, steps=28)),
+        ]
     else:
         shapes.append(area("main", ellipse(0, 0, 0.44, 0.44, steps=32)))
         inner = rng.uniform(0.33, 0.38)
@@ -104,7 +118,9 @@ def umbrella(rng: Generator) -> list[Shape]:
     pole = [(0, 0.06), (0, 0.88)]
     shapes = [area("dark", ribbon(pole, 0.032)), area("dark", ribbon([(0, -0.02), (0, 0.12)], 0.025))]
     if hook:
-        shapes.append(area("third", ribbon(ellipse(rng.choice([-0.085, 0.085]), 0.86, 0.085, 0.1, 0, 0, 180, 10), 0.045)))
+        shapes.append(
+            area("third", ribbon(ellipse(rng.choice([-0.085, 0.085]), 0.86, 0.085, 0.1, 0, 0, 180, 10), 0.045))
+        )
         shapes.append(area("third", ribbon([(0, 0.74), (0, 0.88)], 0.045)))
     scallop = rng.uniform(0.05, 0.09)
     for index, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
@@ -138,13 +154,23 @@ def chair(rng: Generator) -> list[Shape]:
             y, dx = high + (low - high) * share, rake * (1 - share)
             shapes.append(area("main", box(x0 + dx, y, x1 + dx, y + 0.09)))
     elif style == 1:
-        shapes += [area("main", ribbon([(x0 + (x1 - x0) * s, low), (x2 + (x3 - x2) * s, high + 0.05)], 0.04)) for s in (0.25, 0.5, 0.75)]
+        shapes += [
+            area("main", ribbon([(x0 + (x1 - x0) * s, low), (x2 + (x3 - x2) * s, high + 0.05)], 0.04))
+            for s in (0.25, 0.5, 0.75)
+        ]
         shapes.append(area("main", box(x2, high + 0.01, x3, high + 0.11)))
     else:
         shapes.append(area("third", [(x2, high + 0.03), (x3, high + 0.03), (x1, low - 0.02), (x0, low - 0.02)]))
     shapes += [area("main", ribbon([(x, seat), (x + (top - x), high)], leg * 1.1)) for x, top in ((x0, x2), (x1, x3))]
-    shapes += [area("main", ribbon([(x - 0.02, seat + 0.08), (x - 0.03, 1.0)], leg * 1.15)) for x in (left, right - 0.02)]
-    top = [(left - 0.06, seat + 0.08), (right - 0.0, seat + 0.08), (right + shift + 0.03, seat - 0.08), (left + shift - 0.03, seat - 0.08)]
+    shapes += [
+        area("main", ribbon([(x - 0.02, seat + 0.08), (x - 0.03, 1.0)], leg * 1.15)) for x in (left, right - 0.02)
+    ]
+    top = [
+        (left - 0.06, seat + 0.08),
+        (right - 0.0, seat + 0.08),
+        (right + shift + 0.03, seat - 0.08),
+        (left + shift - 0.03, seat - 0.08),
+    ]
     shapes.append(area("third" if rng.random() < 0.5 else "main", top))
     shapes.append(area("main", box(left - 0.06, seat + 0.08, right, seat + 0.13)))
     return shapes
@@ -166,11 +192,36 @@ def guitar(rng: Generator) -> list[Shape]:
     acoustic = rng.random() < 0.6
     hip, waist, shoulder = rng.uniform(0.22, 0.26), rng.uniform(0.13, 0.16), rng.uniform(0.17, 0.21)
     if acoustic:
-        half = [(0, 0.5), (shoulder * 0.8, 0.52), (shoulder, 0.6), (waist, 0.7), (hip, 0.84), (hip * 0.75, 0.98), (0, 1.01)]
-        body = curve(half + [(-x, y) for x, y in half[-2:0:-1]], steps=4)
+        half = [
+            (0, 0.5),
+            (shoulder * 0.8, 0.52),
+            (shoulder, 0.6),
+            (waist, 0.7),
+            (hip, 0.84),
+            (hip * 0.75, 0.98),
+            (0, 1.01),
+        ]
+        body = curve(symmetric(half), steps=4)
     else:
-        horns = [(0.04, 0.58), (0.11, 0.52), (0.17, 0.42), (0.19, 0.54), (waist, 0.68), (hip, 0.84), (hip * 0.7, 0.98), (0, 1.0)]
-        left = [(-hip * 0.75, 0.99), (-hip, 0.84), (-waist, 0.68), (-0.21, 0.54), (-0.2, 0.46), (-0.11, 0.55), (-0.04, 0.58)]
+        horns = [
+            (0.04, 0.58),
+            (0.11, 0.52),
+            (0.17, 0.42),
+            (0.19, 0.54),
+            (waist, 0.68),
+            (hip, 0.84),
+            (hip * 0.7, 0.98),
+            (0, 1.0),
+        ]
+        left = [
+            (-hip * 0.75, 0.99),
+            (-hip, 0.84),
+            (-waist, 0.68),
+            (-0.21, 0.54),
+            (-0.2, 0.46),
+            (-0.11, 0.55),
+            (-0.04, 0.58),
+        ]
         body = curve(horns + left, steps=4)
     shapes = [area("main", body)]
     top, reach = rng.uniform(-0.04, 0.02), 0.62 if acoustic else 0.66
@@ -179,11 +230,18 @@ def guitar(rng: Generator) -> list[Shape]:
         shapes.append(area("dark", ellipse(0, 0.66, 0.08, 0.076, steps=18)))
         shapes.append(area("dark", box(-0.1, 0.85, 0.1, 0.89)))
     else:
-        shapes.append(area("light", curve([(-0.07, 0.6), (0.1, 0.6), (0.15, 0.8), (0.04, 0.92), (-0.07, 0.86)], steps=3)))
+        shapes.append(
+            area("light", curve([(-0.07, 0.6), (0.1, 0.6), (0.15, 0.8), (0.04, 0.92), (-0.07, 0.86)], steps=3))
+        )
         shapes += [area("dark", box(-0.075, y, 0.075, y + 0.045)) for y in (0.71, 0.82)]
     shapes.append(area("second", box(-0.034, top + 0.1, 0.034, reach)))
     shapes += [line("light", [(-0.034, y), (0.034, y)], 0.012) for y in np.linspace(top + 0.17, 0.5, 5)]
-    head = [(-0.04, top + 0.13), (-0.075, top - 0.06), (0.075, top - 0.08 if not acoustic else top - 0.06), (0.04, top + 0.13)]
+    head = [
+        (-0.04, top + 0.13),
+        (-0.075, top - 0.06),
+        (0.075, top - 0.08 if not acoustic else top - 0.06),
+        (0.04, top + 0.13),
+    ]
     for y in (top - 0.01, top + 0.055):
         shapes += [area("light", ellipse(side * 0.085, y, 0.026, 0.02, steps=8)) for side in (-1, 1)]
     shapes.append(area("third", head))
@@ -196,22 +254,33 @@ def teapot(rng: Generator) -> list[Shape]:
     if tall:
         wide, high = wide * 0.82, high * 1.35
     y = 0.95 - high
-    spout = curve([(-wide * 0.75, y + high * 0.45), (-wide - 0.12, y + 0.06), (-wide - 0.15, y - high * 0.35), (-wide - 0.25, y - high * 0.72)], False, 5)
-    handle = [(wide * 0.6, y - high * 0.62), (wide + 0.1, y - high * 0.75), (wide + 0.2, y - high * 0.1), (wide + 0.08, y + high * 0.45), (wide * 0.8, y + high * 0.5)]
+    spout = [(-wide * 0.75, y + high * 0.45), (-wide - 0.12, y + 0.06)]
+    spout += [(-wide - 0.15, y - high * 0.35), (-wide - 0.25, y - high * 0.72)]
+    handle = [(wide * 0.6, y - high * 0.62), (wide + 0.1, y - high * 0.75), (wide + 0.2, y - high * 0.1)]
+    handle += [(wide + 0.08, y + high * 0.45), (wide * 0.8, y + high * 0.5)]
     shapes = [
-        area("main", ribbon(spout, 0.17, 0.07)),
-        area("second", ribbon(curve(handle, False, 5), rng.uniform(0.055, 0.075))),
+        area("main", ribbon(curve(spout, False), 0.17, 0.07)),
+        area("second", ribbon(curve(handle, False), rng.uniform(0.055, 0.075))),
     ]
     bulge = rng.uniform(0.9, 1.02)
-    half = [(0, -high), (wide * 0.55, -high * 0.92), (wide, -high * 0.2), (wide * 0.95 * bulge, high * 0.35), (wide * 0.55, high * 0.92), (0, high)]
-    body = curve(half + [(-x, dy) for x, dy in half[-2:0:-1]], steps=4) + (0, y)
+    half = [
+        (0, -high),
+        (wide * 0.55, -high * 0.92),
+        (wide, -high * 0.2),
+        (wide * 0.95 * bulge, high * 0.35),
+        (wide * 0.55, high * 0.92),
+        (0, high),
+    ]
+    body = curve(symmetric(half), steps=4) + (0, y)
     shapes.append(area("main", body))
     pattern = rng.integers(3)
     if pattern == 0:
         edge = ellipse(0, y - 0.04, wide * 0.98, 0.06, 0, 0, 180, 10)
         shapes.append(area("third", np.concatenate([edge, edge[::-1] + (0, 0.12)])))
     elif pattern == 1:
-        shapes += [area("third", ellipse(x, y + 0.05 + abs(x) * 0.2, 0.055, 0.055, steps=12)) for x in (-0.17, 0.0, 0.17)]
+        shapes += [
+            area("third", ellipse(x, y + 0.05 + abs(x) * 0.2, 0.055, 0.055, steps=12)) for x in (-0.17, 0.0, 0.17)
+        ]
     lid = ellipse(0, y - high * 0.86, wide * 0.58, 0.1, 0, 180, 360, 12)
     shapes.append(area("second", lid))
     shapes.append(area("second", ellipse(0, y - high * 0.86 - 0.13, 0.05, 0.05, steps=12)))

@@ -74,10 +74,8 @@ def draw_pages(kind: str, count: int, rng: Generator) -> list[Page]:
     """`count` pages of the mini-source that stands for `kind`, each with its own URL."""
     pages: list[Page] = []
     for number in range(count):
-        if pages and rng.random() < DUPLICATES:
-            page = pages[rng.integers(len(pages))]
-        else:
-            page = _draw_image(kind, rng)
+        repeated = pages and rng.random() < DUPLICATES
+        page = pages[rng.integers(len(pages))] if repeated else _draw_image(kind, rng)
         behaviour = draw_from(FAULTS[kind], rng, otherwise="ok")
         form = "jpeg" if behaviour == "truncated" else page.format
         url = _address(kind, number, _EXTENSIONS[form], page.domain, rng)

@@ -116,7 +116,7 @@ def _quirk(quirk: str, text: str) -> tuple[str, str]:
 
 
 def _set_traps(kind: str, usable: list[Row], rng: Generator) -> list[Row]:
-    """Put each trap behind a usable row; what makes it a trap is done to a copy of that row or, on writing, by format."""
+    """Put each trap behind a usable row: a spoilt copy of it, or one that is spoilt when its format is written."""
     behind: dict[int, list[Row]] = {}
     for cause, share in TRAPS[kind].items():
         for number in range(count_of(share, len(usable))):

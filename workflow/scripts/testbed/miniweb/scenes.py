@@ -33,7 +33,7 @@ def draw(label: str, domain: str, seed: int, size: int = 64) -> Image.Image:
     """Draw an object of a class in a visual domain, as an RGB image of ``size`` x ``size`` pixels.
 
     The same arguments give the same pixels. ``label`` is a class name of ``world.CLASSES``, and "" for domain ``junk``,
-    which shows no object. Raises ValueError for any other label or domain.
+    which shows no object; ``seed`` is not negative. Raises ValueError for any other label or domain.
     """
     if domain not in DOMAINS:
         raise ValueError(f"unknown domain {domain!r}; known are: {', '.join(DOMAINS)}")

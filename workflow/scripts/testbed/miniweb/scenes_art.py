@@ -40,7 +40,9 @@ def clipart(label: str, rng: Generator, size: int) -> Image.Image:
     thick = rng.uniform(0.6, 1.7) * size / 64 * factor if rng.random() < 0.75 else 0.0
     line = np.array([0.08, 0.07, 0.1]) if rng.random() < 0.7 else np.asarray(drawing.colours["main"]) * 0.4
     ground = _poster(rng, size)
-    image = _flat_object(drawing, place(drawing, pose, size * factor), size * factor, line, max(1, round(thick)), thick > 0)
+    image = _flat_object(
+        drawing, place(drawing, pose, size * factor), size * factor, line, max(1, round(thick)), thick > 0
+    )
     if rng.random() < 0.3:
         ground = _sticker(ground, image, factor, size)
     pixels = np.asarray(image.reduce(factor), dtype=np.float32) / 255
@@ -92,7 +94,9 @@ def _sticker(ground: np.ndarray, image: Image.Image, factor: int, size: int) -> 
     alpha = image.getchannel("A").reduce(factor).filter(ImageFilter.MaxFilter(reach))
     shape = np.asarray(alpha, dtype=np.float32) / 255
     shade = np.asarray(alpha.filter(ImageFilter.GaussianBlur(1.5 * size / 64)), dtype=np.float32) / 255
-    return mix(ground * (1 - 0.35 * np.roll(shade, max(1, size // 40), axis=0))[..., None], np.float32([1, 1, 1]), shape)
+    return mix(
+        ground * (1 - 0.35 * np.roll(shade, max(1, size // 40), axis=0))[..., None], np.float32([1, 1, 1]), shape
+    )
 
 
 def painting(label: str, rng: Generator, size: int) -> Image.Image:
@@ -111,7 +115,9 @@ def painting(label: str, rng: Generator, size: int) -> Image.Image:
     if rng.random() < 0.75:
         behind = SURROUNDINGS[setting](rng, *grid(size))
     else:
-        behind = mix(flat(pick(rng, POSTER), grid(size)[0]), np.float32([0.3, 0.26, 0.24]), texture(rng, *grid(size), 0.4, 1.8))
+        behind = mix(
+            flat(pick(rng, POSTER), grid(size)[0]), np.float32([0.3, 0.26, 0.24]), texture(rng, *grid(size), 0.4, 1.8)
+        )
     scene = lit(cutout, rng.choice([-1, 1]), size, rng) + behind * (1 - cutout.alpha)[..., None]
     scene = _pigmented(scene, rng)
     canvas = _strokes(scene, cutout.alpha, rng, size)
@@ -145,7 +151,11 @@ def _strokes(scene: np.ndarray, alpha: np.ndarray, rng: Generator, size: int) ->
             rows, columns = rng.integers(0, size, (2, count))
         angle = swirl[rows * 64 // size, columns * 64 // size] * bend
         angle = np.where(contour[rows, columns], along[rows, columns], angle)
-        reach = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (width * long * rng.uniform(0.5, 1.0, count))[:, None] / 2
+        reach = (
+            np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            * (width * long * rng.uniform(0.5, 1.0, count))[:, None]
+            / 2
+        )
         middle = (np.stack([columns, rows], axis=1) + 0.5) * factor
         ends = np.concatenate([middle - reach, middle + reach], axis=1).tolist()
         tints = scene[rows, columns] * (1 + rng.normal(0, 0.07, (count, 1))) + rng.normal(0, 0.015, (count, 3))
@@ -167,7 +177,10 @@ def pixelart(label: str, rng: Generator, size: int) -> Image.Image:
     drawing = draw_object(label, rng)
     side = int(rng.choice([16, 20, 24, 28, 32], p=[0.1, 0.2, 0.25, 0.25, 0.2]))
     pose = Pose(
-        *(0.5 + rng.uniform(-0.03, 0.03, 2)), size=rng.uniform(0.78, 0.9), turn=rng.normal(0, 3), flip=rng.random() < 0.5
+        *(0.5 + rng.uniform(-0.03, 0.03, 2)),
+        size=rng.uniform(0.78, 0.9),
+        turn=rng.normal(0, 3),
+        flip=rng.random() < 0.5,
     )
     cutout = cut_out(drawing, pose, side, rng, 0.8)
     solid = cutout.alpha > 0.45
@@ -195,7 +208,9 @@ def _screen(rng: Generator, side: int) -> np.ndarray:
     if style < 0.8:
         bands = np.floor(v * 6) / 6
         sky = mix(np.float32([0.32, 0.58, 0.92]), np.float32([0.75, 0.9, 1.0]), bands)
-        ground = mix(np.float32([0.25, 0.6, 0.25]), np.float32([0.4, 0.75, 0.3]), np.round(texture(rng, u, v, 1.0, 0.0)))
+        ground = mix(
+            np.float32([0.25, 0.6, 0.25]), np.float32([0.4, 0.75, 0.3]), np.round(texture(rng, u, v, 1.0, 0.0))
+        )
         return mix(sky, ground, (v > rng.uniform(0.7, 0.9)).astype(np.float32))
     cells = ((np.floor(u * side / 4) + np.floor(v * side / 4)) % 2).astype(np.float32)
     return mix(colour, colour * 0.82, cells)

@@ -31,7 +31,9 @@ def _scenery(rng: Generator, size: int) -> Image.Image:
     names = list(SURROUNDINGS)
     image = SURROUNDINGS[names[rng.integers(len(names))]](rng, *grid(size))
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(0.02)
-    return to_image(image * np.float32(rng.uniform(0.8, 1.15)) + noise).filter(ImageFilter.GaussianBlur(0.4 * size / 64))
+    return to_image(image * np.float32(rng.uniform(0.8, 1.15)) + noise).filter(
+        ImageFilter.GaussianBlur(0.4 * size / 64)
+    )
 
 
 def _texture(rng: Generator, size: int) -> Image.Image:
@@ -39,7 +41,7 @@ def _texture(rng: Generator, size: int) -> Image.Image:
     if rng.random() < 0.6:
         return to_image(HOUSEHOLD[rng.integers(len(HOUSEHOLD))](rng, u * rng.uniform(0.8, 2.0), v))
     first, second = rng.uniform(0, 1, (2, 3)).astype(np.float32)
-    return to_image(mix(first, second, texture(rng, u, v, rng.uniform(0.2, 1.0), rng.uniform(0.5, 2.0))))
+    return to_image(mix(first, second, texture(rng, u, v, rng.uniform(0.2, 1.0), rng.choice([0.5, 1.0, 1.5, 2.0]))))
 
 
 def _any(rng: Generator, low: int = 20, high: int = 230) -> Colour:
@@ -52,7 +54,9 @@ def _page(rng: Generator, side: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     return image, ImageDraw.Draw(image)
 
 
-def _words(pen: ImageDraw.ImageDraw, rng: Generator, left: float, right: float, y: float, tall: float, ink: Colour) -> None:
+def _words(
+    pen: ImageDraw.ImageDraw, rng: Generator, left: float, right: float, y: float, tall: float, ink: Colour
+) -> None:
     """A line of text too small to read: blocks of the length of words."""
     x = left
     while x < right:
@@ -115,7 +119,9 @@ def _pie(rng: Generator, side: int) -> Image.Image:
     cuts = np.cumsum(rng.dirichlet(np.full(rng.integers(3, 7), 2.0))) * 360
     start = 0.0
     for end in cuts.tolist():
-        pen.pieslice((x - radius, y - radius, x + radius, y + radius), start, end, fill=_any(rng), outline=(255, 255, 255))
+        pen.pieslice(
+            (x - radius, y - radius, x + radius, y + radius), start, end, fill=_any(rng), outline=(255, 255, 255)
+        )
         start = end
     return image
 

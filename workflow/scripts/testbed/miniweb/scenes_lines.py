@@ -7,6 +7,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from .objects import Drawing, draw_object
+from .scenes_photos import SETTING_OF
 from .scenes_raster import Placed, Pose, blurred, grid, mix, oversampling, place, step, texture, to_image
 
 PAPERS = ((1.0, 1.0, 1.0), (0.97, 0.97, 0.95), (0.95, 0.92, 0.85), (0.90, 0.88, 0.86), (0.93, 0.90, 0.80))
@@ -16,7 +17,7 @@ BOARDS = ((0.12, 0.24, 0.19), (0.11, 0.12, 0.13), (0.14, 0.18, 0.28), (0.22, 0.2
 
 @dataclass(frozen=True)
 class Lines:
-    """A line drawing, arrays of side x side in 0..1: how much ink its lines leave, how bright its parts are, its silhouette."""
+    """A line drawing, as arrays of side x side in 0..1: ink of its lines, brightness of its parts, silhouette."""
 
     lines: np.ndarray
     tone: np.ndarray
@@ -46,7 +47,8 @@ def sketch(label: str, rng: Generator, size: int) -> Image.Image:
         strokes = texture(rng, u + v, u - v, (0.15, 1.2), 0.9)
         pencil = dark * np.clip(0.35 + 0.6 * strokes + 0.7 * (grain - 0.4), 0, 1)
         marks = np.maximum(marks * rng.uniform(0.6, 1.0), np.clip(pencil * rng.uniform(0.9, 1.3), 0, 0.95))
-        marks = np.maximum(marks, _ground_scribble(drawn.inside, u, v, rng, unit))
+        if SETTING_OF[label] not in ("sky", "sea"):
+            marks = np.maximum(marks, _ground_scribble(drawn.inside, u, v, rng))
     marks = _reduced(marks, factor) * (0.85 + 0.15 * texture(rng, *grid(size), 1.0, 0.5))
     return to_image(mix(_paper(rng, size, PAPERS), _one_of(rng, INKS), marks))
 
@@ -61,18 +63,23 @@ def engraving(label: str, rng: Generator, size: int) -> Image.Image:
     u, v = grid(side)
     bulge = blurred(drawn.inside, 6 * unit)
     dark = np.clip(1.12 - drawn.tone * _form(drawn.inside, rng, unit), 0.1, 0.95) * drawn.inside
-    sky = rng.random() < 0.6
-    if sky:
+    if rng.random() < 0.6:
         level = rng.uniform(0.1, 0.3) * (1 - v) if rng.random() < 0.5 else rng.uniform(0.08, 0.25) * np.ones_like(v)
         floor = step(v - rng.uniform(0.7, 0.85)) * texture(rng, u, v, (0.4, 1.0), 1.2) * 0.7
-        dark = np.maximum(dark, (level + floor) * (1 - drawn.inside))
+        # A clear margin keeps the lines of the ground from joining those of the object.
+        clear = np.clip(1 - 3 * blurred(drawn.inside, 2.5 * unit), 0, 1)
+        dark = np.maximum(dark, (level + floor) * clear)
     pitch = rng.uniform(19, 27)
     turn = rng.choice([0.0, rng.uniform(-0.9, 0.9)])
     ruled = _rule(dark, (v * np.cos(turn) + u * np.sin(turn)) * pitch + bulge * rng.uniform(0.4, 1.6))
     crossed = _rule(np.clip(dark - 0.45, 0, 1), (v * np.cos(turn + 1.0) + u * np.sin(turn + 1.0)) * pitch)
     marks = _reduced(np.maximum(np.maximum(ruled, crossed), drawn.lines), factor)
     aged = texture(rng, *grid(size), 0.4, 1.8)
-    paper = mix(np.float32([0.93, 0.87, 0.72]), np.float32([0.78, 0.68, 0.50]), np.clip(aged * 1.6 - 0.4 + rng.uniform(-0.2, 0.3), 0, 1))
+    paper = mix(
+        np.float32([0.93, 0.87, 0.72]),
+        np.float32([0.78, 0.68, 0.50]),
+        np.clip(aged * 1.6 - 0.4 + rng.uniform(-0.2, 0.3), 0, 1),
+    )
     return to_image(mix(paper, np.float32([0.16, 0.12, 0.09]), marks * rng.uniform(0.75, 0.95)))
 
 
@@ -103,12 +110,16 @@ def trace(drawing: Drawing, placed: list[Placed], side: int, width: int) -> Line
     """Draw the outlines of all shapes, nearer ones hiding those behind, with lines ``width`` pixels wide."""
     lines, tone, inside = (Image.new("L", (side, side), start) for start in (0, 255, 0))
     pens = [ImageDraw.Draw(image) for image in (lines, tone, inside)]
-    bright = {role: int(255 * float(np.clip(colour @ (0.3, 0.59, 0.11), 0, 1))) for role, colour in drawing.colours.items()}
+    bright = {
+        role: int(255 * float(np.clip(colour @ (0.3, 0.59, 0.11), 0, 1))) for role, colour in drawing.colours.items()
+    }
     for shape in placed:
         points = shape.points.ravel().tolist()
         if shape.width:
             # Details are finer than outlines, or small objects would fill with ink.
-            pens[0].line(points, fill=255 if shape.role == "dark" else 200, width=max(1, min(width, round(shape.width))))
+            pens[0].line(
+                points, fill=255 if shape.role == "dark" else 200, width=max(1, min(width, round(shape.width)))
+            )
             continue
         hole = shape.role == "hole"
         pens[0].polygon(points, fill=0)
@@ -133,7 +144,7 @@ def _pose(rng: Generator) -> Pose:
 
 def _shaken(placed: list[Placed], side: int, amount: float, rng: Generator) -> list[Placed]:
     """Move points as an unsteady hand would: neighbours together, each shape a little on its own."""
-    waves, phases = rng.uniform(0.1, 0.5, (3, 2)) * 128 / side, rng.uniform(0, 6.28, (3, 2))
+    waves, phases = rng.uniform(0.04, 0.3, (3, 2)) * 128 / side, rng.uniform(0, 6.28, (3, 2))
     offsets = rng.normal(0, amount * 0.35 * side, (len(placed), 2))
     shaken = []
     for shape, offset in zip(placed, offsets, strict=True):
@@ -173,7 +184,7 @@ def _rule(dark: np.ndarray, phase: np.ndarray) -> np.ndarray:
     return np.clip((dark - saw) * 4 + 0.5, 0, 1) * (dark > 0.03)
 
 
-def _ground_scribble(inside: np.ndarray, u: np.ndarray, v: np.ndarray, rng: Generator, unit: float) -> np.ndarray:
+def _ground_scribble(inside: np.ndarray, u: np.ndarray, v: np.ndarray, rng: Generator) -> np.ndarray:
     rows = np.flatnonzero(inside.max(axis=1))
     base = (rows[-1] / len(inside)) if len(rows) else 1.0
     reach = 1 - ((u - 0.5) / 0.42) ** 2 - ((v - base) / 0.05) ** 2

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from .objects import Drawing, draw_object
 from .scenes_raster import Cutout, Pose, blurred, cut_out, grid, mix, step, texture, to_image
-from .scenes_surroundings import HOUSEHOLD, SURROUNDINGS
+from .scenes_surroundings import HOUSEHOLD, SURROUNDINGS, dye
 from .world import CLASSES, SETTINGS
 
 SETTING_OF = {known.name: known.setting for known in CLASSES}
@@ -30,17 +30,17 @@ def photo(label: str, rng: Generator, size: int) -> Image.Image:
     """A lit object in its usual surroundings."""
     setting = _setting(label, rng, UNUSUAL_SETTING)
     drawing = draw_object(label, rng)
-    pose = _upright_pose(drawing, setting, rng, rng.uniform(0.52, 0.86), 0.09, _lean(label, rng))
-    camera = Camera(rng.uniform(0.3, 0.7), rng.uniform(0.015, 0.05), _gain(rng, 0.13, 0.06), rng.uniform(0.8, 1.15))
+    pose = _upright_pose(drawing, setting, rng, rng.uniform(0.66, 0.9), 0.05, _lean(label, rng))
+    camera = Camera(rng.uniform(0.4, 0.75), rng.uniform(0.015, 0.05), _gain(rng, 0.13, 0.06), rng.uniform(0.8, 1.15))
     behind = SURROUNDINGS[setting](rng, *grid(size))
-    return _take(drawing, pose, setting, behind, camera, rng, size, hidden=rng.random() < 0.1)
+    return _take(drawing, pose, setting, behind, camera, rng, size, hidden=rng.random() < 0.05)
 
 
 def photo_v2(label: str, rng: Generator, size: int) -> Image.Image:
     """The same as ``photo``, collected again: smaller, off-centre, partly hidden, noisier."""
     setting = _setting(label, rng, UNUSUAL_SETTING * 2)
     drawing = draw_object(label, rng)
-    pose = _upright_pose(drawing, setting, rng, rng.uniform(0.46, 0.78), 0.12, _lean(label, rng) * 1.3)
+    pose = _upright_pose(drawing, setting, rng, rng.uniform(0.5, 0.8), 0.11, _lean(label, rng) * 1.3)
     camera = Camera(rng.uniform(0.4, 0.9), rng.uniform(0.025, 0.065), _gain(rng, 0.18, 0.07), rng.uniform(0.75, 1.15))
     behind = SURROUNDINGS[setting](rng, *grid(size))
     return _take(drawing, pose, setting, behind, camera, rng, size, hidden=rng.random() < 0.3)
@@ -52,7 +52,9 @@ def snapshot(label: str, rng: Generator, size: int) -> Image.Image:
     drawing = draw_object(label, rng)
     tilt = rng.normal(0, 11)
     u, v = _turned(*grid(size), tilt, rng.uniform(0.75, 1.05))
-    behind = SURROUNDINGS[setting](rng, u, v) if rng.random() < 0.6 else HOUSEHOLD[rng.integers(len(HOUSEHOLD))](rng, u, v)
+    behind = (
+        SURROUNDINGS[setting](rng, u, v) if rng.random() < 0.6 else HOUSEHOLD[rng.integers(len(HOUSEHOLD))](rng, u, v)
+    )
     pose = Pose(
         *(0.5 + rng.uniform(-0.13, 0.13, 2)),
         size=rng.uniform(0.5, 0.88),
@@ -62,8 +64,12 @@ def snapshot(label: str, rng: Generator, size: int) -> Image.Image:
         recede=tuple(rng.normal(0, 0.2, 2)),
     )
     warm = np.array([1.08, 0.98, 0.82]) if rng.random() < 0.65 else np.ones(3)
-    camera = Camera(rng.uniform(0.4, 0.9), rng.uniform(0.03, 0.07), _gain(rng, 0.15, 0.05) * warm, rng.uniform(0.85, 1.25))
-    return _take(drawing, pose, "wall", behind, camera, rng, size, hidden=rng.random() < 0.2, vignette=rng.uniform(0.2, 0.7))
+    camera = Camera(
+        rng.uniform(0.4, 0.9), rng.uniform(0.03, 0.07), _gain(rng, 0.15, 0.05) * warm, rng.uniform(0.85, 1.25)
+    )
+    return _take(
+        drawing, pose, "wall", behind, camera, rng, size, hidden=rng.random() < 0.2, vignette=rng.uniform(0.2, 0.7)
+    )
 
 
 def odd(label: str, rng: Generator, size: int) -> Image.Image:
@@ -84,7 +90,9 @@ def odd(label: str, rng: Generator, size: int) -> Image.Image:
         recede=tuple(rng.normal(0, 0.25, 2)),
     )
     camera = Camera(rng.uniform(0.3, 0.7), rng.uniform(0.02, 0.06), _gain(rng, 0.18, 0.07), rng.uniform(0.8, 1.15))
-    return _take(drawing, pose, "wall", behind, camera, rng, size, hidden=rng.random() < 0.15, vignette=rng.uniform(0, 0.4))
+    return _take(
+        drawing, pose, "wall", behind, camera, rng, size, hidden=rng.random() < 0.15, vignette=rng.uniform(0, 0.4)
+    )
 
 
 def studio(label: str, rng: Generator, size: int) -> Image.Image:
@@ -171,7 +179,7 @@ def lit(cutout: Cutout, side: int, size: int, rng: Generator) -> np.ndarray:
     fall = rng.uniform(0.05, 0.2) * (0.5 - v) + rng.uniform(0.0, 0.2) * side * (u - 0.5)
     grain = (texture(rng, u, v, 0.9, 0.8) - 0.5) * np.float32(rng.uniform(0.05, 0.25))
     shade = 1.0 - slope * np.float32(rng.uniform(1.6, 2.6)) + fall + grain
-    return cutout.colour * np.clip(shade, 0.45, 1.5)[..., None]
+    return cutout.colour * np.clip(shade, 0.45, 1.32)[..., None]
 
 
 def cast_shadow(alpha: np.ndarray, setting: str, side: int, size: int, rng: Generator) -> np.ndarray:
@@ -198,5 +206,5 @@ def _hide(image: np.ndarray, rng: Generator, size: int) -> np.ndarray:
     shape = rng.integers(3)
     du, dv = np.abs(u - x) / across, np.abs(v - y) / down
     reach = np.hypot(du, dv) if shape == 0 else np.maximum(du, dv) if shape == 1 else du * 2.5
-    colour = rng.uniform(0.1, 0.85, 3).astype(np.float32) * (0.8 + 0.4 * texture(rng, u, v, 0.8, 1.0))[..., None]
+    colour = dye(rng) * (0.8 + 0.4 * texture(rng, u, v, 0.8, 1.0))[..., None]
     return mix(image, colour, step(1 - reach, 0.1))

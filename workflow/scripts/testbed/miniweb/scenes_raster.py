@@ -41,7 +41,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Cutout:
-    """An object without surroundings, arrays of side x side: colour times alpha, alpha, and height towards the viewer."""
+    """An object without surroundings, as arrays of side x side: colour times alpha, alpha, and height."""
 
     colour: np.ndarray
     alpha: np.ndarray
@@ -125,9 +125,9 @@ def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     return u, v
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def field(roughness: float, index: int) -> np.ndarray:
-    """A noise field that tiles, with values in 0..1 and a mean of about 0.5; the amplitude falls as frequency ** -roughness."""
+    """A noise field that tiles, in 0..1 with a mean of about 0.5; its amplitude falls as frequency ** -roughness."""
     rng = np.random.Generator(np.random.PCG64([int(roughness * 100), index]))
     spectrum = np.fft.rfft2(rng.standard_normal((FIELD_SIDE, FIELD_SIDE)))
     frequency = np.hypot(np.fft.fftfreq(FIELD_SIDE)[:, None], np.fft.rfftfreq(FIELD_SIDE)[None, :])

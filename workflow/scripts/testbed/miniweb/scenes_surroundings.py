@@ -173,7 +173,10 @@ def checks(rng: Generator, u: Field, v: Field) -> np.ndarray:
     """A gingham tablecloth."""
     cells, colour = rng.uniform(4, 8), dye(rng)
     share = ((u * cells % 1) > 0.5) * 0.5 + ((v * cells % 1) > 0.5) * 0.5
-    return mix(np.float32([0.95, 0.94, 0.9]), colour, share * 0.9) * (0.85 + 0.25 * texture(rng, u, v, 1.5, 0.4))[..., None]
+    return (
+        mix(np.float32([0.95, 0.94, 0.9]), colour, share * 0.9)
+        * (0.85 + 0.25 * texture(rng, u, v, 1.5, 0.4))[..., None]
+    )
 
 
 def stripes(rng: Generator, u: Field, v: Field) -> np.ndarray:

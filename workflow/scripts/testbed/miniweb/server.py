@@ -86,8 +86,8 @@ class MiniwebServer(ThreadingHTTPServer):
 
     def visit(self, url: str) -> tuple[int, str, bytes]:
         with self.lock:
-            self.visits[url] = self.visits.get(url, 0) + 1
-        return answer(self.pages.get(url), first_visit=self.visits[url] == 1)
+            self.visits[url] = visits = self.visits.get(url, 0) + 1
+        return answer(self.pages.get(url), first_visit=visits == 1)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is an everyday event; anything else is reported."""

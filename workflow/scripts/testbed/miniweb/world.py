@@ -53,7 +53,7 @@ DOMAINS = (
     "pixelart",
     "junk",
 )
-"""Visual domains. ``junk`` shows no object of any class; ``photo_v2``, ``odd``, ``chalk`` and ``pixelart`` are in test sets only."""
+"""Visual domains. ``junk`` shows no object; ``photo_v2``, ``odd``, ``chalk`` and ``pixelart`` are in test sets only."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +72,57 @@ class Character:
 
 SOURCES = {
     "yfcc": Character(
-        {"photo": 0.80, "snapshot": 0.10, "studio": 0.01, "clipart": 0.01, "painting": 0.02, "sketch": 0.01, "junk": 0.05},
+        {
+            "photo": 0.80,
+            "snapshot": 0.10,
+            "studio": 0.01,
+            "clipart": 0.01,
+            "painting": 0.02,
+            "sketch": 0.01,
+            "junk": 0.05,
+        },
         mismatch=0.10,
         vague=0.25,
         terms=(0.92, 0.06, 0.02),
     ),
     "laion": Character(
-        {"photo": 0.38, "snapshot": 0.05, "studio": 0.15, "clipart": 0.18, "painting": 0.07, "sketch": 0.12, "junk": 0.05},
+        {
+            "photo": 0.38,
+            "snapshot": 0.05,
+            "studio": 0.15,
+            "clipart": 0.18,
+            "painting": 0.07,
+            "sketch": 0.12,
+            "junk": 0.05,
+        },
         mismatch=0.15,
         vague=0.10,
         terms=(0.90, 0.05, 0.05),
     ),
     "cc12m": Character(
-        {"photo": 0.58, "snapshot": 0.07, "studio": 0.12, "clipart": 0.10, "painting": 0.06, "sketch": 0.05, "junk": 0.02},
+        {
+            "photo": 0.58,
+            "snapshot": 0.07,
+            "studio": 0.12,
+            "clipart": 0.10,
+            "painting": 0.06,
+            "sketch": 0.05,
+            "junk": 0.02,
+        },
         mismatch=0.06,
         vague=0.06,
         terms=(0.96, 0.02, 0.02),
     ),
     "redcaps": Character(
-        {"photo": 0.34, "snapshot": 0.58, "studio": 0.01, "clipart": 0.02, "painting": 0.02, "sketch": 0.01, "junk": 0.02},
+        {
+            "photo": 0.34,
+            "snapshot": 0.58,
+            "studio": 0.01,
+            "clipart": 0.02,
+            "painting": 0.02,
+            "sketch": 0.01,
+            "junk": 0.02,
+        },
         mismatch=0.04,
         vague=0.14,
         terms=(0.85, 0.15, 0.0),
@@ -111,7 +143,15 @@ SOURCES = {
         terms=(0.80, 0.0, 0.20),
     ),
     "shutterstock": Character(
-        {"photo": 0.14, "snapshot": 0.01, "studio": 0.48, "clipart": 0.25, "painting": 0.03, "sketch": 0.08, "junk": 0.01},
+        {
+            "photo": 0.14,
+            "snapshot": 0.01,
+            "studio": 0.48,
+            "clipart": 0.25,
+            "painting": 0.03,
+            "sketch": 0.08,
+            "junk": 0.01,
+        },
         mismatch=0.03,
         vague=0.04,
         terms=(0.95, 0.02, 0.03),

@@ -1,0 +1,20 @@
+"""Fixtures of the tests of whole runs."""
+
+from pathlib import Path
+
+import pytest
+
+from runs import TINY, copy_workflow, run_snakemake
+
+
+@pytest.fixture
+def workflow_copy(tmp_path: Path) -> Path:
+    return copy_workflow(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny experiment has run undisturbed, from lists to plots. Tests leave it as it is."""
+    folder = copy_workflow(tmp_path_factory.mktemp("tiny") / "clone")
+    run_snakemake(folder, "--configfile", TINY)
+    return folder

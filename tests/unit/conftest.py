@@ -1,0 +1,97 @@
+"""What tests of several scripts need."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from experiments import DEMO, load
+from link_trainset import link_trainset
+from mini_parts import write_shards
+from testbed.manifest import write_json
+from testbed.miniweb.scenes import draw
+from testbed.miniweb.world import CLASSES
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@contextmanager
+def helper(script: str, environment: dict[str, str]) -> Iterator[Callable[[object], dict]]:
+    """A process that runs a script of this folder, as a function from request to answer (one line of JSON each)."""
+    with subprocess.Popen(
+        # In the root, because architectures name their tokenizer's files from there.
+        [sys.executable, HERE / script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=ROOT,
+        text=True,
+    ) as process:
+
+        def ask(request: object) -> dict:
+            process.stdin.write(json.dumps(request, default=str) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            return json.loads(line) if line else {"ended": process.wait()}
+
+        yield ask
+        process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def scripts_environment() -> dict[str, str]:
+    """Environment of child processes that import the scripts; one thread each, which is what Snakemake gives them."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "workflow" / "scripts"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def fetch(scripts_environment) -> Iterator[Callable[..., dict]]:
+    """A function that runs download_images on a mini-web of its own; see fetch_parts.py."""
+    # Settings of the user's, which a download must put back.
+    environment = {**scripts_environment, "no_proxy": "localhost", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    with helper("fetch_parts.py", environment) as ask:
+        yield lambda **request: ask(request)
+
+
+@pytest.fixture(scope="session")
+def run_model(scripts_environment) -> Iterator[Callable[..., dict]]:
+    """A function that trains and evaluates; see model_runs.py."""
+    with helper("model_runs.py", scripts_environment) as ask:
+        yield lambda name, **arguments: ask([name, arguments])
+
+
+@pytest.fixture(scope="session")
+def trainset(tmp_path_factory) -> Path:
+    """A trainset of 60 images of the mini-web in shards of 16, the last of them cut."""
+    samples = []
+    for number in range(64):
+        label, file = CLASSES[number % len(CLASSES)].name, io.BytesIO()
+        draw(label, "photo", number, 40).save(file, "JPEG")
+        samples.append({"jpg": file.getvalue(), "json": b"{}", "txt": f"a photo of a {label}".encode()})
+    folder = tmp_path_factory.mktemp("trainset")
+    write_shards(folder / "shards", "mine", samples, 16)
+    (folder / "60").mkdir()
+    write_json(folder / "60" / "manifest.json", link_trainset({"mine": 60}, {"mine": folder / "shards"}, folder / "60"))
+    return folder / "60"
+
+
+@pytest.fixture(scope="session")
+def architecture() -> dict:
+    """The demo's architecture, trained for two epochs of four steps."""
+    return load(DEMO).config["architectures"]["mini_rn"] | {"epochs": 2, "batch_size": 16}
+
+
+@pytest.fixture(scope="session")
+def model(run_model, architecture, trainset, tmp_path_factory) -> Path:
+    """The folder of a model that was trained undisturbed with seed 0. Tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("model")
+    answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)
+    assert answer["value"]["samples_seen"] == 2 * 64
+    return folder

@@ -1,0 +1,39 @@
+"""Experiments for tests: the demo's, whole and changed."""
+
+import copy
+from pathlib import Path
+
+import yaml
+from snakemake.utils import validate
+
+from testbed.experiment import Experiment, check_schema
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow" / "schemas" / "experiment.schema.yaml"
+DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def load(config: dict) -> Experiment:
+    """The experiment in `config`, checked and filled in as workflow/rules/common.smk does."""
+    config = copy.deepcopy(config)
+    check_schema(config, SCHEMA)
+    validate(config, str(SCHEMA))
+    return Experiment(config)
+
+
+def changed(**changes) -> dict:
+    """The demo's configuration with values replaced; `sources__mini_yfcc__samples=5` reaches into it."""
+    config = copy.deepcopy(DEMO)
+    for path, value in changes.items():
+        *sections, key = path.split("__")
+        section = config
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[key] = value
+    return config
+
+
+def small(**changes) -> dict:
+    """An experiment of two sources, without mixtures, on which sizes are easily counted."""
+    sources = {name: {"metadata": {"miniweb": "yfcc"}, "samples": 1000} for name in ("a", "b")}
+    return changed(**{"sources": sources, "mixtures": {}, "statistics": {}, "sizes": [100], **changes})

@@ -1,0 +1,94 @@
+"""Small parts of a shuffled list with the pages behind them, downloads of them, and shards, as the scripts leave them."""
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
+from pyarrow import parquet
+
+from testbed.archive import add_member
+from testbed.manifest import record, write_json
+from testbed.miniweb.pages import Page
+
+
+def draw_page(number: int, behaviour: str = "ok") -> dict:
+    form = "jpeg" if behaviour == "truncated" else ("jpeg", "png", "webp")[number % 3]
+    url = f"http://host{number % 4}.test/{behaviour}/{number}.{form}"
+    return asdict(Page(url, "cat", "photo", number, (64, 72, 96)[number % 3], form, behaviour))
+
+
+def make_rows(urls: list[str]) -> list[dict]:
+    """Rows of a shuffled list, with two columns of the source's own; `width` is also one of img2dataset's."""
+    return [
+        {
+            "uid": hashlib.md5(url.encode()).hexdigest(),
+            "url": url,
+            "caption": f"Ein süßes Bild: {url}",
+            "likes": number * 10,
+            "width": 5000,
+        }
+        for number, url in enumerate(urls)
+    ]
+
+
+def write_part(path: Path, urls: list[str]) -> list[dict]:
+    """Write a part of a shuffled list; returns its rows."""
+    rows = make_rows(urls)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    return rows
+
+
+def draw_jpeg(url: str) -> bytes:
+    """A small image that no other url has."""
+    colour = tuple(hashlib.md5(url.encode()).digest()[:3])
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def write_downloads(folder: Path, rows: list[dict], missing: set[str] = frozenset(), chunk_size: int = 10) -> None:
+    """What download_images leaves of `rows`, without an image for the urls in `missing`.
+
+    As with img2dataset, tar and outcomes are in the order of arrival, which is not the list's.
+    """
+    folder.mkdir(parents=True)
+    files = []
+    for chunk, start in enumerate(range(0, len(rows), chunk_size)):
+        outcomes = []
+        with tarfile.open(folder / f"{chunk:05d}.tar", "w") as tar:
+            for place, row in reversed(list(enumerate(rows[start : start + chunk_size]))):
+                key, image = f"{chunk:05d}{place:04d}", draw_jpeg(row["url"])
+                outcome = {name: row[name] for name in ("uid", "url", "caption")} | {"key": key}
+                facts = {"width": 8, "height": 8, "original_width": 64, "original_height": 64}
+                facts["sha256"] = hashlib.sha256(image).hexdigest()
+                if row["url"] in missing:
+                    outcomes.append(outcome | dict.fromkeys(facts) | {"status": "failed_to_download"})
+                    continue
+                outcomes.append(outcome | facts | {"status": "success"})
+                add_member(tar, f"{key}.jpg", image)
+                add_member(tar, f"{key}.json", json.dumps(outcome).encode())
+        parquet.write_table(pa.Table.from_pylist(outcomes), folder / f"{chunk:05d}.parquet")
+        files += [record(folder / f"{chunk:05d}.{kind}") for kind in ("tar", "parquet")]
+    write_json(folder / "manifest.json", {"files": files})
+
+
+def write_shards(folder: Path, source: str, samples: list[dict[str, bytes]], shard_size: int) -> None:
+    """Shards of `samples` (image, caption and metadata under their extensions), as shard_samples leaves them."""
+    folder.mkdir(parents=True)
+    files = []
+    for shard, start in enumerate(range(0, len(samples), shard_size)):
+        content = samples[start : start + shard_size]
+        with tarfile.open(folder / f"{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+            for number, sample in enumerate(content, start):
+                uid = hashlib.md5(f"{source} {number}".encode()).hexdigest()
+                for extension in ("jpg", "json", "txt"):
+                    add_member(archive, f"{uid}.{extension}", sample[extension])
+        files.append(record(folder / f"{shard:06d}.tar", samples=len(content)))
+    manifest = {"source": source, "samples": len(samples), "shard_size": shard_size, "files": files}
+    write_json(folder / "manifest.json", manifest)

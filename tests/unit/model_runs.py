@@ -1,0 +1,93 @@
+"""Trains and evaluates small models for the tests, in a process of its own, which pays once for its slow imports.
+
+It answers one request per line: the name of a function below and its arguments.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from testbed.imports import skip_unused_imports
+from testbed.manifest import write_json
+
+skip_unused_imports()
+
+import torch  # noqa: E402
+from open_clip_train import train as trainer  # noqa: E402
+from open_clip_train.train import train_one_epoch  # noqa: E402
+
+from evaluate_clip import EvaluationError, evaluate_clip, label_ranks, load_model, metrics_of  # noqa: E402
+from train_clip import TrainingError, export, train_clip  # noqa: E402
+
+
+trained_epochs: list[int] = []
+"""Numbers of the epochs that were trained since the last answer."""
+
+
+def train(architecture: dict, trainset: str, seed: int, folder: str, die_in: int | None = None, **options) -> dict:
+    """Train as the rule does, manifest included; killed at the beginning of the epoch `die_in`."""
+
+    def watched_epoch(model, batches, loss, epoch, *arguments, **options):
+        if epoch == die_in:
+            os.kill(os.getpid(), signal.SIGKILL)
+        trained_epochs.append(epoch)
+        return train_one_epoch(model, batches, loss, epoch, *arguments, **options)
+
+    trainer.train_one_epoch = watched_epoch
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    entry = train_clip(architecture, Path(trainset), seed, Path(folder), **options)
+    write_json(Path(folder) / "manifest.json", entry)
+    return entry
+
+
+def export_weights(value: float, folder: str, epoch: int = 2, step: int = 8, **more) -> None:
+    """Export a checkpoint of 2 planned epochs and 8 planned steps with a weight of `value`."""
+    checkpoint = {
+        "epoch": epoch,
+        "state_dict": {"module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])},
+        "optimizer": {"state": {0: {"step": torch.tensor(float(step))}}},
+    }
+    export(checkpoint | more, 2, 8, Path(folder))
+
+
+def evaluate(folder: str, testsets: dict[str, str], workers: int = 0) -> list:
+    options = {"batch_size": 16, "workers": workers}
+    return list(evaluate_clip(Path(folder), {name: Path(path) for name, path in testsets.items()}, "cpu", options))
+
+
+def evaluate_with_clip_benchmark(folder: str, testset: str) -> dict:
+    """The metrics that CLIP_benchmark itself gives for a model and a test set."""
+    from clip_benchmark.datasets.builder import build_wds_dataset
+    from clip_benchmark.metrics.zeroshot_classification import evaluate
+
+    model, tokenizer, transform = load_model(Path(folder), "cpu")
+    dataset = build_wds_dataset("mine", transform, split="test", data_dir=testset)
+    loader = torch.utils.data.DataLoader(dataset.batched(16), batch_size=None)
+    return evaluate(model, loader, tokenizer, dataset.classes, dataset.templates, "cpu", amp=False)
+
+
+def score(logits: list[list[float]], labels: list[int]) -> list:
+    logits, labels = torch.tensor(logits), torch.tensor(labels)
+    return [label_ranks(logits, labels), metrics_of(logits, labels)]
+
+
+def main() -> None:
+    calls = (train, export_weights, evaluate, evaluate_with_clip_benchmark, score)
+    functions = {function.__name__: function for function in calls}
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            # The trainer prints; what it says belongs to the messages, not to the answer.
+            with redirect_stdout(sys.stderr):
+                answer = {"value": functions[name](**arguments)}
+        except (TrainingError, EvaluationError) as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(answer | {"epochs": trained_epochs}), flush=True)
+        trained_epochs.clear()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""One pair: its identity, and what makes it usable."""
+
+import hashlib
+
+import pytest
+
+from testbed.pairs import clean_caption, uid, url_fault
+
+
+def test_uid_is_a_hash_of_url_and_caption():
+    assert uid("http://a.test/é", "ü") == hashlib.blake2b("http://a.test/é\0ü".encode(), digest_size=16).hexdigest()
+    assert len(uid("a", "b")) == 32
+    assert uid("ab", "c") != uid("a", "bc")
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://a.test/1.jpg", None),
+        ("HTTPS://A.test:8080/1.jpg?x=@#y", None),
+        ("http://a.test/ä.jpg", None),
+        ("http://[::1]/1.jpg", None),
+        ("", "bad_url"),
+        ("//a.test/1.jpg", "bad_url"),
+        ("http:///1.jpg", "bad_url"),
+        ("http://", "bad_url"),
+        ("http://:80/", "bad_url"),
+        ("http://a.test:99999/", "bad_url"),
+        ("http://[a.test/", "bad_url"),
+        ("http://a.test/1 2.jpg", "bad_url"),
+        ("http://a.test/1\x00.jpg", "bad_url"),
+        ("http://a.test/1\r\nHost: b", "bad_url"),
+        ("http://a.test\\b.test/", "bad_url"),
+        ("1http://a.test/", "bad_url"),
+        ("ftp://a.test/1.jpg", "scheme"),
+        ("file:///etc/passwd", "scheme"),
+        ("s3://bucket/key", "scheme"),
+        ("http://me@a.test/", "credentials"),
+        ("http://me:secret@a.test/", "credentials"),
+    ],
+)
+def test_faults_of_urls(url, fault):
+    assert url_fault(url) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("  a\t cat\r\n sat\u2028here ", "a cat sat here"),
+        ("a cat\\t", "a cat"),
+        ("a cat \\t \\t\\t ", "a cat"),
+        ("\\t a \\t cat", "\\t a \\t cat"),
+        ("a\x00b\x1fc\x7fd\x9fe", "a b c d e"),
+        ("\\t" * 500_000 + "x", "\\t" * 500_000 + "x"),
+        ("naïve 猫 😊", "naïve 猫 😊"),
+        ("\\t", ""),
+    ],
+)
+def test_captions_are_cleaned(text, clean):
+    assert clean_caption(text) == clean

@@ -1,0 +1,120 @@
+"""Work folders: one process in each, locks that go with their holder, and jobs that do not outlive their workflow."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.work import FORCERUN, FolderBusyError, ancestry, hold, is_forced, locked
+
+HOLDER = """
+import sys, time
+from testbed.work import locked
+with locked(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+FOLLOWER = """
+import os, sys, time
+from testbed.work import follow_parent
+follow_parent(0.05)
+open(sys.argv[1], "w").write(str(os.getpid()))
+time.sleep(60)
+"""
+
+# Snakemake's place: it starts the script through a shell that does not make way for it.
+STARTER = """
+import subprocess, sys
+subprocess.run(["bash", "-c", '"$0" -c "$1" "$2"; true', sys.executable, sys.argv[1], sys.argv[2]])
+"""
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits for its parent to take note does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def holder(tmp_path, scripts_environment):
+    """A process that holds the folder `work`."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "work")]
+    with subprocess.Popen(command, env=scripts_environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_is_there(tmp_path, holder):
+    with pytest.raises(FolderBusyError) as error:
+        hold(tmp_path / "work", patience=0.2)
+    assert f"{tmp_path / 'work'}: " in str(error.value)
+    assert f"{holder.pid} on {os.uname().nodename}" in str(error.value)
+    assert "run the same command again" in str(error.value)
+
+
+def test_a_killed_holder_frees_the_folder(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    with locked(tmp_path / "work") as folder:
+        assert (folder / ".lock").read_text().startswith(f"{os.getpid()} on ")
+
+
+def test_who_is_patient_gets_the_folder_when_it_is_free(tmp_path, holder):
+    threading.Timer(0.5, holder.kill).start()
+    with hold(tmp_path / "work", patience=10):
+        assert holder.wait() == -signal.SIGKILL
+
+
+def test_a_folder_is_free_after_use_and_after_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "work"):
+        _ = 1 / 0
+    for _ in range(2):
+        with locked(tmp_path / "work") as folder:
+            assert folder == tmp_path / "work"
+            with pytest.raises(FolderBusyError):
+                hold(folder)
+
+
+def test_ancestry_goes_up_from_the_parent():
+    assert ancestry(1) == [os.getppid()]
+    assert ancestry(2)[0] == os.getppid()
+    assert ancestry(1000)[-1] in (0, 1)
+
+
+def test_an_orphan_ends(tmp_path, scripts_environment):
+    pid_file = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", STARTER, FOLLOWER, str(pid_file)], env=scripts_environment) as starter:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text())
+        pid = int(pid_file.read_text())
+        time.sleep(0.3)
+        assert is_alive(pid)
+        starter.send_signal(signal.SIGKILL)
+    try:
+        wait_for(lambda: not is_alive(pid), seconds=5)
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_rules_are_forced_by_their_whole_names(monkeypatch):
+    monkeypatch.delenv(FORCERUN, raising=False)
+    assert not is_forced("train_clip")
+    monkeypatch.setenv(FORCERUN, "evaluate_clip train_clip")
+    assert is_forced("train_clip")
+    assert not is_forced("clip")

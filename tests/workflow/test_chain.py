@@ -1,0 +1,178 @@
+"""The whole chain on the tiny experiment: every stage with its real component."""
+
+import csv
+import json
+import shutil
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from runs import TINY, copy_workflow, run_snakemake
+
+MODELS = [
+    f"{pool}-mini_rn-{size}-0"
+    for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
+    for size in (100, 220)
+]
+EVALUATION_COLUMNS = [
+    *["model", "architecture", "pool", "size", "seed", "testset", "classes", "metric"],
+    *["n", "correct", "value", "value_low", "value_high"],
+]
+TESTSETS = ["mini_imagenet", "mini_v2", "mini_sketch"]
+
+
+def rows_of(path: Path) -> list[dict]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def uids_of(trainset: Path) -> list[str]:
+    """Uids of a trainset's samples in the order of its shards."""
+    uids = []
+    for entry in json.loads((trainset / "manifest.json").read_text())["files"]:
+        with tarfile.open(trainset / entry["name"]) as archive:
+            uids += [name.removesuffix(".txt") for name in archive.getnames() if name.endswith(".txt")]
+    return uids
+
+
+def weights_times(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("results/models/*/*.safetensors")}
+
+
+@pytest.fixture
+def own_copy(tiny_run, tmp_path):
+    """The finished tiny run in a folder of the test's own."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "clone", symlinks=True))
+
+
+def test_every_model_is_evaluated_on_every_test_set(tiny_run):
+    rows = rows_of(tiny_run / "results/tables/evaluations.csv")
+    assert list(rows[0]) == EVALUATION_COLUMNS
+    top1 = {(row["model"], row["testset"]): row for row in rows if row["metric"] == "top1"}
+    assert set(top1) == {(model, testset) for model in MODELS for testset in TESTSETS}
+    for row in top1.values():
+        assert int(row["n"]) == 100
+        assert float(row["value_low"]) <= int(row["correct"]) / 100 <= float(row["value_high"])
+
+
+def test_tables_have_the_columns_that_users_rely_on(tiny_run):
+    trends = rows_of(tiny_run / "results/tables/trends.csv")
+    assert list(trends[0]) == [
+        *["pool", "architecture", "testset", "classes", "scale", "n", "slope", "slope_low", "slope_high"],
+        *["intercept", "intercept_low", "intercept_high", "r2", "reference_min", "reference_max"],
+    ]
+    assert {(row["pool"], row["testset"]) for row in trends} == {
+        (pool, shift)
+        for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
+        for shift in ("mini_v2", "mini_sketch")
+    }
+    robustness = rows_of(tiny_run / "results/tables/effective_robustness.csv")
+    assert {row["baseline"] for row in robustness} == {"pool:mini_imagenet"}
+    assert {row["model"] for row in robustness} == set(MODELS)
+
+
+def test_plots_are_drawn(tiny_run):
+    for name in ("effective_robustness", "mixtures/mini_blend"):
+        assert (tiny_run / f"results/plots/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (tiny_run / f"results/plots/{name}.png").stat().st_size > 10_000
+
+
+def test_every_url_of_the_list_is_accounted_for(tiny_run):
+    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+        counts = json.loads((tiny_run / f"results/metadata/{source}/counts.json").read_text())
+        assert counts["rows"] == counts["kept"] + sum(counts["dropped"].values())
+        assert counts["dropped"]
+        parts = [json.loads(path.read_text()) for path in tiny_run.glob(f"results/downloads/{source}/*/manifest.json")]
+        assert sum(part["rows"] for part in parts) == 300
+        assert sum(sum(part["causes"].values()) for part in parts) == 300
+        shards = json.loads((tiny_run / f"results/shards/{source}/manifest.json").read_text())
+        assert shards["samples"] == sum(part["successes"] for part in parts) < 300
+
+
+def test_trainsets_are_nested_and_exact(tiny_run):
+    folder = tiny_run / "results/trainsets"
+    small, large = uids_of(folder / "mini_yfcc/100"), uids_of(folder / "mini_yfcc/220")
+    assert len(small) == len(set(small)) == 100
+    assert len(large) == len(set(large)) == 220
+    assert large[:100] == small
+
+
+def test_a_mixture_holds_the_first_samples_of_its_members(tiny_run):
+    folder = tiny_run / "results/trainsets"
+    manifest = json.loads((folder / "mini_blend/220/manifest.json").read_text())
+    assert manifest["composition"] == {"mini_yfcc": 73, "mini_shutterstock": 147}
+    blend = set(uids_of(folder / "mini_blend/220"))
+    assert set(uids_of(folder / "mini_blend/100")) < blend
+    assert blend == {*uids_of(folder / "mini_yfcc/220")[:73], *uids_of(folder / "mini_shutterstock/220")[:147]}
+
+
+def test_trainsets_hold_links_and_at_most_one_file(tiny_run):
+    for folder in tiny_run.glob("results/trainsets/*/*"):
+        files = [path for path in folder.glob("*.tar") if not path.is_symlink()]
+        assert len(files) <= 1
+
+
+def test_a_finished_run_has_nothing_to_do(tiny_run):
+    started = time.monotonic()
+    result = run_snakemake(tiny_run, "--configfile", TINY)
+    assert "Nothing to be done" in result.stdout
+    assert time.monotonic() - started < 10
+
+
+def test_a_plain_command_looks_through_every_manifest(tiny_run):
+    assert "as their manifests record them" in run_snakemake(tiny_run, "verify", "--configfile", TINY).stdout
+
+
+def test_verify_names_a_file_that_is_damaged(own_copy):
+    shard = own_copy / "results/shards/mini_yfcc/000001.tar"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    result = run_snakemake(own_copy, "verify", "--configfile", TINY, check=False)
+    assert result.returncode != 0
+    assert "results/shards/mini_yfcc/000001.tar" in result.stdout
+
+
+def test_plan_says_what_a_run_takes(tiny_run):
+    lines = run_snakemake(tiny_run, "plan", "--configfile", TINY).stdout.splitlines()
+    train = next(line.split() for line in lines if line.startswith("train_clip"))
+    assert train[1:3] == ["8", "8"]
+
+
+def test_a_forced_mixture_is_retrained_and_nothing_else(own_copy):
+    before = weights_times(own_copy)
+    run_snakemake(own_copy, "--configfile", TINY, "--forcerun", "train_clip", "results/plots/mixtures/mini_blend.pdf")
+    after = weights_times(own_copy)
+    assert {model for model in MODELS if before[model] != after[model]} == {
+        "mini_blend-mini_rn-100-0",
+        "mini_blend-mini_rn-220-0",
+    }
+
+
+def test_a_changed_comment_retrains_and_fetches_nothing(own_copy):
+    for script in ("train_clip", "download_images", "shard_samples"):
+        path = own_copy / f"workflow/scripts/{script}.py"
+        path.write_text(path.read_text() + "\n# another comment\n")
+    payload = [path for kind in ("downloads", "shards") for path in (own_copy / "results" / kind).rglob("*.tar")]
+    times = {path: path.stat().st_mtime_ns for path in payload}
+    weights = weights_times(own_copy)
+    result = run_snakemake(own_copy, "--configfile", TINY)
+    assert "train_clip" in result.stdout
+    assert weights_times(own_copy) == weights
+    assert {path: path.stat().st_mtime_ns for path in payload} == times
+
+
+def test_another_size_adds_models_and_keeps_the_others(own_copy):
+    weights = weights_times(own_copy)
+    config = TINY.read_text().replace("sizes: [100, 220]", "sizes: [100, 160, 220]")
+    (own_copy / "more.yaml").write_text(config)
+    run_snakemake(own_copy, "results/evaluations/mini_yfcc-mini_rn-160-0/metrics.csv", "--configfile", "more.yaml")
+    after = weights_times(own_copy)
+    assert {model: after[model] for model in weights} == weights
+    assert "mini_yfcc-mini_rn-160-0" in after
+
+
+def test_the_shim_finds_the_workflow_and_its_default_target(tmp_path):
+    folder = copy_workflow(tmp_path / "clone")
+    result = run_snakemake(folder, "-s", "workflow/Snakefile", "-n", "--configfile", TINY)
+    assert "plot_effective_robustness" in result.stdout

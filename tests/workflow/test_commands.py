@@ -1,0 +1,73 @@
+"""The commands of the README and the cluster profile, as far as they go without running anything; and the code's form."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from runs import ROOT, run_snakemake
+
+
+def dry_run(folder, *arguments):
+    return run_snakemake(folder, *arguments, "-n").stdout
+
+
+def jobs_of(output: str) -> dict[str, int]:
+    """Rule and number of jobs from the table that a dry run begins with."""
+    table = output.split("Job stats:")[1].split("total")[0].splitlines()
+    rows = [line.split() for line in table]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def test_the_default_is_the_whole_demo(workflow_copy):
+    jobs = jobs_of(dry_run(workflow_copy))
+    assert jobs["train_clip"] == jobs["evaluate_clip"] == 9 * 4
+    assert jobs["plot_mixture"] == 2
+    assert jobs["plot_effective_robustness"] == 1
+
+
+def test_a_mixtures_plot_needs_its_members_and_the_baseline_alone(workflow_copy):
+    jobs = jobs_of(dry_run(workflow_copy, "results/plots/mixtures/mini_yfcc_laion.pdf"))
+    assert jobs["train_clip"] == 4 * 4
+    assert jobs["shard_samples"] == 3
+
+
+def test_the_paper_parses_without_data_within_ten_seconds(workflow_copy):
+    started = time.monotonic()
+    jobs = jobs_of(dry_run(workflow_copy, "--configfile", "config/paper.yaml"))
+    assert time.monotonic() - started < 10
+    assert jobs["prepare_metadata"] == 6
+    assert jobs["train_clip"] > 30
+
+
+def test_the_slurm_profile_is_found_and_runs_the_paper(workflow_copy):
+    output = dry_run(workflow_copy, "--profile", "slurm", "all")
+    assert jobs_of(output)["prepare_metadata"] == 6
+
+
+def test_an_experiment_is_picked_by_name(workflow_copy):
+    assert jobs_of(dry_run(workflow_copy, "--config", "experiment=paper"))["prepare_metadata"] == 6
+
+
+def test_seeds_are_a_list_away(workflow_copy):
+    jobs = jobs_of(dry_run(workflow_copy, "--config", "seeds=[0,1,2]"))
+    assert jobs["train_clip"] == 3 * 9 * 4
+    assert jobs["link_trainset"] == 9 * 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow"],
+        ["snakemake", "--lint"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_the_code_is_in_form(command):
+    environment = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

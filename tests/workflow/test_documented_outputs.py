@@ -1,0 +1,32 @@
+"""docs/outputs.md against a real run: every file that it leaves is documented, and every documented file is there."""
+
+import re
+from pathlib import Path
+
+OUTPUTS = Path(__file__).parents[2] / "docs" / "outputs.md"
+# What the tiny run on one machine has no cause to leave.
+ELSEWHERE = {"results/models/<model>/work/", "results/logs/slurm/", "results/report.zip"}
+
+
+def documented() -> dict[str, re.Pattern]:
+    """The paths of docs/outputs.md and what each of them stands for."""
+    paths = re.findall(r"^\| `(results/[^`]+)`", OUTPUTS.read_text(encoding="utf-8"), re.MULTILINE)
+    return {path: re.compile(pattern_of(path)) for path in paths}
+
+
+def pattern_of(path: str) -> str:
+    """`<name>` is any one name, a run of five or six N as many digits, and a single N a number."""
+    pattern = re.sub(r"<\w+>", "[^/]+", re.escape(path))
+    return re.sub(r"\bN+\b", lambda run: rf"\d{{{len(run[0])}}}" if len(run[0]) > 1 else r"\d+", pattern)
+
+
+def test_a_run_leaves_what_is_documented(tiny_run):
+    files = [
+        str(path.relative_to(tiny_run))
+        for path in (tiny_run / "results").rglob("*")
+        if not path.is_dir() and path.name != ".lock"
+    ]
+    patterns = documented()
+    assert [file for file in files if not any(pattern.fullmatch(file) for pattern in patterns.values())] == []
+    unmade = {path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, files))}
+    assert unmade - ELSEWHERE == set()
