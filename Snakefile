@@ -3,6 +3,9 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
+report: "workflow/report/workflow.rst"
+
+
 configfile: "config/config.yaml"
 configfile: f"config/{config['experiment']}.yaml"
 

@@ -22,7 +22,6 @@ from open_clip_train.train import train_one_epoch  # noqa: E402
 from evaluate_clip import EvaluationError, evaluate_clip, label_ranks, load_model, metrics_of  # noqa: E402
 from train_clip import TrainingError, export, train_clip  # noqa: E402
 
-
 trained_epochs: list[int] = []
 """Numbers of the epochs that were trained since the last answer."""
 

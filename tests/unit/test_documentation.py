@@ -114,13 +114,6 @@ def test_wrong_commands_are_noticed(command):
         check_command(command, README)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_targets_stand_before_forcerun(page):
-    """--forcerun takes all names that follow it, so that a target behind it would be none."""
-    for command in commands(page):
-        assert not re.search(r"--forcerun \S+ results/", command), command
-
-
 def test_quick_start_is_two_commands():
     assert blocks(README, "bash")[0].splitlines() == ["uv run snakemake", "uv run pytest"]
 

@@ -11,15 +11,14 @@ from safetensors import safe_open
 from conftest import helper
 from testbed.manifest import ManifestError, problem, read_json
 from train_clip import (
-    CONFIG_FILE,
     RUN,
     WEIGHTS_FILE,
     batches_per_epoch,
     finished,
     loading_processes,
     optimiser_steps,
-    trainer_arguments,
     train_clip,
+    trainer_arguments,
     warmup_steps,
 )
 
@@ -161,9 +160,7 @@ def test_a_complete_training_is_left_alone(run_model, model, copied, architectur
 
 
 def test_a_forced_training_starts_over(run_model, model, copied, architecture, trainset):
-    answer = run_model(
-        "train", architecture=architecture, trainset=trainset, seed=0, folder=copied, start_over=True
-    )
+    answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=copied, start_over=True)
     assert answer["epochs"] == [0, 1]
     assert weights(copied) == weights(model)
 

@@ -1,6 +1,7 @@
 """Bad input stops before any work, with one message that names the key, the value and the way out."""
 
 import pytest
+
 from runs import TINY, run_snakemake
 
 MINI_YFCC = "mini_yfcc: {metadata: {miniweb: yfcc}, samples: 300}"

@@ -52,7 +52,8 @@ def test_an_experiment_is_picked_by_name(workflow_copy):
 
 
 def test_seeds_are_a_list_away(workflow_copy):
-    jobs = jobs_of(dry_run(workflow_copy, "--config", "seeds=[0,1,2]"))
+    (workflow_copy / "more_seeds.yaml").write_text("seeds: [0, 1, 2]\n")
+    jobs = jobs_of(dry_run(workflow_copy, "--configfile", "more_seeds.yaml"))
     assert jobs["train_clip"] == 3 * 9 * 4
     assert jobs["link_trainset"] == 9 * 4
 

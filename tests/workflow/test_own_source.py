@@ -1,4 +1,4 @@
-"""A user's own source: five lines of YAML and a list, as CSV and as parquet, fetched from a server that is not ours to start."""
+"""A user's own source: five lines of YAML and a list, as CSV and as parquet, fetched from a server of its own."""
 
 import csv
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+
 from runs import TINY, run_snakemake
 from testbed.miniweb.server import MiniwebServer
 

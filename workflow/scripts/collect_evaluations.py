@@ -4,28 +4,31 @@ In:  one table per model
 Out: results/tables/evaluations.csv
 """
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import publish
-from testbed.tables import read_evaluations
+from testbed.tables import EVALUATION_COLUMNS, read_evaluations
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
 def collect_evaluations(tables: list[Path], output: Path) -> None:
-    """Write the rows of `tables` under one header to `output`, in order and as they are written.
+    """Write the rows of `tables` under one header to `output`, in order and with values as they are written.
 
     Raises `EvaluationsError` where a table is not sound or two of them speak of the same model and test set.
     """
     read_evaluations(tables)
     temporary = output.with_name(f".{output.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        for number, table in enumerate(tables):
-            header, _, rows = table.read_text(encoding="utf-8").partition("\n")
-            file.write(rows if number else f"{header}\n{rows}")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, EVALUATION_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for table in tables:
+            with open(table, newline="", encoding="utf-8") as rows:
+                writer.writerows(csv.DictReader(rows))
     publish(temporary, output)
 
 

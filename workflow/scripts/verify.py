@@ -52,7 +52,7 @@ if __name__ == "__main__":
         logging.error(line)
     if problems:
         raise VerificationError(
-            f"{len(problems)} of {count} recorded files are not as recorded. Delete the manifest.json beside each and run "
-            "the workflow again: what is whole is kept."
+            f"{len(problems)} of {count} recorded files are not as recorded. Delete each of them and the manifest.json "
+            "beside it, and run the workflow again: what is whole is kept."
         )
     print(f"{count} files are as their manifests record them")

@@ -1,0 +1,76 @@
+"""Verification hashes what every manifest records, and says what differs."""
+
+import pytest
+
+from make_miniweb import make_source
+from make_testset import make_testset
+from testbed.manifest import record, write_json
+from verify import verify
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two folders with a manifest each: one with two files, one with a file in a folder of its own."""
+    for name in ("shards/a/0.tar", "shards/a/1.tar", "testsets/b/test/0.tar"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"content of {name}")
+    files = [record(tmp_path / "shards/a" / name, samples=3) for name in ("0.tar", "1.tar")]
+    write_json(tmp_path / "shards/a/manifest.json", {"files": files})
+    below = record(tmp_path / "testsets/b/test/0.tar") | {"name": "test/0.tar"}
+    write_json(tmp_path / "testsets/b/manifest.json", {"files": [below]})
+    return tmp_path
+
+
+def test_whole_results_have_no_problem(results):
+    assert verify(results) == (3, [])
+
+
+def test_results_that_do_not_exist_have_no_files(tmp_path):
+    assert verify(tmp_path / "none") == (0, [])
+
+
+def test_each_file_that_differs_is_named(results):
+    (results / "shards/a/0.tar").write_text("CONTENT of shards/a/0.tar")
+    (results / "shards/a/1.tar").unlink()
+    (results / "testsets/b/test/0.tar").write_text("short")
+    count, problems = verify(results)
+    assert count == 3
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        str(results / name) for name in ("shards/a/0.tar", "shards/a/1.tar", "testsets/b/test/0.tar")
+    ]
+    assert [word in line for word, line in zip(["SHA-256", "missing", "5 bytes"], problems, strict=True)] == [True] * 3
+
+
+def test_a_link_is_checked_by_what_it_leads_to(results):
+    (results / "trainsets").mkdir()
+    (results / "trainsets/0.tar").symlink_to("../shards/a/0.tar")
+    write_json(results / "trainsets/manifest.json", {"files": [record(results / "trainsets/0.tar")]})
+    assert verify(results) == (4, [])
+    (results / "shards/a/0.tar").unlink()
+    assert f"{results}/trainsets/0.tar: is missing" in verify(results)[1]
+
+
+def test_a_manifest_that_is_cut_is_a_problem(results):
+    path = results / "shards/a/manifest.json"
+    path.write_text(path.read_text()[:-20])
+    count, problems = verify(results)
+    assert count == 1
+    assert problems[0].startswith(f"{path}: is not JSON")
+
+
+@pytest.mark.parametrize("content", [{}, {"files": []}, {"rows": 3}])
+def test_a_manifest_without_files_is_a_problem(results, content):
+    write_json(results / "shards/a/manifest.json", content)
+    count, problems = verify(results)
+    assert (count, len(problems)) == (1, 1)
+    assert f"{results}/shards/a/manifest.json: records no files" in problems[0]
+
+
+def test_manifests_of_every_shape_are_understood(tmp_path):
+    """The mini-web's manifest keeps its records under other names than `files`."""
+    make_source("yfcc", 30, 0, tmp_path / "miniweb" / "manifest.json")
+    write_json(tmp_path / "testset" / "manifest.json", make_testset("v2", 20, 0, tmp_path / "testset"))
+    count, problems = verify(tmp_path)
+    assert (count, problems) == (2 + 5, [])
+    (tmp_path / "miniweb" / "pages.parquet").unlink()
+    assert verify(tmp_path)[1] == [f"{tmp_path}/miniweb/pages.parquet: is missing"]
