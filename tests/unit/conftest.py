@@ -1,48 +1,19 @@
 """What tests of several scripts need."""
 
 import io
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from experiments import DEMO, load
+from experiments import DEMO, ROOT, load
 from link_trainset import link_trainset
 from mini_parts import write_shards
+from processes import helper
 from testbed.manifest import write_json
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
-
-@contextmanager
-def helper(script: str, environment: dict[str, str]) -> Iterator[Callable[[object], dict]]:
-    """A process that runs a script of this folder, as a function from request to answer (one line of JSON each)."""
-    with subprocess.Popen(
-        # In the root, because architectures name their tokenizer's files from there.
-        [sys.executable, HERE / script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        cwd=ROOT,
-        text=True,
-    ) as process:
-
-        def ask(request: object) -> dict:
-            process.stdin.write(json.dumps(request, default=str) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-            return json.loads(line) if line else {"ended": process.wait()}
-
-        yield ask
-        process.stdin.close()
 
 
 @pytest.fixture(scope="session")

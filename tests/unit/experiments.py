@@ -1,4 +1,4 @@
-"""Experiments for tests: the demo's, whole and changed."""
+"""Experiments for tests: the demo's with sizes that tests can count on, whole and changed."""
 
 import copy
 from pathlib import Path
@@ -10,7 +10,17 @@ from testbed.experiment import Experiment, check_schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "experiment.schema.yaml"
-DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def read(name: str) -> dict:
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+DEMO = read("demo")
+DEMO["sizes"] = [600, 1200, 2400, 4800]
+for _source in DEMO["sources"].values():
+    _source["samples"] = 5500
+DEMO["architectures"]["mini_rn"] |= {"batch_size": 64, "epochs": 8}
 
 
 def load(config: dict) -> Experiment:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+import urllib.request
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from testbed.miniweb.server import MiniwebServer
 
 def fetch(request: dict) -> dict:
     """Manifest or error of one call, the visits to each page, and what the call left of the proxy settings."""
+    # The first use of urllib in a process decides on proxies for all that follow; a download must not depend on it.
+    urllib.request.urlopen("data:,").close()
     pages = {page["url"]: page for page in request["pages"]}
     with MiniwebServer(pages) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

@@ -21,13 +21,9 @@ OPTIONS = {name: value for name, value in load(DEMO).config["download"].items() 
     "minimum_success": 0.5,
 }
 BEHAVIOURS = {"ok": 39, "missing": 4, "html": 3, "corrupt": 3, "truncated": 3, "busy": 3, "banned": 3, "slow": 2}
-# The behaviours are dealt out over the chunks, so that all but the short last one hold some of most kinds.
-PAGES = [
-    draw_page(number, behaviour)
-    for number, behaviour in enumerate(
-        sorted(Counter(BEHAVIOURS).elements(), key=lambda name, place=iter(range(1000)): (next(place) * 7) % 60)
-    )
-]
+# Every seventh of the sixty, and so on, so that all chunks hold most kinds.
+_KINDS = list(Counter(BEHAVIOURS).elements())
+PAGES = [draw_page(number, _KINDS[number * 7 % 60]) for number in range(60)]
 URLS = [page["url"] for page in PAGES]
 WITH_IMAGE = {page["url"] for page in PAGES if page["behaviour"] in ("ok", "busy", "slow")}
 

@@ -55,7 +55,6 @@ def test_the_seed_decides_every_image(tmp_path):
 
 
 def test_no_two_test_sets_share_an_image(tmp_path):
-    """Not even those of one domain would, because each draws from seeds of its own."""
     seen = [images_of(tmp_path / kind) for kind in TESTSETS if make_testset(kind, 20, 0, tmp_path / kind)]
     contents = [content for images in seen for content, _ in images.values()]
     assert len(set(contents)) == 20 * len(TESTSETS)

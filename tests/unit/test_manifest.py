@@ -1,12 +1,12 @@
 """Records of files: they tell whole files from others, and are themselves never half written."""
 
 import json
-import subprocess
 import sys
 import time
 
 import pytest
 
+from processes import started
 from testbed.manifest import ManifestError, digest, problem, read_json, record, sha256, write_json
 
 REWRITES = """
@@ -27,13 +27,12 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.parametrize("pause", [0.0, 0.003, 0.01, 0.03, 0.1])
 def test_a_killed_writer_leaves_a_whole_file(tmp_path, scripts_environment, pause):
     path = tmp_path / "manifest.json"
-    with subprocess.Popen([sys.executable, "-c", REWRITES, path], env=scripts_environment) as writer:
+    with started(sys.executable, "-c", REWRITES, path, environment=scripts_environment):
         while not path.exists():
             time.sleep(0.001)
         time.sleep(pause)
         # A reader meanwhile never sees a torn file either.
         seen = [read_json(path)["number"] for _ in range(20)]
-        writer.kill()
     content = read_json(path)
     assert content["filling"] == [content["number"]] * 2000
     assert [*seen, content["number"]] == sorted([*seen, content["number"]])

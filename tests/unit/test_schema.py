@@ -13,8 +13,8 @@ TEXT = yaml.safe_load(SCHEMA.read_text())
 WITHOUT_DEFAULT = {
     # one or the other
     *["metadata.path", "metadata.format", "metadata.columns", "metadata.miniweb", "testset.path", "testset.miniweb"],
-    # absent means: as the experiment, or as the name says
-    *["source.sizes", "mixture.sizes", "testset.title"],
+    # as the experiment's
+    *["source.sizes", "mixture.sizes"],
 }
 """Optional keys whose absence means something that no value of their own could say."""
 

@@ -1,7 +1,6 @@
 """The mini-web's server, asked as img2dataset asks it: as an HTTP proxy."""
 
 import io
-import subprocess
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 from pyarrow import parquet
 
+from processes import started
 from testbed.miniweb.pages import Page
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.server import MiniwebServer, running
@@ -152,11 +152,9 @@ def test_the_server_does_not_outlive_a_killed_parent(pages, scripts_environment)
         "    print(address, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    command = [sys.executable, "-c", program, pages]
-    with subprocess.Popen(command, env=scripts_environment, stdout=subprocess.PIPE, text=True) as parent:
+    with started(sys.executable, "-c", program, pages, environment=scripts_environment) as parent:
         address = parent.stdout.readline().strip()
         assert not is_down(address)
-        parent.kill()
     deadline = time.monotonic() + 5
     while not is_down(address):
         assert time.monotonic() < deadline

@@ -8,7 +8,7 @@ import pytest
 from open_clip_train.params import parse_args
 from safetensors import safe_open
 
-from conftest import helper
+from processes import helper
 from testbed.manifest import ManifestError, problem, read_json
 from train_clip import (
     RUN,

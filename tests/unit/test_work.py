@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import started
 from testbed.work import FORCERUN, FolderBusyError, ancestry, hold, is_forced, locked
 
 HOLDER = """
@@ -53,11 +53,9 @@ def is_alive(pid: int) -> bool:
 @pytest.fixture
 def holder(tmp_path, scripts_environment):
     """A process that holds the folder `work`."""
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "work")]
-    with subprocess.Popen(command, env=scripts_environment, stdout=subprocess.PIPE, text=True) as process:
+    with started(sys.executable, "-c", HOLDER, tmp_path / "work", environment=scripts_environment) as process:
         assert process.stdout.readline() == "locked\n"
         yield process
-        process.kill()
 
 
 def test_a_second_process_is_refused_and_told_who_is_there(tmp_path, holder):
@@ -99,12 +97,12 @@ def test_ancestry_goes_up_from_the_parent():
 
 def test_an_orphan_ends(tmp_path, scripts_environment):
     pid_file = tmp_path / "pid"
-    with subprocess.Popen([sys.executable, "-c", STARTER, FOLLOWER, str(pid_file)], env=scripts_environment) as starter:
+    with started(sys.executable, "-c", STARTER, FOLLOWER, pid_file, environment=scripts_environment) as starter:
         wait_for(lambda: pid_file.exists() and pid_file.read_text())
         pid = int(pid_file.read_text())
         time.sleep(0.3)
         assert is_alive(pid)
-        starter.send_signal(signal.SIGKILL)
+        starter.kill()
     try:
         wait_for(lambda: not is_alive(pid), seconds=5)
     finally:
