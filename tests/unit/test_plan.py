@@ -1,6 +1,7 @@
 """The plan says for each stage how many jobs there are and how many are done."""
 
-from plan import table_of
+from plan import Stage, stages_of, table_of
+from testbed.experiment import Experiment
 
 
 def test_done_products_are_counted(tmp_path):
@@ -8,8 +9,8 @@ def test_done_products_are_counted(tmp_path):
     (tmp_path / "folder.json").mkdir()
     products = [str(tmp_path / name) for name in ("a.json", "b.json", "folder.json")]
     stages = [
-        {"name": "download_images", "work": "15,000,000 URLs", "products": products},
-        {"name": "train", "work": "8 samples seen", "products": []},
+        Stage("download_images", "15,000,000 URLs", products),
+        Stage("train", "8 samples seen", []),
     ]
     assert table_of(stages).splitlines() == [
         "stage            jobs  done  work",

@@ -9,7 +9,7 @@ rule plan:
     conda:
         "../../envs/data.yaml"
     params:
-        stages=planned_stages(),
+        experiment=config,
     message:
         "What this experiment takes"
     script:
