@@ -13,6 +13,7 @@ from testbed.manifest import ManifestError, problem, read_json
 from train_clip import (
     RUN,
     WEIGHTS_FILE,
+    TrainingError,
     batches_per_epoch,
     finished,
     loading_processes,
@@ -37,14 +38,20 @@ def weights(folder: Path) -> bytes:
         ({"workers": 1}, 641, 11, 88),
         # Each of four processes gives as many batches.
         ({"workers": 4}, 640, 12, 96),
-        # Every fourth batch makes a step; the last three make none.
-        ({"extra": {"accum-freq": 4}}, 11 * 64, 11, 2 * 8),
+        # Four batches of 16 make a step of 64 pairs; one that is left over makes none.
+        ({"extra": {"accum-freq": 4}}, 11 * 64, 44, 11 * 8),
+        ({"extra": {"accum-freq": 4}}, 11 * 64 + 1, 45, 11 * 8),
         ({"batch_size": 1024, "epochs": 32, "workers": 4}, 15_000_000, 14652, 14652 * 32),
     ],
 )
 def test_batches_and_steps_are_those_of_the_trainer(changes, size, batches, steps):
     assert batches_per_epoch(PLAIN | changes, size) == batches
     assert optimiser_steps(PLAIN | changes, size) == steps
+
+
+def test_a_batch_that_cannot_be_cut_is_refused():
+    with pytest.raises(TrainingError, match=r"batch_size: 64 is no multiple of extra.accum-freq, 3"):
+        optimiser_steps(PLAIN | {"extra": {"accum-freq": 3}}, 640)
 
 
 @pytest.mark.parametrize(("warmup", "steps"), [(0, 0), (0.5, 40), (0.25, 20), (0.99, 79), (1, 1), (500, 500)])

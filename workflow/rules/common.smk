@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 WORKFLOW = Path(workflow.current_basedir).parent
@@ -44,8 +45,14 @@ wildcard_constraints:
     part="[0-9]{5}",
 
 
-# What the plan of a run found missing. A run with such gaps stops before any work; a dry run does not.
+# What the plan of a run found missing. A run with such gaps stops before any work; a dry run tells and goes on.
 missing_inputs = {}
+
+
+def report_missing(key, message):
+    if key not in missing_inputs and workflow.dryrun:
+        logger.warning(message)
+    missing_inputs[key] = message
 
 
 onstart:
@@ -89,9 +96,8 @@ def released_list(wildcards):
         ]
     except ListError as error:
         if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
-            missing_inputs[wildcards.source] = (
-                f"sources.{wildcards.source}.metadata: {error}"
-            )
+            message = f"sources.{wildcards.source}.metadata: {error}"
+            report_missing(wildcards.source, message)
         return []
 
 
@@ -206,7 +212,7 @@ def testset_files(wildcards):
             check_testset(testset, entry["path"])
             files.append(f"{entry['path']}/classnames.txt")
         except ExperimentError as error:
-            missing_inputs[testset] = str(error)
+            report_missing(testset, str(error))
     return files
 
 
@@ -236,7 +242,8 @@ def asked_targets():
 
 def products(wildcards):
     """What a run makes: all plots and tables, or nothing but the files that the command names."""
-    if asked_targets() - {"all"}:
+    asked = asked_targets()
+    if asked and "all" not in asked:
         return []
     return [
         "results/plots/effective_robustness.pdf",

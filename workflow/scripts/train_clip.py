@@ -61,16 +61,30 @@ def loading_processes(wanted: int, shards: list[int], batch_size: int) -> int:
     return min(wanted, 1)
 
 
+def accumulated_batches(architecture: dict) -> int:
+    """How many batches make one optimiser step of `batch_size` pairs (open_clip's ``accum-freq``).
+
+    Raises `TrainingError` where `batch_size` cannot be cut so.
+    """
+    batches = int(architecture["extra"].get("accum-freq", 1))
+    if architecture["batch_size"] % batches:
+        raise TrainingError(
+            f"architectures.*.batch_size: {architecture['batch_size']} is no multiple of extra.accum-freq, {batches}. "
+            "Change one of the two."
+        )
+    return batches
+
+
 def batches_per_epoch(architecture: dict, size: int) -> int:
     """Batches that open_clip makes of `size` samples: enough for all, and equally many in each loading process."""
     processes = max(1, architecture["workers"])
-    return math.ceil(math.ceil(size / architecture["batch_size"]) / processes) * processes
+    batch = architecture["batch_size"] // accumulated_batches(architecture)
+    return math.ceil(math.ceil(size / batch) / processes) * processes
 
 
 def optimiser_steps(architecture: dict, size: int) -> int:
-    """Steps of a whole training; with open_clip's ``accum-freq``, several batches make one."""
-    accumulated = int(architecture["extra"].get("accum-freq", 1))
-    return batches_per_epoch(architecture, size) // accumulated * architecture["epochs"]
+    """Steps of a whole training."""
+    return batches_per_epoch(architecture, size) // accumulated_batches(architecture) * architecture["epochs"]
 
 
 def warmup_steps(architecture: dict, size: int) -> int:
@@ -87,7 +101,7 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         "train-data": f"{trainset}/{{{Path(shards[0]).stem}..{Path(shards[-1]).stem}}}.tar",
         "dataset-type": "webdataset",
         "train-num-samples": size,
-        "batch-size": architecture["batch_size"],
+        "batch-size": architecture["batch_size"] // accumulated_batches(architecture),
         "epochs": architecture["epochs"],
         "warmup": warmup_steps(architecture, size),
         "lr": architecture["learning_rate"],
@@ -252,7 +266,8 @@ def train_clip(architecture: dict, trainset: Path, seed: int, folder: Path, star
     from open_clip_train import main
 
     shards = [file["samples"] for file in samples["files"]]
-    workers = loading_processes(architecture["workers"], shards, architecture["batch_size"])
+    batch = architecture["batch_size"] // accumulated_batches(architecture)
+    workers = loading_processes(architecture["workers"], shards, batch)
     architecture = {**architecture, "workers": workers}
     make_deterministic(seed)
     load_checkpoint(folder / RUN)
@@ -260,7 +275,7 @@ def train_clip(architecture: dict, trainset: Path, seed: int, folder: Path, star
     if status:
         raise TrainingError(f"{folder}: open_clip's trainer gave up with status {status}; its messages are in the log.")
     export(load_checkpoint(folder / RUN), architecture["epochs"], optimiser_steps(architecture, size), folder)
-    seen = batches_per_epoch(architecture, size) * architecture["batch_size"] * architecture["epochs"]
+    seen = optimiser_steps(architecture, size) * architecture["batch_size"]
     entry = {
         "request": request,
         "samples": size,
