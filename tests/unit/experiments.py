@@ -20,6 +20,7 @@ DEMO = read("demo")
 DEMO["sizes"] = [600, 1200, 2400, 4800]
 for _source in DEMO["sources"].values():
     _source["samples"] = 5500
+    _source.pop("sizes", None)
 DEMO["architectures"]["mini_rn"] |= {"batch_size": 64, "epochs": 8}
 
 

@@ -1,7 +1,19 @@
 """The plan says for each stage how many jobs there are and how many are done."""
 
+from experiments import load, small
 from plan import Stage, stages_of, table_of
-from testbed.experiment import Experiment
+
+
+def test_the_stages_are_counted_from_the_experiment():
+    experiment = load(small(shuffle__part_size=300, sizes=[100, 200], mixtures={"ab": {"shares": {"a": 1, "b": 1}}}))
+    assert {stage.rule: (len(stage.products), stage.work) for stage in stages_of(experiment)} == {
+        "prepare_metadata": (2, "2 released lists"),
+        "download_images": (8, "2,000 URLs"),
+        "shard_samples": (2, "at most 2,000 images"),
+        "link_trainset": (6, "links"),
+        "train_clip": (6, "7,200 samples seen"),
+        "evaluate_clip": (6, "6 models on 5 test sets"),
+    }
 
 
 def test_done_products_are_counted(tmp_path):
