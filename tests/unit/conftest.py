@@ -25,9 +25,7 @@ def scripts_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def fetch(scripts_environment) -> Iterator[Callable[..., dict]]:
     """A function that runs download_images on a mini-web of its own; see fetch_parts.py."""
-    # Settings of the user's, which a download must put back.
-    environment = {**scripts_environment, "no_proxy": "localhost", "HTTPS_PROXY": "http://127.0.0.1:9"}
-    with helper("fetch_parts.py", environment) as ask:
+    with helper("fetch_parts.py", scripts_environment) as ask:
         yield lambda **request: ask(request)
 
 

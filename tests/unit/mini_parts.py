@@ -11,8 +11,9 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
+from download_images import OUTCOMES
 from testbed.archive import add_member
-from testbed.manifest import record, write_json
+from testbed.manifest import read_json, record, write_json
 from testbed.miniweb.pages import Page
 
 
@@ -55,27 +56,38 @@ def draw_jpeg(url: str) -> bytes:
 def write_downloads(folder: Path, rows: list[dict], missing: set[str] = frozenset(), chunk_size: int = 10) -> None:
     """What download_images leaves of `rows`, without an image for the urls in `missing`.
 
-    As with img2dataset, tar and outcomes are in the order of arrival, which is not the list's.
+    As with img2dataset, the tar is in the order of arrival, which is not the list's.
     """
     folder.mkdir(parents=True)
-    files = []
+    entries = []
     for chunk, start in enumerate(range(0, len(rows), chunk_size)):
-        outcomes = []
-        with tarfile.open(folder / f"{chunk:05d}.tar", "w") as tar:
+        name, outcomes = f"{chunk:05d}", []
+        with tarfile.open(folder / f"{name}.tar", "w") as tar:
             for place, row in reversed(list(enumerate(rows[start : start + chunk_size]))):
-                key, image = f"{chunk:05d}{place:04d}", draw_jpeg(row["url"])
-                outcome = {name: row[name] for name in ("uid", "url", "caption")} | {"key": key}
-                facts = {"width": 8, "height": 8, "original_width": 64, "original_height": 64}
-                facts["sha256"] = hashlib.sha256(image).hexdigest()
+                outcome = dict.fromkeys(OUTCOMES.names) | {"uid": row["uid"], "url": row["url"]}
+                outcomes.insert(0, outcome)
                 if row["url"] in missing:
-                    outcomes.append(outcome | dict.fromkeys(facts) | {"status": "failed_to_download"})
+                    outcome["cause"] = "http 404"
                     continue
-                outcomes.append(outcome | facts | {"status": "success"})
+                key, image = f"{name}{place:04d}", draw_jpeg(row["url"])
+                outcome |= {"cause": "success", "tar": f"{name}.tar", "key": key, "width": 8, "height": 8}
+                outcome |= {"original_width": 64, "original_height": 64, "sha256": hashlib.sha256(image).hexdigest()}
                 add_member(tar, f"{key}.jpg", image)
                 add_member(tar, f"{key}.json", json.dumps(outcome).encode())
-        parquet.write_table(pa.Table.from_pylist(outcomes), folder / f"{chunk:05d}.parquet")
-        files += [record(folder / f"{chunk:05d}.{kind}") for kind in ("tar", "parquet")]
-    write_json(folder / "manifest.json", {"files": files})
+                outcomes[0] = outcome
+        parquet.write_table(pa.Table.from_pylist(outcomes, OUTCOMES), folder / f"{name}.parquet")
+        files = [record(folder / f"{name}.tar", passing=True), record(folder / f"{name}.parquet")]
+        entries.append({"successes": sum(outcome["cause"] == "success" for outcome in outcomes), "files": files})
+        write_json(folder / f"{name}.json", entries[-1])
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path, quality: int = 95) -> None:
+    """The manifest of a part, from the records of its chunks."""
+    entries = [read_json(path) for path in sorted(folder.glob("[0-9]*.json"))]
+    files = [file for entry in entries for file in entry["files"]]
+    successes = sum(entry["successes"] for entry in entries)
+    write_json(folder / "manifest.json", {"successes": successes, "storage": {"quality": quality}, "files": files})
 
 
 def write_shards(folder: Path, source: str, samples: list[dict[str, bytes]], shard_size: int) -> None:

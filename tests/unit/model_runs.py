@@ -10,10 +10,11 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from testbed.imports import skip_unused_imports
+from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.manifest import write_json
 
 skip_unused_imports()
+skip_compiler()
 
 import torch  # noqa: E402
 from open_clip_train import train as trainer  # noqa: E402

@@ -51,6 +51,7 @@ def test_na_and_null_are_captions(tmp_path):
         (b"a.test/1.jpg\ta cat", "bad_url"),
         (b"ftp://a.test/1.jpg\ta cat", "scheme"),
         (b"http://me:secret@a.test/1.jpg\ta cat", "credentials"),
+        (b"http://192.168.0.1/1.jpg\ta cat", "private_address"),
         (f"{URL}\tgood".encode(), "duplicate"),
         (f"{URL}\t  good \\t ".encode(), "duplicate"),
     ],

@@ -2,17 +2,17 @@
 
 import json
 import shutil
+import subprocess
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from experiments import DEMO, load
-from mini_parts import draw_jpeg, draw_page, make_rows, write_downloads, write_part
-from shard_samples import Part, ShardError, shard_samples
+from mini_parts import draw_jpeg, draw_page, make_rows, write_downloads, write_manifest, write_part
+from shard_samples import Part, ShardError, shard_samples, write_shard
 from testbed.archive import add_member
 from testbed.manifest import problem, read_json, record, write_json
 
@@ -33,9 +33,13 @@ class Source:
         write_downloads(part.downloads, write_part(part.rows, urls), missing)
         self.parts.append(part)
 
-    def shard(self, shard_size: int = 10, needed: int = 40, to: str = "shards") -> dict:
+    def shard(self, shard_size: int = 10, needed: int = 40, to: str = "shards", keep: bool = True) -> dict:
         (self.folder / to).mkdir(exist_ok=True)
-        return shard_samples("mine", self.parts, self.folder / to, shard_size, needed)
+        return shard_samples("mine", self.parts, self.folder / to, shard_size, needed, keep)
+
+    def downloads(self) -> list[str]:
+        """The images that are still there, as part/chunk."""
+        return sorted(f"{path.parent.name}/{path.stem}" for path in self.folder.glob("downloads/*/*.tar"))
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def urls_in(folder: Path) -> list[list[str]]:
 
 
 def times(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
+    return {path.name: path.stat().st_mtime_ns for path in sorted(folder.glob("*.tar"))}
 
 
 def test_shards_hold_the_samples_in_list_order(source, tmp_path):
@@ -104,10 +108,14 @@ def test_equal_downloads_give_equal_bytes(source, tmp_path):
         assert {(member.mtime, member.uid, member.uname, member.mode) for member in tar} == {(0, 0, "", 0o644)}
 
 
-def test_a_pair_that_comes_twice_is_kept_once(source, tmp_path):
-    source.add([*URLS[0][5:10], "http://a.test/new.jpg"])
-    assert source.shard()["samples"] == 45
-    assert [url for urls in urls_in(tmp_path / "shards") for url in urls][-1] == "http://a.test/new.jpg"
+def test_a_pair_that_comes_twice_is_kept_once(tmp_path):
+    """Pairs are in the order of a hash of their uid, so that equal ones meet; within a part, and where parts meet."""
+    source = Source(tmp_path)
+    first, second, third = (f"http://a.test/{number}.jpg" for number in range(3))
+    source.add([first, second])
+    source.add([second, third])
+    assert source.shard(needed=1)["samples"] == 3
+    assert urls_in(tmp_path / "shards") == [[first, second, third]]
 
 
 def test_a_pair_that_failed_first_and_came_later_is_kept(source):
@@ -138,30 +146,21 @@ def test_a_damaged_shard_alone_is_written_again(source, tmp_path, damage):
 
 
 def test_images_that_were_stored_otherwise_are_sharded_again(source, tmp_path):
-    """Same urls and same originals, so only the bytes of the download tell that another quality was asked for."""
+    """Same urls and same originals, so only the manifest tells that another quality was asked for."""
     source.shard()
     tar = source.parts[1].downloads / "00001.tar"
     content = members(tar)
     with tarfile.open(tar, "w") as archive:
         for name, image in content.items():
             add_member(archive, name, draw_jpeg("other") if name.endswith(".jpg") else image)
-    manifest = tar.with_name("manifest.json")
-    write_json(manifest, {"files": [record(tar.with_name(file["name"])) for file in read_json(manifest)["files"]]})
+    entry = read_json(tar.with_suffix(".json"))
+    write_json(tar.with_suffix(".json"), entry | {"files": [record(tar, passing=True), entry["files"][1]]})
+    write_manifest(tar.parent, quality=50)
     before = times(tmp_path / "shards")
     source.shard()
     after = times(tmp_path / "shards")
-    assert [name for name in before if before[name] != after[name]] == ["000003.tar"]
+    assert [name for name in before if before[name] != after[name]] == ["000002.tar", "000003.tar", "000004.tar"]
     assert draw_jpeg("other") in members(tmp_path / "shards" / "000003.tar").values()
-
-
-def test_other_metadata_is_sharded_again(source, tmp_path):
-    source.shard()
-    rows = parquet.read_table(source.parts[0].rows)
-    likes = rows.column_names.index("likes")
-    parquet.write_table(rows.set_column(likes, "likes", pa.array([7] * len(rows))), source.parts[0].rows)
-    source.shard()
-    content = members(tmp_path / "shards" / "000000.tar")
-    assert {json.loads(text)["likes"] for name, text in content.items() if name.endswith(".json")} == {7}
 
 
 def test_moved_results_stay_valid(source, tmp_path):
@@ -173,22 +172,119 @@ def test_moved_results_stay_valid(source, tmp_path):
     assert times(tmp_path / "shards") == before
 
 
-def test_a_cut_download_is_named(source):
+@pytest.mark.parametrize("damage", ["cut", "zeros", "other bytes"])
+def test_a_download_with_other_bytes_is_named(source, damage):
     tar = source.parts[1].downloads / "00002.tar"
-    tar.write_bytes(tar.read_bytes()[:-512])
-    with pytest.raises(ShardError, match=rf"{tar}: has \d+ bytes, .*Delete .*00001/manifest.json and run"):
+    content = tar.read_bytes()
+    tar.write_bytes({"cut": content[:-512], "zeros": bytes(len(content)), "other bytes": b"x" * len(content)}[damage])
+    with pytest.raises(ShardError, match=rf"{tar}: cannot be used .*SHA-256.*Delete it and its part's manifest.json"):
         source.shard()
 
 
-def test_a_download_with_other_bytes_of_the_same_length_is_named(source):
+def test_an_image_that_is_no_whole_jpeg_is_named(source):
     tar = source.parts[0].downloads / "00001.tar"
-    # To tarfile, zeros are the end of an archive.
-    tar.write_bytes(bytes(tar.stat().st_size))
-    with pytest.raises(ShardError, match=f"{tar}: holds 0 of 1 images. Delete it"):
-        source.shard()
-    tar.write_bytes(b"x" * tar.stat().st_size)
-    with pytest.raises(ShardError, match=f"{tar}: cannot be read .* Delete it"):
-        source.shard()
+    content = members(tar)
+    with tarfile.open(tar, "w") as archive:
+        for name, image in content.items():
+            add_member(archive, name, image[:-1] if name.endswith("10003.jpg") else image)
+    entry = read_json(tar.with_suffix(".json"))
+    write_json(tar.with_suffix(".json"), entry | {"files": [record(tar, passing=True), entry["files"][1]]})
+    write_manifest(tar.parent)
+    with pytest.raises(ShardError, match=rf"{tar}: holds 9 of 10 images"):
+        source.shard(shard_size=25)
+
+
+def test_downloads_go_when_their_images_are_in_shards(source, tmp_path):
+    manifest = source.shard(to="kept")
+    assert source.downloads() == [f"{part:05d}/{chunk:05d}" for part in range(2) for chunk in range(3)]
+    assert source.shard(keep=False)["files"] == manifest["files"]
+    # Of the last shard, which is not full, the downloads stay: a longer list would fill it.
+    assert source.downloads() == ["00001/00002"]
+    before = times(tmp_path / "shards")
+    assert source.shard(keep=False)["files"] == manifest["files"]
+    assert times(tmp_path / "shards") == before
+
+
+def test_a_longer_list_fills_the_last_shard(source, tmp_path):
+    source.shard(keep=False)
+    before = times(tmp_path / "shards")
+    source.add([f"http://a.test/more/{number}.jpg" for number in range(12)])
+    assert source.shard(keep=False)["samples"] == 56
+    after = times(tmp_path / "shards")
+    assert [name for name in before if before[name] != after[name]] == ["000004.tar"]
+    assert [len(urls) for urls in urls_in(tmp_path / "shards")] == [10, 10, 10, 10, 10, 6]
+
+
+def test_downloads_of_a_shard_that_was_killed_stay(source, tmp_path, monkeypatch):
+    """A kill before the record of the second shard: what the first does not need is gone, the rest is there."""
+    written = []
+
+    def write(path, *arguments):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        return write_shard(path, *arguments)
+
+    monkeypatch.setattr("shard_samples.write_shard", write)
+    with pytest.raises(KeyboardInterrupt):
+        source.shard(keep=False)
+    monkeypatch.undo()
+    # The second chunk has one image in the first shard.
+    assert source.downloads() == [f"{part:05d}/{chunk:05d}" for part in range(2) for chunk in range(3)][1:]
+    assert source.shard(keep=False)["samples"] == 44
+
+
+def test_a_lost_shard_is_made_again_of_its_images_alone(source, tmp_path):
+    """Images that are fetched once more lie in a tar of other bytes; the shards beside the lost one stay."""
+    manifest = source.shard(keep=False)
+    before = times(tmp_path / "shards")
+    (tmp_path / "shards" / "000001.tar").unlink()
+    # The chunks that the message names: those with images of the shard.
+    shutil.rmtree(source.parts[0].downloads)
+    write_downloads(source.parts[0].downloads, make_rows(URLS[0]), MISSING)
+    assert source.shard(keep=False)["files"] == manifest["files"]
+    after = times(tmp_path / "shards")
+    assert [name for name in before if before[name] != after[name]] == ["000001.tar"]
+
+
+@pytest.mark.parametrize("change", ["shard lost", "shard size"])
+def test_a_shard_whose_downloads_are_gone_is_an_error_that_helps(source, tmp_path, change):
+    source.shard(keep=False)
+    before = times(tmp_path / "shards")
+    if change == "shard lost":
+        (tmp_path / "shards" / "000001.tar").unlink()
+    with pytest.raises(ShardError, match=r"shard 00000\d has to be written.*set it back.*00000/manifest.json") as error:
+        source.shard(keep=False, shard_size=10 if change == "shard lost" else 7)
+    assert f"{source.parts[0].downloads}/00000.json" in str(error.value) or change == "shard lost"
+    assert f"{source.parts[0].downloads}/00001.json" in str(error.value) or change == "shard size"
+    after = times(tmp_path / "shards")
+    assert {name: after[name] for name in before if name in after} == {name: before[name] for name in after}
+    if change == "shard size":
+        assert source.shard(keep=False)["samples"] == 44
+
+
+def test_a_full_disk_is_an_error_and_the_next_run_goes_on(source, tmp_path):
+    """A real full disk: the shards' folder is a file system of its own, of 64 kB."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], stderr=subprocess.DEVNULL
+    ).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        with pytest.raises(ShardError, match=r"shard 00000\d: cannot be written .*No space left.*Make room and run"):
+            source.shard(keep=False)
+        subprocess.run(["mount", "-o", "remount,size=10M", folder], check=True)
+        assert source.shard(keep=False)["samples"] == 44
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_shards_of_an_earlier_larger_run_go(source, tmp_path):
+    source.shard()
+    source.parts.pop()
+    source.shard(needed=20)
+    assert sorted(times(tmp_path / "shards")) == ["000000.tar", "000001.tar", "000002.tar"]
 
 
 def test_too_few_samples_are_an_error_before_anything_is_written(source, tmp_path):
@@ -215,7 +311,7 @@ def test_real_downloads_are_sharded(fetch, tmp_path):
     answer = fetch(part=part.rows, folder=part.downloads, pages=pages, options=options)
     write_json(part.downloads / "manifest.json", answer["manifest"])
     (tmp_path / "shards").mkdir()
-    assert shard_samples("mine", [part], tmp_path / "shards", 10, 16)["samples"] == 16
+    assert shard_samples("mine", [part], tmp_path / "shards", 10, 16, keep_downloads=True)["samples"] == 16
     wanted = [page["url"] for page in pages if page["behaviour"] == "ok"]
     assert urls_in(tmp_path / "shards") == [wanted[:10], wanted[10:]]
     outcomes = parquet.read_table(part.downloads / "00000.parquet").to_pylist()

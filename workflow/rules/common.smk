@@ -123,11 +123,25 @@ def is_mini(source):
 
 def miniweb_manifest(wildcards):
     """The manifest of a mini-source's pages, which the mini-web serves; nothing for other sources."""
-    return (
-        [f"results/miniweb/{wildcards.source}/manifest.json"]
-        if is_mini(wildcards.source)
-        else []
-    )
+    source = wildcards.source
+    if is_mini(source):
+        return [f"results/miniweb/{source}/manifest.json"]
+    if metadata_of(source)["format"] == "wit" and not config["download"]["contact"]:
+        report_missing(
+            "contact",
+            f"download.contact: source {source} asks Wikimedia, which wants to know whom to write to. Give it a page or "
+            "mail address.",
+        )
+    return []
+
+
+def download_memory(wildcards):
+    """MB of a download job: the process, the bodies that threads and queue hold at most, and one image being decoded."""
+    options = config["download"]
+    bodies = 2 * options["threads"] * options["max_bytes"]
+    # An image with transparency is blended in double precision.
+    decoding = 64 * options["max_pixels"]
+    return 1000 + (bodies + decoding) // 1_000_000
 
 
 def page_files(wildcards):

@@ -11,7 +11,7 @@ rule download_images:
     conda:
         "../../envs/download.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=download_memory,
         runtime=720,
     params:
         part="results/shuffled/{source}/{part}.parquet",
@@ -42,6 +42,7 @@ rule shard_samples:
         parts=part_folders,
         shard_size=lookup(within=config, dpath="shards/shard_size"),
         needed=needed_samples,
+        keep_downloads=lookup(within=config, dpath="shards/keep_downloads"),
     message:
         "Sharding {wildcards.source}"
     script:

@@ -1,23 +1,27 @@
 """Fetch the images of one part of a source's shuffled list.
 
-img2dataset's downloader, resizer and writer do the fetching, a chunk of rows at a time. What they leave to the caller is
-done here: a chunk is written aside, its product is checked against its outcome table (one row per URL, success or
-cause), and only then gets its name and its record. A restarted job fetches the chunks that have no valid record.
+img2dataset's downloader, resizer and writer do the work, a chunk of rows at a time; the bytes come through `testbed.web`,
+which bounds what a request may take. What they leave to the caller is done here: a chunk is written aside, its product is
+checked against its outcome table (one row per URL, success or cause), and only then gets its name and its record. A
+restarted job fetches the chunks that have no valid record.
 
 In:  one part of the shuffled list (parquet: uid, url, caption, ...)
-Out: a manifest; beside it NNNNN.tar (images), NNNNN.parquet (outcomes) and NNNNN.json (record) of each chunk
+Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (images, until they are in shards) and
+     NNNNN.json (record). A second pass over failures adds NNNNN-1.tar and replaces the outcomes by NNNNN-1.parquet.
 """
 
+import io
 import logging
 import os
 import shutil
 import sys
 import tarfile
+import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,84 +29,130 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from testbed.log import log_to
+from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
-from testbed.work import follow_parent, locked
+from testbed.web.fetch import Fetcher, Limits
+from testbed.work import follow_parent, is_forced, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 LIST_COLUMNS = ["uid", "url", "caption"]
+SIZES = ("width", "height", "original_width", "original_height")
+OUTCOMES = pa.schema(
+    [(name, pa.string()) for name in ("uid", "url", "cause", "tar", "key", "sha256")]
+    + [(name, pa.int32()) for name in SIZES]
+)
+"""One row per URL: the cause is "success" where there is an image, which has `key` in `tar`; sha256 is of what came."""
+
 STORAGE_OPTIONS = ["image_size", "quality", "minimum_size"]
 TOP_CAUSES = 5
 FEW_ROWS = 20
 """A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
 
+PROGRESS_SECONDS = 30.0
+
 
 class DownloadError(RuntimeError):
-    """Too few images came back, or img2dataset's product is not whole."""
+    """Too few images came back, or the product is not whole."""
 
 
 def import_img2dataset():
-    """The three parts of img2dataset that work on one shard.
+    """img2dataset's downloader module, its resizer and its writer.
 
     Its writer imports webdataset, which imports torch if it can, for nothing that is used here: 4 s and 700 MB per job.
     Its resizer imports albumentations, which asks a server for updates unless told not to.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     sys.modules.setdefault("torch", None)
-    from img2dataset.downloader import Downloader
+    from img2dataset import downloader
     from img2dataset.resizer import Resizer
     from img2dataset.writer import WebDatasetSampleWriter
 
-    return Downloader, Resizer, WebDatasetSampleWriter
+    return downloader, Resizer, WebDatasetSampleWriter
 
 
-def make_downloader(folder: Path, options: dict):
-    """An img2dataset downloader that writes into `folder`; `options` is the experiment's `download` section."""
-    downloader, resizer, writer = import_img2dataset()
-    return downloader(
-        sample_writer_class=writer,
-        resizer=resizer(
-            image_size=options["image_size"],
-            resize_mode="keep_ratio",
-            resize_only_if_bigger=True,
-            encode_quality=options["quality"],
-            min_image_size=options["minimum_size"],
-        ),
-        thread_count=options["threads"],
-        save_caption=True,
-        extract_exif=False,
-        output_folder=str(folder),
-        column_list=LIST_COLUMNS,
-        timeout=options["timeout"],
-        number_sample_per_shard=options["chunk_size"],
-        oom_shard_count=5,
-        compute_hash="sha256",
-        verify_hash_type=None,
-        encode_format="jpg",
-        retries=options["retries"],
-        user_agent_token=options["user_agent"],
-        disallowed_header_directives=["noai", "noimageai", "noindex", "noimageindex"],
-    )
+class Chunks:
+    """Fetches chunks into the folder `scratch` with img2dataset's downloader, whose requests `fetcher` makes.
 
+    `options` is the experiment's `download` section.
+    """
 
-@contextmanager
-def through_proxy(address: str | None) -> Iterator[None]:
-    """Send the requests made meanwhile through the HTTP proxy at `address`, or straight to the web if None."""
-    names = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-    before = {name: os.environ.pop(name) for name in names if address and name in os.environ}
-    if address:
-        os.environ.update(http_proxy=address, https_proxy=address)
-    # urllib, which img2dataset fetches with, reads the environment once and keeps what it found; this makes it look again.
-    urllib.request.install_opener(None)
-    try:
-        yield
-    finally:
-        urllib.request.install_opener(None)
-        if address:
-            del os.environ["http_proxy"], os.environ["https_proxy"]
-            os.environ.update(before)
+    def __init__(self, scratch: Path, options: dict, fetcher: Fetcher):
+        module, resizer, writer = import_img2dataset()
+        self.scratch = scratch
+        self.fetcher = fetcher
+        self.seconds = options["chunk_deadline"]
+        self.causes = Counter()
+        self.faults: list[OSError] = []
+        self.done = 0
+        chunks = self
+
+        class Writer(writer):
+            """img2dataset's downloader goes on after a full disk, and loses the samples; this tells of it."""
+
+            def write(self, *arguments) -> None:
+                try:
+                    super().write(*arguments)
+                except OSError as error:
+                    chunks.faults.append(error)
+                    fetcher.end = 0.0
+
+        def fetch(row: tuple[int, str], **_) -> tuple[int, io.BytesIO | None, str | None]:
+            key, url = row
+            body, cause = fetcher.fetch(url)
+            self.done += 1
+            return key, None if body is None else io.BytesIO(body), cause
+
+        module.download_image_with_retry = fetch
+        self.downloader = module.Downloader(
+            sample_writer_class=Writer,
+            resizer=resizer(
+                image_size=options["image_size"],
+                resize_mode="keep_ratio",
+                resize_only_if_bigger=True,
+                encode_quality=options["quality"],
+                min_image_size=options["minimum_size"],
+            ),
+            thread_count=options["threads"],
+            save_caption=True,
+            extract_exif=False,
+            output_folder=str(scratch),
+            column_list=LIST_COLUMNS,
+            timeout=options["timeout"],
+            number_sample_per_shard=options["chunk_size"],
+            oom_shard_count=5,
+            compute_hash="sha256",
+            verify_hash_type=None,
+            encode_format="jpg",
+            retries=options["retries"],
+            user_agent_token=options["user_agent"],
+            disallowed_header_directives=None,
+        )
+
+    def fetch(self, number: int, rows: pa.Table, name: str) -> pa.Table:
+        """Fetch `rows` (uid, url, caption) as chunk `number`; leaves `name`.tar in `scratch` and returns the outcomes.
+
+        Raises `DownloadError` where the disk is full or the product is not whole.
+        """
+        raw = f"{number:05d}"
+        request_file = self.scratch / f"{raw}.feather"
+        try:
+            with pa.ipc.new_file(request_file, rows.schema) as file:
+                file.write_table(rows)
+            self.fetcher.end = time.monotonic() + self.seconds
+            self.downloader.download_shard((number, str(request_file)))
+        except OSError as error:
+            self.faults.append(error)
+        if self.faults:
+            raise DownloadError(
+                f"chunk {raw}: cannot be written ({self.faults[0]}). Make room and run the same command again: the chunks "
+                "before this one are kept."
+            )
+        outcomes = read_outcomes(self.scratch, raw, rows, f"{name}.tar")
+        if raw != name:
+            os.replace(self.scratch / f"{raw}.tar", self.scratch / f"{name}.tar")
+        return outcomes
 
 
 def open_proxy(proxy: str, pages: list[str]):
@@ -114,53 +164,71 @@ def open_proxy(proxy: str, pages: list[str]):
     return running(pages)
 
 
+def storage_of(options: dict) -> dict:
+    """How images are stored."""
+    return {name: options[name] for name in STORAGE_OPTIONS}
+
+
 def request_of(rows: pa.Table, options: dict) -> str:
     """Digest of what a chunk is asked for: which pairs, and how their images are stored."""
-    return digest([rows["uid"].to_pylist(), [options[name] for name in STORAGE_OPTIONS]])
+    return digest([rows["uid"].to_pylist(), storage_of(options)])
 
 
 def read_record(folder: Path, chunk: str, request: str) -> dict | None:
-    """The record of a chunk that answers `request` and is whole, or None."""
+    """The record of a chunk that answers `request` and is whole, or None.
+
+    Images that are in shards by now (shard_samples notes it in the record) need not be there.
+    """
     try:
         entry = read_json(folder / f"{chunk}.json")
     except ManifestError:
         return None
-    if entry["request"] != request or any(problem(folder, file, content=False) for file in entry["files"]):
+    files = [file for file in entry["files"] if not (file.get("passing") and entry.get("sharded"))]
+    if entry["request"] != request or any(problem(folder, file, content=False) for file in files):
         return None
     return entry
 
 
-def check_outcomes(scratch: Path, chunk: str, rows: pa.Table) -> pa.Table:
-    """The outcome table of a freshly fetched chunk; raises `DownloadError` unless it and the images are whole."""
+def read_outcomes(scratch: Path, raw: str, rows: pa.Table, tar: str) -> pa.Table:
+    """What img2dataset says became of `rows`, in their order (`OUTCOMES`), with images to be kept in `tar`.
+
+    Raises `DownloadError` unless every row has one outcome and every success an image.
+    """
     try:
-        outcomes = parquet.read_table(
-            scratch / f"{chunk}.parquet", columns=["key", "uid", "url", "status", "error_message"]
-        )
-        with tarfile.open(scratch / f"{chunk}.tar") as tar:
-            images = sum(name.endswith(".jpg") for name in tar.getnames())
+        table = parquet.read_table(scratch / f"{raw}.parquet")
+        with tarfile.open(scratch / f"{raw}.tar") as archive:
+            images = {name.removesuffix(".jpg") for name in archive.getnames() if name.endswith(".jpg")}
     except (OSError, pa.ArrowException, tarfile.TarError) as error:
         raise DownloadError(
-            f"chunk {chunk}: img2dataset left no whole product ({error}). Run the same command again."
+            f"chunk {raw}: img2dataset left no whole product ({error}). Run the same command again."
         ) from error
-    successes = outcomes["status"].to_pylist().count("success")
-    if sorted(outcomes["uid"].to_pylist()) != sorted(rows["uid"].to_pylist()) or successes != images:
+    statuses, causes = table["status"].to_pylist(), table["error_message"].to_pylist()
+    # Some of Python's errors have no words, so that an empty message is no sign of success.
+    endings = [
+        "success" if status == "success" else cause or status for status, cause in zip(statuses, causes, strict=True)
+    ]
+    keys = [key if ending == "success" else None for key, ending in zip(table["key"].to_pylist(), endings, strict=True)]
+    uids = table["uid"].to_pylist()
+    if sorted(uids) != sorted(rows["uid"].to_pylist()) or images != {key for key in keys if key is not None}:
         raise DownloadError(
-            f"chunk {chunk}: {len(rows)} URLs gave {len(outcomes)} outcomes, {successes} successes and {images} images. "
-            "Run the same command again; if it stays so, look at the messages above."
+            f"chunk {raw}: {len(rows)} URLs gave {len(uids)} outcomes, {endings.count('success')} successes and "
+            f"{len(images)} images. Run the same command again; if it stays so, look at the messages above."
         )
-    return outcomes
+    columns = {name: table[name] for name in ("uid", "url", "sha256", *SIZES)}
+    columns |= {"cause": endings, "key": keys, "tar": [None if key is None else tar for key in keys]}
+    outcomes = pa.table({name: columns[name] for name in OUTCOMES.names}).cast(OUTCOMES)
+    place = {uid: number for number, uid in enumerate(uids)}
+    return outcomes.take([place[uid] for uid in rows["uid"].to_pylist()])
 
 
 def causes_of(outcomes: pa.Table) -> Counter:
     """How many URLs ended in each cause ("success" among them)."""
-    endings = zip(outcomes["status"].to_pylist(), outcomes["error_message"].to_pylist(), strict=True)
-    # Some of Python's errors have no words, so that an empty message is no sign of success.
-    return Counter("success" if status == "success" else cause or status for status, cause in endings)
+    return Counter(outcomes["cause"].to_pylist())
 
 
 def check_success(outcomes: pa.Table, minimum: float, chunk: str) -> None:
     """Raise `DownloadError`, naming the top causes and hosts, where less than `minimum` of a chunk's URLs gave an image."""
-    failed = outcomes.filter(pa.compute.not_equal(outcomes["status"], "success"))
+    failed = outcomes.filter(pa.compute.not_equal(outcomes["cause"], "success"))
     success = 1 - len(failed) / len(outcomes)
     if success >= minimum:
         return
@@ -174,31 +242,100 @@ def check_success(outcomes: pa.Table, minimum: float, chunk: str) -> None:
     )
 
 
-def fetch_chunk(downloader, folder: Path, scratch: Path, number: int, rows: pa.Table, options: dict) -> dict:
-    """Fetch `rows` (uid, url, caption) as chunk `number`, check the product, move it into `folder`; gives its record."""
-    chunk = f"{number:05d}"
-    request_file = scratch / f"{chunk}.feather"
-    with pa.ipc.new_file(request_file, rows.schema) as file:
-        file.write_table(rows)
-    downloader((number, str(request_file)))
-    outcomes = check_outcomes(scratch, chunk, rows)
-    if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
-        check_success(outcomes, options["minimum_success"], chunk)
-    files = [f"{chunk}.tar", f"{chunk}.parquet"]
-    # The record of the files that are replaced goes first, so that it never speaks of others.
-    (folder / f"{chunk}.json").unlink(missing_ok=True)
-    for file in files:
-        publish(scratch / file, folder / file)
+def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry: dict) -> dict:
+    """Move the tar and the outcomes `name` from `scratch` into `folder` and write the chunk's record; returns it.
+
+    `entry` is what the record says besides; its `files` are those of earlier passes. The record of files that are
+    replaced must be gone already, so that it never speaks of others.
+    """
+    parquet.write_table(outcomes, scratch / f"{name}.parquet", compression="zstd")
+    for kind in ("tar", "parquet"):
+        publish(scratch / f"{name}.{kind}", folder / f"{name}.{kind}")
     causes = causes_of(outcomes)
-    entry = {
-        "request": request_of(rows, options),
-        "rows": len(rows),
+    entry = entry | {
+        "rows": len(outcomes),
         "successes": causes["success"],
         "causes": dict(sorted(causes.items())),
-        "files": [record(folder / file) for file in files],
+        "files": [
+            *(file for file in entry.get("files", []) if file.get("passing")),
+            record(folder / f"{name}.tar", passing=True),
+            record(folder / f"{name}.parquet"),
+        ],
     }
-    write_json(folder / f"{chunk}.json", entry)
+    write_json(folder / f"{name.partition('-')[0]}.json", entry)
     return entry
+
+
+def fetch_chunk(chunks: Chunks, folder: Path, number: int, rows: pa.Table, options: dict) -> dict:
+    """Fetch `rows` (uid, url, caption) as chunk `number`, check the product, move it into `folder`; gives its record."""
+    chunk = f"{number:05d}"
+    outcomes = chunks.fetch(number, rows, chunk)
+    if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
+        check_success(outcomes, options["minimum_success"], chunk)
+    (folder / f"{chunk}.json").unlink(missing_ok=True)
+    return keep_chunk(folder, chunks.scratch, chunk, outcomes, {"request": request_of(rows, options)})
+
+
+def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
+    """Those of `causes` that some URLs of a chunk ended in and that no pass has tried again, unless the user forces one."""
+    tried = set() if is_forced("download_images") else set(entry.get("retried", []))
+    return (set(causes) & set(entry["causes"])) - tried - {"success"}
+
+
+def retry_chunk(chunks: Chunks, folder: Path, number: int, rows: pa.Table, entry: dict, causes: set[str]) -> dict:
+    """Fetch those of `rows` again that ended in one of `causes`; gives the chunk's new record.
+
+    Raises `DownloadError` where the chunk's images are in shards already, whose samples would then have to move.
+    """
+    chunk = f"{number:05d}"
+    if entry.get("sharded"):
+        raise DownloadError(
+            f"{folder}: its images are in shards already, so that no further ones can be added between them. Take "
+            f"download.retry_failed out again, or delete {folder.parent} to fetch the whole source again."
+        )
+    before = parquet.read_table(folder / next(file["name"] for file in entry["files"] if not file.get("passing")))
+    again = pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string()))
+    passes = entry.get("passes", 0) + 1
+    name = f"{chunk}-{passes}"
+    after = chunks.fetch(number, rows.filter(again), name)
+    # Keys are numbers within a tar, so that an outcome is known by its uid alone.
+    place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
+    outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
+    retried = sorted({*entry.get("retried", []), *causes})
+    old = [file["name"] for file in entry["files"] if not file.get("passing")]
+    # The old record and outcomes hold until the new record is there.
+    entry = keep_chunk(folder, chunks.scratch, name, outcomes, entry | {"passes": passes, "retried": retried})
+    for file in old:
+        (folder / file).unlink()
+    return entry
+
+
+@contextmanager
+def told(chunks: Chunks, urls: int, images: Counter) -> Iterator[None]:
+    """Context that says every half minute how far the `urls` to fetch are; `images` counts the causes so far."""
+    started = time.monotonic()
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(PROGRESS_SECONDS):
+            rate = chunks.done / (time.monotonic() - started)
+            tried = images.total()
+            success = f"{images['success'] / tried:.1%} gave an image" if tried else "no chunk done yet"
+            left = f"{(urls - chunks.done) / rate / 60:.0f} min left" if rate else "no answer yet"
+            logging.log(PROGRESS, "%d of %d URLs, %.0f per s, %s, %s", chunks.done, urls, rate, success, left)
+
+    teller = threading.Thread(target=tell, daemon=True, name="teller")
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def limits_of(options: dict) -> Limits:
+    """The limits that the experiment's `download` section sets on each request."""
+    return Limits(**{field.name: options[field.name] for field in fields(Limits)})
 
 
 def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -> dict:
@@ -214,32 +351,51 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
         number: read_record(folder, f"{number:05d}", request_of(rows, options)) for number, rows in enumerate(slices)
     }
     missing = [number for number, entry in entries.items() if entry is None]
+    retries = {
+        number: causes
+        for number, entry in entries.items()
+        if entry and (causes := failures_to_retry(entry, options["retry_failed"]))
+    }
     logging.info("%s: %d rows in %d chunks, %d to fetch", part, len(table), len(slices), len(missing))
-    if missing:
+    if missing or retries:
         scratch = folder / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        with open_proxy(options["proxy"], pages) as address, through_proxy(address):
-            downloader = make_downloader(scratch, options)
-            for number in missing:
-                started = time.monotonic()
-                entries[number] = entry = fetch_chunk(downloader, folder, scratch, number, slices[number], options)
-                logging.info(
-                    "chunk %05d: %d of %d URLs gave an image, %.0f URLs/s",
-                    number,
-                    entry["successes"],
-                    entry["rows"],
-                    entry["rows"] / (time.monotonic() - started),
-                )
+        urls = sum(len(slices[number]) for number in missing)
+        urls += sum(entries[number]["causes"][cause] for number in retries for cause in retries[number])
+        fetched = Counter()
+        with open_proxy(options["proxy"], pages) as address:
+            chunks = Chunks(scratch, options, Fetcher(limits_of(options), address))
+            with told(chunks, urls, fetched):
+                for number in sorted({*missing, *retries}):
+                    rows = slices[number]
+                    if number in retries:
+                        entry = retry_chunk(chunks, folder, number, rows, entries[number], retries[number])
+                    else:
+                        entry = fetch_chunk(chunks, folder, number, rows, options)
+                    entries[number] = entry
+                    fetched.update(entry["causes"])
+                    logging.info("chunk %05d: %d of %d URLs gave an image", number, entry["successes"], entry["rows"])
         shutil.rmtree(scratch)
-    chunks = [entries[number] for number in sorted(entries)]
-    causes = sum((Counter(entry["causes"]) for entry in chunks), Counter())
+    remove_surplus(folder, entries)
+    records = [entries[number] for number in sorted(entries)]
+    causes = sum((Counter(entry["causes"]) for entry in records), Counter())
     return {
         "rows": len(table),
         "successes": causes["success"],
         "causes": dict(sorted(causes.items())),
-        "files": [file for entry in chunks for file in entry["files"]],
+        "storage": storage_of(options),
+        "files": [file for entry in records for file in entry["files"]],
     }
+
+
+def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
+    """Remove what no record speaks of: outcomes of earlier passes, and chunks of an earlier and longer part."""
+    known = {file["name"] for entry in entries.values() for file in entry["files"]}
+    known |= {f"{number:05d}.json" for number in entries}
+    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9]*.*"):
+        if path.name not in known:
+            path.unlink()
 
 
 if __name__ == "__main__":

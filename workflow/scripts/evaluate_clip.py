@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.imports import skip_unused_imports
+from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json
 from testbed.work import follow_parent
@@ -74,7 +74,6 @@ def label_ranks(logits: "torch.Tensor", labels: "torch.Tensor") -> list[int | No
 def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
     """CLIP_benchmark's metrics of `logits` (N, C) against `labels` (N,): metric, n, correct (None for means), value."""
     from clip_benchmark.metrics.zeroshot_classification import accuracy
-    from sklearn.metrics import balanced_accuracy_score
 
     n, classes = logits.shape
     ks = [k for k in (1, TOP) if k <= classes]
@@ -82,7 +81,10 @@ def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
         {"metric": f"top{k}", "n": n, "correct": round(value * n), "value": value}
         for k, value in zip(ks, accuracy(logits, labels, topk=ks), strict=True)
     ]
-    recall = float(balanced_accuracy_score(labels, logits.argmax(dim=1)))
+    counts = labels.bincount(minlength=classes).double()
+    hits = labels[logits.argmax(dim=1) == labels].bincount(minlength=classes)
+    # As scikit-learn's balanced accuracy, which CLIP_benchmark takes: classes without an image do not count.
+    recall = float((hits / counts)[counts > 0].mean())
     return [*rows, {"metric": "mean_per_class_recall", "n": n, "correct": None, "value": recall}]
 
 
@@ -171,8 +173,11 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     folder = Path(snakemake.input.model).parent
-    skip_unused_imports(read_json(folder / "open_clip_config.json"))
     params = snakemake.params
+    skip_unused_imports(read_json(folder / "open_clip_config.json"))
+    skip_sklearn()
+    if params.device == "cpu":
+        skip_compiler()
     testsets = {name: Path(path) for name, path in params.testsets.items()}
     rows, predictions = evaluate_clip(folder, testsets, params.device, dict(params.options))
     write_predictions(predictions, Path(snakemake.output.predictions))

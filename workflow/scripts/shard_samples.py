@@ -1,35 +1,42 @@
 """Rewrite the fetched images of a source as WebDataset shards of equal size, in the source's shuffled order.
 
-The outcome tables say which rows of the list have an image, so the content of every shard is known before the first
-image is read. Shards are written one by one, each with its own record; a restarted job writes those that are not whole.
+The outcome tables say which rows of the list have an image, so the content of every shard is known before an image is
+read. Shards are written one by one, each with its own record; a restarted job writes those that are not whole. Once a
+shard is on disk as it was meant, the downloads that no later shard needs are deleted, so that a source never takes much
+more room than its shards. Parts are read one after the other, so that memory does not grow with the source.
 
 In:  the manifests of the source's download parts, and the parts of its shuffled list
 Out: a manifest; beside it NNNNNN.tar with <uid>.jpg, <uid>.txt, <uid>.json of each sample, and NNNNNN.json (record)
 """
 
+import hashlib
+import io
 import json
 import logging
 import tarfile
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from testbed.archive import add_member
-from testbed.log import log_to
+from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-SIZES = ("width", "height", "original_width", "original_height")
-IMAGE_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("uid", "key", "tar", "tar_sha256", "sha256")]
-    + [(name, pa.int32()) for name in SIZES]
-)
+FACTS = ("sha256", "width", "height", "original_width", "original_height")
+"""What an outcome table says of an image; it goes into the sample's metadata."""
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+PROGRESS_SECONDS = 30.0
 
 
 class ShardError(RuntimeError):
@@ -44,92 +51,190 @@ class Part:
     downloads: Path
 
 
-def fetched(part: Part) -> pa.Table:
-    """The rows of a part that have an image, in list order, with the list's columns, the outcome's, and `tar`.
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk of a part's downloads: how images are stored, the outcomes, and the SHA-256 of each tar with images."""
 
-    Raises `ShardError` where a download is not as its manifest says.
-    """
-    files = read_json(part.downloads / "manifest.json")["files"]
-    for file in files:
-        wrong = problem(part.downloads, file, content=False)
-        if wrong:
+    part: Part
+    name: str
+    storage: dict
+    outcomes: Path
+    tars: dict[str, str]
+
+    def release(self) -> None:
+        """Delete the images, which are in shards now; the chunk's record says so first, lest they be fetched again."""
+        path = self.part.downloads / f"{self.name}.json"
+        entry = read_json(path)
+        if not entry.get("sharded"):
+            write_json(path, entry | {"sharded": True})
+        for tar in self.tars:
+            (self.part.downloads / tar).unlink(missing_ok=True)
+
+
+def chunks_of(part: Part) -> list[Chunk]:
+    """The chunks of a part in the order of the list; raises `ShardError` where an outcome table is not as recorded."""
+    files: dict[str, list[dict]] = {}
+    manifest = read_json(part.downloads / "manifest.json")
+    for file in manifest["files"]:
+        files.setdefault(file["name"][:5], []).append(file)
+    chunks = []
+    for name, entries in sorted(files.items()):
+        outcomes = next(entry for entry in entries if not entry.get("passing"))
+        if wrong := problem(part.downloads, outcomes, content=False):
             raise ShardError(f"{wrong}. Delete {part.downloads}/manifest.json and run the same command again.")
-    hashes = {part.downloads / file["name"]: file["sha256"] for file in files}
-    outcomes = [path for path in hashes if path.suffix == ".parquet"]
-    successes = [read_successes(path, hashes[path.with_suffix(".tar")]) for path in outcomes]
-    images = pa.concat_tables([IMAGE_SCHEMA.empty_table(), *successes])
-    rows = parquet.read_table(part.rows)
-    place = {uid: number for number, uid in enumerate(rows["uid"].to_pylist())}
-    images = images.append_column("row", pa.array([place[uid] for uid in images["uid"].to_pylist()], pa.int64()))
-    images = images.sort_by("row")
-    samples = rows.take(images["row"])
-    for column in images.drop_columns(["uid", "row"]).column_names:
-        if column in samples.column_names:
-            samples = samples.drop_columns([column])
-        samples = samples.append_column(column, images[column])
-    return samples
+        tars = {entry["name"]: entry["sha256"] for entry in entries if entry.get("passing")}
+        chunks.append(Chunk(part, name, manifest["storage"], part.downloads / outcomes["name"], tars))
+    return chunks
 
 
-def read_successes(outcomes: Path, tar_sha256: str) -> pa.Table:
-    """The rows of an outcome table that have an image, with the columns of `IMAGE_SCHEMA`."""
-    table = parquet.read_table(outcomes)
-    table = table.filter(pa.compute.equal(table["status"], "success"))
-    for column, value in {"tar": str(outcomes.with_suffix(".tar")), "tar_sha256": tar_sha256}.items():
-        table = table.append_column(column, pa.repeat(pa.scalar(value, pa.string()), len(table)))
-    return table.select(IMAGE_SCHEMA.names).cast(IMAGE_SCHEMA)
+def read_successes(chunk: Chunk, number: int) -> pa.Table:
+    """The rows of a chunk's outcomes that have an image, in list order: uid, key, tar, the facts, and `chunk`."""
+    table = parquet.read_table(chunk.outcomes, columns=["uid", "cause", "tar", "key", *FACTS])
+    table = table.filter(pa.compute.equal(table["cause"], "success")).drop_columns(["cause"])
+    return table.append_column("chunk", pa.repeat(pa.scalar(number, pa.int64()), len(table)))
 
 
-def without_repeats(tables: list[pa.Table]) -> pa.Table:
-    """All `tables` in order, each uid once."""
-    samples = pa.concat_tables(tables, promote_options="default")
-    seen: set[str] = set()
-    first = [not (uid in seen or seen.add(uid)) for uid in samples["uid"].to_pylist()]
-    return samples.filter(pa.array(first, pa.bool_()))
+def without_repeats(samples: pa.Table, last: str | None) -> pa.Table:
+    """`samples` with each uid once, when `last` is the uid before them.
+
+    The order of the list is that of a hash of the uid, so that equal uids follow one another.
+    """
+    uids = samples["uid"].to_pylist()
+    return samples.filter(
+        pa.array([uid != before for uid, before in zip(uids, [last, *uids], strict=False)], pa.bool_())
+    )
 
 
-def read_images(tar: str, keys: set[str]) -> dict[str, bytes]:
-    """The images with `keys` in a downloaded tar; raises `ShardError` if one is not there or the tar is cut."""
+def samples_by_shard(chunks: list[Chunk], shard_size: int) -> Iterator[tuple[pa.Table, int]]:
+    """The samples of each shard, and the number of the first chunk that later shards need.
+
+    The chunks of a last shard that is not full count as needed: a longer list would fill it.
+    """
+    waiting, last = None, None
+    for number, chunk in enumerate(chunks):
+        samples = without_repeats(read_successes(chunk, number), last)
+        if len(samples):
+            last = samples["uid"][-1].as_py()
+        waiting = samples if waiting is None else pa.concat_tables([waiting, samples])
+        while len(waiting) >= shard_size:
+            content, waiting = waiting.slice(0, shard_size), waiting.slice(shard_size)
+            yield content, waiting["chunk"][0].as_py() if len(waiting) else number + 1
+    if waiting is not None and len(waiting):
+        yield waiting, waiting["chunk"][0].as_py()
+
+
+@lru_cache(maxsize=2)
+def read_rows(path: Path) -> tuple[pa.Table, dict[str, int]]:
+    """The rows of a part of the shuffled list, and the place of each uid."""
+    rows = parquet.read_table(path)
+    return rows, {uid: place for place, uid in enumerate(rows["uid"].to_pylist())}
+
+
+def read_images(path: Path, sha256: str, keys: set[str]) -> dict[str, bytes]:
+    """The images with `keys` in a downloaded tar; raises `ShardError` where the tar is not as recorded."""
     images: dict[str, bytes] = {}
     try:
-        with tarfile.open(tar, "r:") as archive:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise tarfile.ReadError("its SHA-256 is not the recorded one")
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             for member in archive:
                 key, _, extension = member.name.partition(".")
                 if extension == "jpg" and key in keys:
                     images[key] = archive.extractfile(member).read()
     except (OSError, tarfile.TarError) as error:
         raise ShardError(
-            f"{tar}: cannot be read ({error}). Delete it and its part's manifest.json, and run again."
+            f"{path}: cannot be used ({error}). Delete it and its part's manifest.json, and run again."
         ) from error
-    if len(images) != len(keys):
+    broken = [key for key, image in images.items() if image[:2] != JPEG_START or image[-2:] != JPEG_END]
+    if len(images) != len(keys) or broken:
         raise ShardError(
-            f"{tar}: holds {len(images)} of {len(keys)} images. Delete it and its part's manifest.json, and run again."
+            f"{path}: holds {len(images) - len(broken)} of {len(keys)} images. Delete it and its part's manifest.json, and "
+            "run again."
         )
     return images
 
 
-def write_shard(path: Path, samples: pa.Table) -> None:
-    """Write `samples` (uid, caption, key, tar and metadata) as a WebDataset shard at `path`."""
-    keys: dict[str, set[str]] = {}
-    for tar, key in zip(samples["tar"].to_pylist(), samples["key"].to_pylist(), strict=True):
-        keys.setdefault(tar, set()).add(key)
-    images = {(tar, key): image for tar in keys for key, image in read_images(tar, keys[tar]).items()}
+def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
+    """Raise `ShardError`, saying what to do, where images of a shard that has to be written are not there (any more)."""
+    needed = [chunks[number] for number in dict.fromkeys(samples["chunk"].to_pylist())]
+    lost = [chunk for chunk in needed if not all((chunk.part.downloads / tar).is_file() for tar in chunk.tars)]
+    if lost:
+        files = sorted(
+            {str(chunk.part.downloads / name) for chunk in lost for name in ("manifest.json", f"{chunk.name}.json")}
+        )
+        raise ShardError(
+            f"shard {shard} has to be written, and its images are not there: downloads are deleted once they are in "
+            f"shards. If shards.shard_size was changed, set it back. If the shard was lost, delete {' '.join(files)} and "
+            "run the same command again to fetch its images again; where the web has lost some since, all shards from this "
+            "one on change."
+        )
+
+
+class HashedFile:
+    """A file to write to that hashes what it is given."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.hash = hashlib.sha256()
+        self.written = 0
+
+    def write(self, content: bytes) -> int:
+        self.hash.update(content)
+        self.written += len(content)
+        return self.file.write(content)
+
+    def tell(self) -> int:
+        return self.written
+
+
+def read_samples(samples: pa.Table, chunk: Chunk) -> Iterator[tuple[bytes, dict]]:
+    """Image and metadata of `samples`, which all come from `chunk`."""
+    tars, keys = samples["tar"].to_pylist(), samples["key"].to_pylist()
+    wanted: dict[str, set[str]] = {}
+    for tar, key in zip(tars, keys, strict=True):
+        wanted.setdefault(tar, set()).add(key)
+    images = {tar: read_images(chunk.part.downloads / tar, chunk.tars[tar], wanted[tar]) for tar in wanted}
+    rows, place = read_rows(chunk.part.rows)
+    metadata = rows.take([place[uid] for uid in samples["uid"].to_pylist()]).to_pylist()
+    facts = samples.select(FACTS).to_pylist()
+    for tar, key, row, fact in zip(tars, keys, metadata, facts, strict=True):
+        yield images[tar][key], row | fact
+
+
+def write_shard(path: Path, samples: pa.Table, chunks: list[Chunk]) -> dict:
+    """Write `samples` as a WebDataset shard at `path`; returns its record.
+
+    Raises `ShardError` where a download is not as recorded, or where the disk gives back other bytes than it was given.
+    """
+    numbers = samples["chunk"].to_numpy()
     temporary = path.with_name(f".{path.name}.tmp")
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for sample in samples.to_pylist():
-            uid, image = sample["uid"], images[sample.pop("tar"), sample.pop("key")]
-            del sample["tar_sha256"]
-            metadata = json.dumps(sample, sort_keys=True, ensure_ascii=False, default=str)
-            add_member(archive, f"{uid}.jpg", image)
-            add_member(archive, f"{uid}.json", metadata.encode("utf-8"))
-            add_member(archive, f"{uid}.txt", sample["caption"].encode("utf-8"))
+    with open(temporary, "wb") as file:
+        hashed = HashedFile(file)
+        with tarfile.open(fileobj=hashed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for number in dict.fromkeys(numbers.tolist()):
+                own = samples.filter(pa.array(numbers == number))
+                for image, row in read_samples(own, chunks[number]):
+                    metadata = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+                    add_member(archive, f"{row['uid']}.jpg", image)
+                    add_member(archive, f"{row['uid']}.json", metadata.encode("utf-8"))
+                    add_member(archive, f"{row['uid']}.txt", row["caption"].encode("utf-8"))
     publish(temporary, path)
+    first, last = samples["uid"][0].as_py(), samples["uid"][-1].as_py()
+    entry = record(path, samples=len(samples), first_uid=first, last_uid=last)
+    if entry["sha256"] != hashed.hash.hexdigest():
+        raise ShardError(
+            f"{path}: the disk does not give back what was written. Check it and run the same command again."
+        )
+    return entry
 
 
-def request_of(samples: pa.Table) -> str:
-    """Digest of all that a shard is made of: its rows, and the downloads that hold their images."""
-    # Not where the downloads lie, so that a moved results folder stays valid.
-    rows = samples.drop_columns(["tar"]).to_pylist()
-    return digest([json.dumps(row, sort_keys=True, default=str) for row in rows])
+def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
+    """Digest of what a shard is made of: its samples, the images that came for them, and how these are stored."""
+    # Neither where the downloads lie nor the bytes of their tars: moved results stay valid, and images that are fetched
+    # once more for a lost shard leave its neighbours as they are.
+    storage = [chunks[number].storage for number in dict.fromkeys(samples["chunk"].to_pylist())]
+    return digest([samples["uid"].to_pylist(), samples["sha256"].to_pylist(), storage])
 
 
 def read_record(folder: Path, shard: str, request: str) -> dict | None:
@@ -141,32 +246,62 @@ def read_record(folder: Path, shard: str, request: str) -> dict | None:
     return None if entry["request"] != request or problem(folder, entry["file"], content=False) else entry
 
 
-def shard_samples(source: str, parts: list[Part], folder: Path, shard_size: int, needed: int) -> dict:
-    """Write the fetched samples of `parts` as shards of `shard_size` samples into `folder`; returns the manifest.
-
-    Raises `ShardError` where a download is not whole, or where fewer than `needed` samples came back.
-    """
-    samples = without_repeats([fetched(part) for part in parts])
-    if len(samples) < needed:
+def check_enough(source: str, samples: int, needed: int) -> None:
+    if samples < needed:
         raise ShardError(
-            f"source {source}: {len(samples)} samples came back, and the largest trainset needs {needed}. Raise "
+            f"source {source}: {samples} samples came back, and the largest trainset needs {needed}. Raise "
             f"sources.{source}.samples if the list has more rows, or lower the sizes."
         )
-    files = []
-    for number, start in enumerate(range(0, len(samples), shard_size)):
+
+
+def shard_samples(
+    source: str, parts: list[Part], folder: Path, shard_size: int, needed: int, keep_downloads: bool = False
+) -> dict:
+    """Write the fetched samples of `parts` as shards of `shard_size` samples into `folder`; returns the manifest.
+
+    Downloads are deleted as they are no longer needed, or kept with `keep_downloads`. Raises `ShardError` where a
+    download is not whole, or where fewer than `needed` samples came back.
+    """
+    fetched = sum(read_json(part.downloads / "manifest.json")["successes"] for part in parts)
+    check_enough(source, fetched, needed)
+    chunks = [chunk for part in parts for chunk in chunks_of(part)]
+    files, samples, released, told = [], 0, 0, time.monotonic()
+    for number, (content, first_needed) in enumerate(samples_by_shard(chunks, shard_size)):
         name = f"{number:06d}"
-        content = samples.slice(start, shard_size)
-        uids = content["uid"].to_pylist()
-        request = request_of(content)
+        request = request_of(content, chunks)
         entry = read_record(folder, name, request)
+        samples += len(content)
         if entry is None:
-            write_shard(folder / f"{name}.tar", content)
-            facts = {"samples": len(uids), "first_uid": uids[0], "last_uid": uids[-1]}
-            entry = {"request": request, "file": record(folder / f"{name}.tar", **facts)}
-            write_json(folder / f"{name}.json", entry)
-            logging.info("shard %s: %d of %d samples written", name, start + len(uids), len(samples))
+            check_downloads(name, content, chunks)
+            # The record of a file that is replaced goes first, so that it never speaks of another.
+            (folder / f"{name}.json").unlink(missing_ok=True)
+            try:
+                entry = {"request": request, "file": write_shard(folder / f"{name}.tar", content, chunks)}
+                write_json(folder / f"{name}.json", entry)
+            except OSError as error:
+                raise ShardError(
+                    f"shard {name}: cannot be written ({error}). Make room and run the same command again: the shards "
+                    "before this one are kept."
+                ) from error
+            logging.info("shard %s: %d of at most %d samples written", name, samples, fetched)
         files.append(entry["file"])
-    return {"source": source, "samples": len(samples), "shard_size": shard_size, "files": files}
+        if not keep_downloads:
+            for chunk in chunks[released:first_needed]:
+                chunk.release()
+            released = max(released, first_needed)
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            logging.log(PROGRESS, "%s: %d of at most %d samples in shards", source, samples, fetched)
+    check_enough(source, samples, needed)
+    remove_surplus(folder, len(files))
+    return {"source": source, "samples": samples, "shard_size": shard_size, "files": files}
+
+
+def remove_surplus(folder: Path, count: int) -> None:
+    """Remove the shards that an earlier run with more samples or smaller shards left behind."""
+    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
+        if int(path.stem) >= count:
+            path.unlink()
 
 
 if __name__ == "__main__":
@@ -179,5 +314,6 @@ if __name__ == "__main__":
             folder,
             snakemake.params.shard_size,
             snakemake.params.needed,
+            snakemake.params.keep_downloads,
         )
         write_json(snakemake.output.manifest, manifest)

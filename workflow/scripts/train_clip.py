@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.imports import skip_unused_imports
+from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.work import follow_parent, is_forced, locked
@@ -294,6 +294,8 @@ if __name__ == "__main__":
     follow_parent()
     architecture = dict(snakemake.params.architecture)
     skip_unused_imports(architecture)
+    if architecture["device"] == "cpu" and "torchcompile" not in architecture["extra"]:
+        skip_compiler()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = train_clip(
             architecture,

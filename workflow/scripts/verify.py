@@ -40,6 +40,8 @@ def verify(results: Path) -> tuple[int, list[str]]:
             continue
         if not entries:
             problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
+        # Downloads pass: their images are in shards in the end.
+        entries = [entry for entry in entries if not entry.get("passing") or (manifest.parent / entry["name"]).exists()]
         count += len(entries)
         problems += filter(None, (problem(manifest.parent, entry) for entry in entries))
     return count, problems

@@ -1,11 +1,12 @@
-"""Quick starts: optional packages that open_clip imports when they are there, and that a run does not use, are left out.
+"""Quick starts: packages that are imported when they are there, and that a run does not use, are left out.
 
-They take half of the 8 s that the trainer needs to start, and an experiment starts it once for each model.
+They take more than half of the 8 s that the trainer needs to start, and an experiment starts it once for each model.
 """
 
 import json
 import os
 import sys
+from types import ModuleType
 
 OPTIONAL = {"timm": "timm", "transformers": "hf_", "wandb": "wandb", "torch.utils.tensorboard": "tensorboard"}
 """Packages that open_clip does without, and the word in a configuration that asks for each."""
@@ -18,3 +19,24 @@ def skip_unused_imports(*configurations: object) -> None:
     for package, word in OPTIONAL.items():
         if word not in text:
             sys.modules.setdefault(package, None)
+
+
+def skip_compiler() -> None:
+    """Have torch do without its compiler, for runs on a CPU that compile nothing.
+
+    torchvision imports the whole of it to ask whether it is there, and optimisers to keep out of it.
+    """
+    stand_in("torch._dynamo", disable=lambda function, *_, **__: function, graph_break=lambda: None)
+    stand_in("torch._dynamo.utils", is_compile_supported=lambda _: False)
+
+
+def skip_sklearn() -> None:
+    """Have CLIP_benchmark's metrics do without scikit-learn, which they import for functions that are not called here."""
+    stand_in("sklearn.metrics", classification_report=None, balanced_accuracy_score=None)
+
+
+def stand_in(name: str, **content: object) -> None:
+    """Make `import` find a module with nothing but `content`, unless the real one is there already."""
+    module = ModuleType(name)
+    vars(module).update(content)
+    sys.modules.setdefault(name, module)

@@ -1,13 +1,19 @@
 """One place that says how scripts log."""
 
 import logging
+import os
 import sys
+
+PROGRESS = logging.INFO + 5
+"""Level of what a person who watches wants to see of long work."""
 
 
 def log_to(path: str) -> None:
-    """Send log records to the file `path`, warnings and the traceback of an uncaught error to standard error as well."""
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.WARNING)
+    """Send log records to the file `path`; progress, warnings and an uncaught error go to standard error as well."""
+    # A copy of the descriptor: img2dataset points standard error at /dev/null for the time of each image.
+    terminal = logging.StreamHandler(open(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8"))  # noqa: SIM115
+    terminal.setLevel(PROGRESS)
+    logging.addLevelName(PROGRESS, "PROGRESS")
     handlers = [terminal, logging.FileHandler(path, mode="w", encoding="utf-8")]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True

@@ -9,6 +9,8 @@ import hashlib
 import re
 from urllib.parse import urlsplit
 
+from testbed.web.addresses import is_public, literal
+
 CAUSES = (
     "malformed",
     "language",
@@ -18,6 +20,7 @@ CAUSES = (
     "bad_url",
     "scheme",
     "credentials",
+    "private_address",
     "duplicate",
 )
 """Why a row of a released list is not used, in the order in which rows are asked."""
@@ -51,7 +54,7 @@ def clean_caption(text: str) -> str:
 
 
 def url_fault(url: str) -> str | None:
-    """Why the URL cannot be fetched (bad_url, scheme or credentials), or None if it can."""
+    """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is."""
     if _BLANKS.search(url):
         return "bad_url"
     scheme, separator, _ = url.partition("://")
@@ -67,7 +70,13 @@ def url_fault(url: str) -> str | None:
     if "@" in parts.netloc:
         return "credentials"
     # A backslash ends the host for some clients and not for others, so nobody can say which host is meant.
-    return "bad_url" if not host or "\\" in parts.netloc else None
+    if not host or "\\" in parts.netloc:
+        return "bad_url"
+    address = literal(host)
+    try:
+        return None if address is None or is_public(address) else "private_address"
+    except ValueError:
+        return "bad_url"
 
 
 def judge(url: str | None, caption: str | None, longest: int = LONGEST_CAPTION) -> tuple[str | None, str, str, str]:

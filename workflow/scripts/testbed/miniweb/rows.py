@@ -13,7 +13,8 @@ from testbed.miniweb.captions import TERMS, caption
 from testbed.miniweb.pages import Page, draw_from
 from testbed.miniweb.world import CLASSES, SOURCES
 
-_COMMON = {"empty_caption": 0.010, "bad_url": 0.005, "scheme": 0.003, "credentials": 0.001, "duplicate": 0.015}
+_COMMON = {"empty_caption": 0.010, "bad_url": 0.005, "scheme": 0.003, "credentials": 0.001, "private_address": 0.001}
+_COMMON |= {"duplicate": 0.015}
 _TEXT = _COMMON | {"malformed": 0.005, "long_caption": 0.001}
 
 TRAPS = {
@@ -140,4 +141,7 @@ def _trap(cause: str, row: Row, number: int) -> Row:
             return dataclasses.replace(row, url=f"{('ftp', 'file')[number % 2]}://{rest}", cause=cause)
         case "credentials":
             return dataclasses.replace(row, url=f"http://user:secret@{rest}", cause=cause)
+        case "private_address":
+            host = ("127.0.0.1", "169.254.169.254", "localhost:8080")[number % 3]
+            return dataclasses.replace(row, url=f"http://{host}/{rest.partition('/')[2]}", cause=cause)
     return dataclasses.replace(row, cause=cause)

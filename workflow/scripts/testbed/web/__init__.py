@@ -1,0 +1,7 @@
+"""Fetching from a web that is slow, broken, hostile, and owned by others.
+
+``addresses``    which hosts may be asked: names looked up once, private addresses refused
+``pace``         how fast a host may be asked
+``connections``  urllib3's connections, to checked addresses alone, and cut off at a deadline
+``fetch``        one URL to the bytes of its image, or to the one cause of its failure
+"""

@@ -1,0 +1,262 @@
+"""One URL to the bytes of its image, or to the one cause of its failure.
+
+Every URL ends, and within its deadline: names are looked up, connections made, redirects followed and bodies read under
+one clock. Causes are few and fixed, so that they can be counted, chosen for a second pass, and compared between sources.
+"""
+
+import http.client
+import io
+import random
+import time
+import urllib.request
+import warnings
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import urllib3
+from PIL import Image
+from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError, ProxyError, SSLError
+
+from testbed.web.addresses import AddressError, Resolver, is_public, literal
+from testbed.web.connections import Watchdog, manager_of, proxy_manager_of
+from testbed.web.pace import Pace
+
+REDIRECTS = 5
+PIECE = 1 << 16
+LATER = {
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""Answers after which another try may go better."""
+
+FINAL = {"tls", "bad url"}
+"""Causes of failed connections that another try does not change."""
+
+OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a fetch may take. Times are in seconds; see `download` in config/README.md for each."""
+
+    threads: int = 64
+    timeout: float = 10.0
+    deadline: float = 60.0
+    retries: int = 2
+    backoff: float = 1.0
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    requests_per_second: float = 0.0
+    hosts: dict[str, float] = field(default_factory=dict)
+    private_networks: tuple[str, ...] = ()
+    user_agent: str = "clip-data-testbed"
+    contact: str = ""
+
+
+class FetchError(Exception):
+    """Why a URL gave no image; `again` says whether a later try may go better, `wait` after how many seconds."""
+
+    def __init__(self, cause: str, again: bool = False, wait: float | None = None):
+        super().__init__(cause)
+        self.cause = cause
+        self.again = again
+        self.wait = wait
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After header (a number, or a date: RFC 9110, 10.2.3) asks to wait; None if it says nothing."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def is_opted_out(directives: list[str], agent: str) -> bool:
+    """Whether X-Robots-Tag headers forbid the use of an image, to everybody or to `agent`.
+
+    A header is ``[agent:] directive, directive``.
+    """
+    for header in directives:
+        name, separator, rest = header.lower().partition(":")
+        words = rest if separator else name
+        if (not separator or name.strip() == agent.lower()) and OPT_OUTS & {word.strip() for word in words.split(",")}:
+            return True
+    return False
+
+
+def check_image(body: bytes, max_pixels: int) -> None:
+    """Raise `FetchError` unless `body` begins like an image of at most `max_pixels`; nothing is decoded."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body)) as image:
+            pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        raise FetchError("too many pixels") from None
+    except Exception:
+        # Pillow's readers raise whatever the bytes made them stumble over.
+        raise FetchError("no image") from None
+    if pixels > max_pixels:
+        raise FetchError("too many pixels")
+
+
+class Fetcher:
+    """Fetches URLs under `limits`, straight or through the HTTP proxy at `proxy`; many threads may use it at once."""
+
+    def __init__(self, limits: Limits, proxy: str | None = None):
+        self.limits = limits
+        self.end = float("inf")
+        self.watchdog = Watchdog()
+        self.resolver = Resolver(limits.private_networks)
+        self.pace = Pace(limits.requests_per_second, limits.hosts)
+        self.proxy = proxy
+        self.environment = urllib.request.getproxies()
+        self.managers = {None: manager_of(self.watchdog, self.resolver, limits.timeout, limits.threads)}
+        contact = f"; +{limits.contact}" if limits.contact else ""
+        agent = f"Mozilla/5.0 (compatible; {limits.user_agent}{contact})"
+        self.headers = {"User-Agent": agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
+
+    def fetch(self, url: str) -> tuple[bytes | None, str | None]:
+        """The bytes behind `url` and None, or None and the cause of the failure; raises nothing."""
+        try:
+            return self.fetch_patiently(url), None
+        except FetchError as error:
+            return None, error.cause
+
+    def fetch_patiently(self, url: str) -> bytes:
+        """The bytes behind `url`, after as many tries as are allowed; raises `FetchError`."""
+        host = self.checked(url).hostname
+        # The clock starts when it is the URL's turn: a host that is asked slowly is no slow host.
+        if not self.pace.wait(host, self.end):
+            raise FetchError("out of time")
+        deadline = min(time.monotonic() + self.limits.deadline, self.end)
+        for tried in range(self.limits.retries + 1):
+            try:
+                return self.follow(url, deadline, turn_taken=tried == 0)
+            except FetchError as error:
+                failure = error
+            wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
+            if failure.wait:
+                self.pace.pause(host, min(failure.wait, self.limits.deadline))
+            if not failure.again or tried == self.limits.retries or time.monotonic() + wait >= deadline:
+                break
+            time.sleep(wait)
+        raise failure
+
+    def follow(self, url: str, deadline: float, turn_taken: bool) -> bytes:
+        """The bytes behind `url` and its redirects, each of which is checked as the first; raises `FetchError`."""
+        for _ in range(REDIRECTS + 1):
+            parts = self.checked(url)
+            if not turn_taken and not self.pace.wait(parts.hostname, deadline):
+                raise FetchError("timeout", again=True)
+            turn_taken = False
+            with self.watchdog.until(deadline):
+                try:
+                    body, target = self.ask(url, parts)
+                    # Headers that the watchdog cut off look like whole ones.
+                    if self.watchdog.left() <= 0:
+                        raise TimeoutError("timed out")
+                except AddressError as error:
+                    raise FetchError(error.cause, error.again) from None
+                except (OSError, HTTPError) as error:
+                    raise self.failure(cause_of(error), deadline) from None
+                except (ValueError, LookupError) as error:
+                    raise FetchError(f"bad answer ({type(error).__name__})") from None
+            if target is None:
+                check_image(body, self.limits.max_pixels)
+                return body
+            url = urljoin(url, target)
+        raise FetchError("too many redirects")
+
+    def checked(self, url: str) -> SplitResult:
+        """The parts of a URL that may be asked for; raises `FetchError`.
+
+        Addresses in the URL itself are judged here, so that a proxy is not asked for them either.
+        """
+        try:
+            parts = urlsplit(url)
+            host, _port = parts.hostname, parts.port
+            address = literal(host or "")
+            public = address is None or is_public(address, self.resolver.exceptions)
+        except ValueError:
+            raise FetchError("bad url") from None
+        if parts.scheme not in ("http", "https"):
+            raise FetchError("scheme")
+        if not host or "@" in parts.netloc:
+            raise FetchError("bad url")
+        if not public:
+            raise FetchError("private address")
+        return parts
+
+    def failure(self, cause: str, deadline: float) -> FetchError:
+        # The watchdog's cut looks like any other broken connection.
+        cause = "timeout" if time.monotonic() >= deadline else cause
+        return FetchError(cause, again=cause not in FINAL)
+
+    def ask(self, url: str, parts: SplitResult) -> tuple[bytes, str | None]:
+        """The body of one answer and None, or nothing and where it redirects to."""
+        seconds = max(0.001, min(self.limits.timeout, self.watchdog.left()))
+        response = self.manager(parts).request(
+            "GET",
+            url,
+            headers=self.headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(connect=seconds, read=seconds),
+        )
+        try:
+            if target := response.get_redirect_location():
+                return b"", target
+            if response.status != HTTPStatus.OK:
+                wait = retry_after(response.headers.get("Retry-After"))
+                raise FetchError(f"http {response.status}", again=response.status in LATER, wait=wait)
+            if is_opted_out(response.headers.getlist("X-Robots-Tag"), self.limits.user_agent):
+                raise FetchError("opted out")
+            body = self.read(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return body, None
+
+    def read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The body of `response`, of which no more than the allowed bytes are ever held."""
+        if (response.length_remaining or 0) > self.limits.max_bytes:
+            raise FetchError("too large")
+        body = bytearray()
+        for piece in response.stream(PIECE, decode_content=False):
+            body += piece
+            if len(body) > self.limits.max_bytes:
+                raise FetchError("too large")
+        return bytes(body)
+
+    def manager(self, parts: SplitResult) -> urllib3.PoolManager:
+        """The connections that lead to a host: through the configured proxy, the environment's, or straight."""
+        proxy = self.proxy
+        if proxy is None and self.environment and not urllib.request.proxy_bypass(parts.hostname):
+            proxy = self.environment.get(parts.scheme)
+        if proxy not in self.managers:
+            self.managers[proxy] = proxy_manager_of(proxy, self.watchdog, self.limits.threads)
+        return self.managers[proxy]
+
+
+def cause_of(error: Exception) -> str:
+    """The name of a failed connection's cause."""
+    if "timed out" in str(error).lower():
+        return "timeout"
+    if isinstance(error.args[-1] if error.args else None, http.client.IncompleteRead):
+        return "cut off"
+    names = {SSLError: "tls", ProxyError: "proxy", NewConnectionError: "no connection", LocationParseError: "bad url"}
+    return next((name for kind, name in names.items() if isinstance(error, kind)), "connection broken")
