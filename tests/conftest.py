@@ -1,10 +1,18 @@
-"""Fixtures of the tests of whole runs."""
+"""Fixtures that tests of more than one kind share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from experiments import ROOT
 from runs import TINY, copy_workflow, run_snakemake
+
+
+@pytest.fixture(scope="session")
+def scripts_environment() -> dict[str, str]:
+    """Environment of child processes that import the scripts; one thread each, which is what Snakemake gives them."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "workflow" / "scripts"), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture

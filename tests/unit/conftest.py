@@ -1,25 +1,18 @@
 """What tests of several scripts need."""
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from experiments import DEMO, ROOT, load
+from experiments import DEMO, load
 from link_trainset import link_trainset
 from mini_parts import write_shards
 from processes import helper
 from testbed.manifest import write_json
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
-
-
-@pytest.fixture(scope="session")
-def scripts_environment() -> dict[str, str]:
-    """Environment of child processes that import the scripts; one thread each, which is what Snakemake gives them."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "workflow" / "scripts"), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")

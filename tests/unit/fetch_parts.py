@@ -5,6 +5,7 @@ per line; each has its own web, so that what was visited can be counted.
 """
 
 import json
+import resource
 import sys
 import threading
 from contextlib import redirect_stdout
@@ -27,7 +28,8 @@ def fetch(request: dict) -> dict:
         except DownloadError as error:
             answer = {"error": str(error)}
         server.shutdown()
-    return {**answer, "visits": server.visits}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**answer, "visits": server.visits, "memory_mb": memory}
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
 """Downloads by the real img2dataset from the mini-web: nothing is lost, nothing is fetched twice, failures are named."""
 
+import io
 import json
 import shutil
+import subprocess
 import tarfile
+import time
 from collections import Counter
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
 from experiments import DEMO, load
+from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
-from testbed.manifest import problem, read_json
+from shard_samples import Part, shard_samples
+from testbed.manifest import problem, read_json, write_json
 
 OPTIONS = {name: value for name, value in load(DEMO).config["download"].items() if name != "proxy"} | {
     "chunk_size": 20,
@@ -33,6 +39,13 @@ def fetched(tmp_path_factory, fetch):
     write_part(folder / "part.parquet", PAGES)
     request = {"part": folder / "part.parquet", "folder": folder / "00000", "pages": PAGES, "options": OPTIONS}
     return request, fetch(**request)
+
+
+@pytest.fixture
+def hostile():
+    server = HostileServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
@@ -230,3 +243,134 @@ def test_metadata_in_the_tar_is_the_rows(fetched):
         entries = [json.load(tar.extractfile(member)) for member in tar if member.name.endswith(".json")]
     assert entries
     assert all(entry["caption"] == rows[entry["uid"]]["caption"] for entry in entries)
+
+
+def hostile_part(tmp_path, hostile, kinds: list[str]) -> list[str]:
+    """A part of the list with one URL of each of `kinds` on the hostile server; returns the URLs."""
+    urls = [hostile.url(kind, number) for number, kind in enumerate(kinds)]
+    mini_parts.write_part(tmp_path / "part.parquet", urls)
+    return urls
+
+
+HOSTILE = OPTIONS | {
+    "proxy": "none",
+    "private_networks": ["127.0.0.1/32"],
+    "timeout": 0.6,
+    "deadline": 3.0,
+    "backoff": 0.05,
+    "max_bytes": 3_000_000,
+    "minimum_success": 0,
+    "chunk_size": 100,
+}
+
+
+def test_every_hostile_answer_has_its_outcome(fetch, hostile, tmp_path):
+    # A Retry-After of a day would pause the host for all others; test_web.py looks at it.
+    kinds = [kind for kind in OUTCOMES if kind != "ask-tomorrow"]
+    urls = hostile_part(tmp_path, hostile, kinds)
+    fetch(part=tmp_path / "part.parquet", folder=tmp_path / "00000", pages=[], options=HOSTILE)
+    outcomes = parquet.read_table(tmp_path / "00000" / "00000.parquet").to_pylist()
+    assert [row["url"] for row in outcomes] == urls
+    found = {kind: row["cause"] for kind, row in zip(kinds, outcomes, strict=True)}
+    assert found == {kind: OUTCOMES[kind] for kind in kinds}
+    with tarfile.open(tmp_path / "00000" / "00000.tar") as tar:
+        images = {m.name.partition(".")[0]: tar.extractfile(m).read() for m in tar if m.name.endswith(".jpg")}
+    assert sorted(images) == sorted(row["key"] for row in outcomes if row["cause"] == "success")
+    for image in images.values():
+        assert Image.open(io.BytesIO(image)).mode in ("RGB", "L")
+
+
+def test_chosen_failures_are_tried_once_more(fetch, hostile, tmp_path):
+    kinds = ["ok", "busy-once", "unavailable-once", "missing", "busy", "ok"]
+    urls = hostile_part(tmp_path, hostile, kinds)
+    request = {"part": tmp_path / "part.parquet", "folder": tmp_path / "00000", "pages": []}
+    first = fetch(**request, options=HOSTILE | {"retries": 0})["manifest"]
+    assert first["causes"] == {"http 404": 1, "http 429": 2, "http 503": 1, "success": 2}
+    visits = dict(hostile.visits)
+
+    again = HOSTILE | {"retries": 0, "retry_failed": ["http 429", "http 503"]}
+    second = fetch(**request, options=again)["manifest"]
+    assert second["causes"] == {"http 404": 1, "http 429": 1, "success": 4}
+    asked = {path for path in hostile.visits if hostile.visits[path] != visits.get(path, 0)}
+    assert asked == {f"/{kind}/{number}" for number, kind in enumerate(kinds) if "once" in kind or kind == "busy"}
+    # One outcome per URL, in the order of the list, each with the tar that holds its image.
+    assert [file["name"] for file in second["files"]] == ["00000.tar", "00000-1.tar", "00000-1.parquet"]
+    assert sorted(path.name for path in (tmp_path / "00000").iterdir()) == [
+        "00000-1.parquet",
+        "00000-1.tar",
+        "00000.json",
+        "00000.tar",
+    ]
+    outcomes = parquet.read_table(tmp_path / "00000" / "00000-1.parquet").to_pylist()
+    assert [row["url"] for row in outcomes] == urls
+    assert [row["tar"] for row in outcomes] == ["00000.tar", "00000-1.tar", "00000-1.tar", None, None, "00000.tar"]
+
+    # What was tried again stays as it is; another cause is tried.
+    visits = dict(hostile.visits)
+    assert fetch(**request, options=again)["manifest"] == second
+    assert hostile.visits == visits
+    third = fetch(**request, options=again | {"retry_failed": ["http 404"]})["manifest"]
+    assert third["causes"] == second["causes"]
+    assert {path for path in hostile.visits if hostile.visits[path] != visits[path]} == {"/missing/3"}
+
+
+def test_images_of_a_second_pass_are_sharded_in_list_order(fetch, hostile, tmp_path):
+    urls = hostile_part(tmp_path, hostile, ["ok", "busy-once", "png", "missing", "unavailable-once"])
+    request = {"part": tmp_path / "part.parquet", "folder": tmp_path / "00000", "pages": []}
+    fetch(**request, options=HOSTILE | {"retries": 0})
+    options = HOSTILE | {"retries": 0, "retry_failed": ["http 429", "http 503"]}
+    write_json(tmp_path / "00000" / "manifest.json", fetch(**request, options=options)["manifest"])
+    (tmp_path / "shards").mkdir()
+    part = Part(tmp_path / "part.parquet", tmp_path / "00000")
+    assert shard_samples("mine", [part], tmp_path / "shards", 2, 4)["samples"] == 4
+    sharded = []
+    for shard in sorted((tmp_path / "shards").glob("*.tar")):
+        with tarfile.open(shard) as tar:
+            sharded += [json.load(tar.extractfile(member))["url"] for member in tar if member.name.endswith(".json")]
+    assert sharded == [url for url in urls if "missing" not in url]
+
+    answer = fetch(**request, options=options | {"retry_failed": ["http 404"]})
+    assert "its images are in shards already" in answer["error"]
+
+
+def test_what_is_in_shards_is_not_fetched_again(fetch, copied, fetched):
+    folder = copied["folder"]
+    entry = read_json(folder / "00001.json")
+    write_json(folder / "00001.json", entry | {"sharded": True})
+    (folder / "00001.tar").unlink()
+    answer = fetch(**copied)
+    assert answer["visits"] == {}
+    assert answer["manifest"] == fetched[1]["manifest"]
+
+
+def test_a_chunk_has_an_end(fetch, hostile, tmp_path):
+    hostile_part(tmp_path, hostile, ["drip"] * 6 + ["ok"] * 94)
+    options = HOSTILE | {"chunk_deadline": 1.0, "deadline": 60.0, "threads": 2}
+    started = time.monotonic()
+    manifest = fetch(part=tmp_path / "part.parquet", folder=tmp_path / "00000", pages=[], options=options)["manifest"]
+    assert time.monotonic() - started < 6
+    assert manifest["causes"] == {"out of time": 98, "timeout": 2}
+
+
+def test_a_full_disk_is_an_error_and_the_next_run_goes_on(fetch, tmp_path):
+    """A real full disk: the downloads' folder is a file system of its own."""
+    folder = tmp_path / "00000"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], stderr=subprocess.DEVNULL
+    ).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        write_part(tmp_path / "part.parquet", PAGES)
+        request = {"part": tmp_path / "part.parquet", "folder": folder, "pages": PAGES, "options": OPTIONS}
+        error = fetch(**request)["error"]
+        assert "cannot be written" in error and "No space left" in error and "Make room" in error
+        kept = {path.stem for path in folder.glob("*.json")}
+        subprocess.run(["mount", "-o", "remount,size=20M", folder], check=True)
+        answer = fetch(**request)
+        assert set(answer["visits"]) == set().union(
+            *(urls_of(chunk) for chunk in range(3) if f"0000{chunk}" not in kept)
+        )
+        assert answer["manifest"]["successes"] == len(WITH_IMAGE)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

@@ -1,31 +1,115 @@
-"""The plan says for each stage how many jobs there are and how many are done."""
+"""The plan says what each stage takes, how much of it is done, and which source may not reach its sizes."""
 
-from experiments import load, small
-from plan import Stage, stages_of, table_of
+import csv
+
+import pytest
+
+from experiments import ROOT, load, read, small
+from plan import (
+    Expected,
+    Stage,
+    add,
+    amount,
+    expectations,
+    expected_success,
+    source_rows,
+    stage_rows,
+    stages_of,
+    table_of,
+    training_hours,
+)
+
+SOURCES = ROOT / "resources" / "sources.csv"
+FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock"}
+
+
+def planned(**changes):
+    experiment = load(small(shuffle__part_size=300, sizes=[100, 200], **changes))
+    return experiment, expectations(experiment, expected_success(SOURCES))
 
 
 def test_the_stages_are_counted_from_the_experiment():
-    experiment = load(small(shuffle__part_size=300, sizes=[100, 200], mixtures={"ab": {"shares": {"a": 1, "b": 1}}}))
-    assert {stage.rule: (len(stage.products), stage.work) for stage in stages_of(experiment)} == {
+    experiment, expected = planned(mixtures={"ab": {"shares": {"a": 1, "b": 1}}}, costs={"success": 0.5})
+    assert {stage.rule: (len(stage.products), stage.work) for stage in stages_of(experiment, expected)} == {
         "prepare_metadata": (2, "2 released lists"),
+        "shuffle_metadata": (2, "2,000 pairs"),
         "download_images": (8, "2,000 URLs"),
-        "shard_samples": (2, "at most 2,000 images"),
+        "shard_samples": (2, "1,000 images"),
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),
         "evaluate_clip": (6, "6 models on 5 test sets"),
     }
 
 
-def test_done_products_are_counted(tmp_path):
+def test_costs_are_amounts_times_rates():
+    costs = {
+        "success": 0.5,
+        "prepared_per_second": 10,
+        "shuffled_per_second": 20,
+        "downloaded_per_second": 5,
+        "sharded_per_second": 4,
+        "trained_per_second": {"mini_rn": 2},
+        "evaluation_hours": 3,
+        "listed_kb": 1000,
+        "fetched_kb": 3000,
+        "stored_kb": 2000,
+        "model_mb": 500,
+    }
+    experiment, expected = planned(costs=costs, architectures__mini_rn__gpus=1, architectures__mini_rn__workers=3)
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected)}
+    # 2,000 URLs, 1,000 images, 4 models of 100 and 200 samples in 8 epochs.
+    assert (stages["prepare_metadata"].disk, stages["prepare_metadata"].cpu) == (2, 200 / 3600)
+    assert (stages["shuffle_metadata"].disk, stages["shuffle_metadata"].cpu) == (2, 100 / 3600)
+    assert (stages["download_images"].network, stages["download_images"].cpu) == (3, 400 / 3600)
+    assert (stages["shard_samples"].disk, stages["shard_samples"].cpu) == (2, 250 / 3600)
+    assert stages["train_clip"].gpu == pytest.approx(4800 / 2 / 3600)
+    assert stages["train_clip"].cpu == pytest.approx(4 * 4800 / 2 / 3600)
+    assert stages["train_clip"].disk == 2
+    assert (stages["evaluate_clip"].gpu, stages["evaluate_clip"].cpu) == (12, 12)
+
+
+def test_a_model_without_a_rate_has_unknown_hours():
+    assert training_hours(planned()[0]) == (None, None)
+    assert add([1.0, None]) is None and amount(None) == "?"
+
+
+def test_a_source_that_may_not_reach_its_sizes_is_told():
+    experiment, _ = planned()
+    rows = source_rows(experiment, {"a": Expected(1000, 0.1), "b": Expected(1000, 0.2)})
+    assert rows[1:] == [
+        ("a", "mini-web", "1,000", "10%", "100", "200", "lower the sizes: 200 may not come"),
+        ("b", "mini-web", "1,000", "20%", "200", "200", ""),
+    ]
+
+
+def test_done_products_are_counted_and_their_costs_taken_off(tmp_path):
     (tmp_path / "a.json").touch()
     (tmp_path / "folder.json").mkdir()
-    products = [str(tmp_path / name) for name in ("a.json", "b.json", "folder.json")]
+    products = [str(tmp_path / name) for name in ("a.json", "b.json", "folder.json", "c.json")]
     stages = [
-        Stage("download_images", "15,000,000 URLs", products),
-        Stage("train", "8 samples seen", []),
+        Stage("download_images", "15,000,000 URLs", products, network=400, cpu=0.04),
+        Stage("train", "8 samples seen", [], gpu=None),
     ]
-    assert table_of(stages).splitlines() == [
-        "stage            jobs  done  work",
-        "download_images     3     1  15,000,000 URLs",
-        "train               0     0  8 samples seen",
+    assert table_of(stage_rows(stages)).splitlines() == [
+        "stage            jobs  done  work             disk GB  network GB  CPU h  GPU h",
+        "download_images     4     1  15,000,000 URLs        0         400   0.04      0",
+        "train               0     0  8 samples seen         0           0      0      ?",
+        "total               4     1                         0         400   0.04      ?",
+        "left                3                               0         300   0.03      ?",
     ]
+
+
+def test_every_released_format_has_its_facts():
+    with open(SOURCES, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["format"] for row in rows} == FORMATS
+    for row in rows:
+        assert None not in row and all(row[column] for column in row if column != "images_2022")
+        assert 0 < float(row["expected_success"]) <= 1
+        assert int(row["rows"]) > 1_000_000
+
+
+def test_the_papers_sizes_are_expected_to_be_reached():
+    experiment = load(read("paper"))
+    expected = expectations(experiment, expected_success(SOURCES))
+    assert [row[0] for row in source_rows(experiment, expected)[1:] if row[-1]] == []

@@ -277,7 +277,7 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(source, tmp_path):
         subprocess.run(["mount", "-o", "remount,size=10M", folder], check=True)
         assert source.shard(keep=False)["samples"] == 44
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_shards_of_an_earlier_larger_run_go(source, tmp_path):

@@ -1,5 +1,6 @@
 localrules:
     plan,
+    status,
     verify,
 
 
@@ -10,10 +11,24 @@ rule plan:
         "../../envs/data.yaml"
     params:
         experiment=config,
+        sources="resources/sources.csv",
     message:
         "What this experiment takes"
     script:
         "../scripts/plan.py"
+
+
+rule status:
+    log:
+        "results/logs/status.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        experiment=config,
+    message:
+        "What is done, under way and failing"
+    script:
+        "../scripts/status.py"
 
 
 rule verify:

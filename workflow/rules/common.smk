@@ -58,6 +58,9 @@ def report_missing(key, message):
 onstart:
     if missing_inputs:
         raise WorkflowError("\n".join(missing_inputs.values()))
+    # Who only looks may do so while another run is at work.
+    if asked_targets() and asked_targets() <= {"plan", "status"}:
+        return
     # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
     try:
         workflow.held = hold(".snakemake")

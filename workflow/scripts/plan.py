@@ -1,9 +1,11 @@
-"""Say what an experiment takes, stage by stage, and how much of it is done.
+"""Say what an experiment takes before it is started, stage by stage, and how much of it is done.
 
-In:  nothing but the experiment
-Out: a table on standard output
+In:  nothing but the experiment, its `costs`, and what is known of released lists (resources/sources.csv)
+Out: two tables on standard output, one of sources and one of stages
 """
 
+import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,59 +15,201 @@ from testbed.log import log_to
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
+HOUR = 3600
+NUMBER = re.compile(r"[\d.,/%?]*")
+SOURCE_HEADER = ("source", "format", "URLs", "success", "images", "needed", "")
+STAGE_HEADER = ("stage", "jobs", "done", "work", "disk GB", "network GB", "CPU h", "GPU h")
+
 
 class Stage(NamedTuple):
-    """One rule's jobs: the work in them, in words, and the products that say which are done."""
+    """One rule's jobs: the products that say which are done, the work in words, and what all of it costs.
+
+    Disk is what stays, in GB; hours are of one core and one GPU, None where a rate is missing in `costs`.
+    """
 
     rule: str
     work: str
     products: list[str]
+    disk: float = 0.0
+    network: float = 0.0
+    cpu: float | None = 0.0
+    gpu: float | None = 0.0
+
+    @property
+    def done(self) -> int:
+        return sum(Path(product).is_file() for product in self.products)
+
+    @property
+    def share_left(self) -> float:
+        return 1 - self.done / len(self.products) if self.products else 0.0
 
 
-def stages_of(experiment: Experiment) -> list[Stage]:
+class Expected(NamedTuple):
+    """What is expected of a source: URLs asked for, the share of them that gives an image, and images."""
+
+    urls: int
+    success: float
+
+    @property
+    def images(self) -> int:
+        return round(self.urls * self.success)
+
+
+def expected_success(sources_csv: Path) -> dict[str, float]:
+    """The share of a released list's URLs that still gives an image, by the name of its format."""
+    with open(sources_csv, newline="", encoding="utf-8") as file:
+        return {row["format"]: float(row["expected_success"]) for row in csv.DictReader(file)}
+
+
+def expectations(experiment: Experiment, success: dict[str, float]) -> dict[str, Expected]:
+    """What is expected of each source; a list in a format of nobody's in particular has `costs.success`."""
+    otherwise = experiment.config["costs"]["success"]
+    shares = {
+        name: success.get(source["metadata"].get("format"), otherwise) for name, source in experiment.sources.items()
+    }
+    return {name: Expected(source["samples"], shares[name]) for name, source in experiment.sources.items()}
+
+
+def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
+    """Core-hours and GPU-hours of all trainings, None where the rate of an architecture is not given.
+
+    samples seen / (samples per second and device) = seconds of one device, whatever the number of devices.
+    """
+    rates = experiment.config["costs"]["trained_per_second"]
+    cpu = gpu = 0.0
+    for model in experiment.models():
+        architecture = experiment.config["architectures"][model.architecture]
+        if model.architecture not in rates:
+            return None, None
+        hours = model.size * architecture["epochs"] / rates[model.architecture] / HOUR
+        cpu += hours * (1 + architecture["workers"])
+        gpu += hours if architecture["gpus"] else 0.0
+    return cpu, gpu
+
+
+def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
     """The stages that take time, in the order of the chain."""
-    sources, models = experiment.sources, experiment.models()
-    epochs = {name: entry["epochs"] for name, entry in experiment.config["architectures"].items()}
-    urls = sum(entry["samples"] for entry in sources.values())
-    seen = sum(model.size * epochs[model.architecture] for model in models)
+    config, sources, models = experiment.config, experiment.sources, experiment.models()
+    costs = config["costs"]
+    urls = sum(source.urls for source in expected.values())
+    images = sum(source.images for source in expected.values())
+    seen = sum(model.size * config["architectures"][model.architecture]["epochs"] for model in models)
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
+    train_cpu, train_gpu = training_hours(experiment)
+    evaluation = costs["evaluation_hours"] * len(models)
+    on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in models)
     return [
         Stage(
             "prepare_metadata",
             f"{len(sources)} released lists",
             [f"results/metadata/{source}/pairs.parquet" for source in sources],
+            disk=urls * costs["listed_kb"] / 1e6,
+            cpu=urls / costs["prepared_per_second"] / HOUR,
         ),
-        Stage("download_images", f"{urls:,} URLs", [f"results/downloads/{part}/manifest.json" for part in parts]),
+        Stage(
+            "shuffle_metadata",
+            f"{urls:,} pairs",
+            [f"results/shuffled/{source}/manifest.json" for source in sources],
+            disk=urls * costs["listed_kb"] / 1e6,
+            cpu=urls / costs["shuffled_per_second"] / HOUR,
+        ),
+        Stage(
+            "download_images",
+            f"{urls:,} URLs",
+            [f"results/downloads/{part}/manifest.json" for part in parts],
+            network=images * costs["fetched_kb"] / 1e6,
+            cpu=urls / costs["downloaded_per_second"] / HOUR,
+        ),
         Stage(
             "shard_samples",
-            f"at most {urls:,} images",
+            f"{images:,} images",
             [f"results/shards/{source}/manifest.json" for source in sources],
+            disk=images * costs["stored_kb"] / 1e6,
+            cpu=images / costs["sharded_per_second"] / HOUR,
         ),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(
-            "train_clip", f"{seen:,} samples seen", [f"results/models/{model.name}/manifest.json" for model in models]
+            "train_clip",
+            f"{seen:,} samples seen",
+            [f"results/models/{model.name}/manifest.json" for model in models],
+            disk=len(models) * costs["model_mb"] / 1e3,
+            cpu=train_cpu,
+            gpu=train_gpu,
         ),
         Stage(
             "evaluate_clip",
             f"{len(models)} models on {len(experiment.testsets)} test sets",
             [f"results/evaluations/{model.name}/metrics.csv" for model in models],
+            cpu=evaluation * (1 + config["evaluation"]["workers"]),
+            gpu=costs["evaluation_hours"] * on_gpu,
         ),
     ]
 
 
-def table_of(stages: list[Stage]) -> str:
-    """A line per stage under a header: rule, jobs, those done, work."""
-    rows = [("stage", "jobs", "done", "work")]
-    for stage in stages:
-        done = sum(Path(product).is_file() for product in stage.products)
-        rows.append((stage.rule, str(len(stage.products)), str(done), stage.work))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+def amount(value: float | None) -> str:
+    """A cost as text: two digits where it is small, none where it is large, "?" where it is not known."""
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if value >= 10 or not value else f"{value:.2g}"
+
+
+def add(values: list[float | None]) -> float | None:
+    return None if None in values else sum(values)
+
+
+def stage_rows(stages: list[Stage]) -> list[tuple[str, ...]]:
+    """The table of stages: a row each, the total, and what is left of it."""
+    rows = [
+        (stage.rule, str(len(stage.products)), str(stage.done), stage.work, *map(amount, stage[3:])) for stage in stages
+    ]
+    jobs, done = sum(len(stage.products) for stage in stages), sum(stage.done for stage in stages)
+    whole = [add([stage[column] for stage in stages]) for column in range(3, 7)]
+    left = [
+        add([None if stage[column] is None else stage[column] * stage.share_left for stage in stages])
+        for column in range(3, 7)
+    ]
+    return [
+        STAGE_HEADER,
+        *rows,
+        ("total", str(jobs), str(done), "", *map(amount, whole)),
+        ("left", str(jobs - done), "", "", *map(amount, left)),
+    ]
+
+
+def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[tuple[str, ...]]:
+    """The table of sources: what is asked for, what is expected to come, and what the largest trainset takes of it."""
+    rows = [SOURCE_HEADER]
+    for name, source in expected.items():
+        metadata, needed = experiment.sources[name]["metadata"], experiment.needed(name)
+        note = f"lower the sizes: {needed:,} may not come" if source.images < needed else ""
+        kind = metadata.get("format") or "mini-web"
+        rows.append(
+            (name, kind, f"{source.urls:,}", f"{source.success:.0%}", f"{source.images:,}", f"{needed:,}", note)
+        )
+    return rows
+
+
+def table_of(rows: list[tuple[str, ...]]) -> str:
+    """Rows as text in columns; numbers stand to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    numeric = [all(NUMBER.fullmatch(row[column]) for row in rows[1:]) for column in range(len(rows[0]))]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3]]) for row in rows
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in rows
     )
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    print(table_of(stages_of(Experiment(dict(snakemake.params.experiment)))))
+    experiment = Experiment(dict(snakemake.params.experiment))
+    expected = expectations(experiment, expected_success(Path(snakemake.params.sources)))
+    stages = stages_of(experiment, expected)
+    print(table_of(source_rows(experiment, expected)), end="\n\n")
+    print(table_of(stage_rows(stages)), end="\n\n")
+    print("Rates are those of the experiment's section `costs`; measure your own and put them there.")
+    if any(stage.gpu is None for stage in stages):
+        print("? costs.trained_per_second has no rate for an architecture: its train.log says samples per second.")

@@ -174,6 +174,12 @@ class Experiment:
             raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
         for mixture in self.mixtures:
             self._check_mixture(mixture, ())
+        for architecture in self.config["costs"]["trained_per_second"]:
+            if architecture not in self.config["architectures"]:
+                raise ExperimentError(
+                    f"costs.trained_per_second: {architecture} is not an architecture. Name one of: "
+                    f"{', '.join(self.config['architectures'])}."
+                )
         if self.reference not in self.testsets:
             raise ExperimentError(
                 f"reference: {self.reference} is not a test set. Name one of: {', '.join(self.testsets)}."

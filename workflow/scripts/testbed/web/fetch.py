@@ -6,6 +6,7 @@ one clock. Causes are few and fixed, so that they can be counted, chosen for a s
 
 import http.client
 import io
+import logging
 import random
 import time
 import urllib.request
@@ -114,6 +115,8 @@ class Fetcher:
     """Fetches URLs under `limits`, straight or through the HTTP proxy at `proxy`; many threads may use it at once."""
 
     def __init__(self, limits: Limits, proxy: str | None = None):
+        # What urllib3 warns of is counted as the cause of an outcome.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         self.limits = limits
         self.end = float("inf")
         self.watchdog = Watchdog()
@@ -142,7 +145,7 @@ class Fetcher:
         deadline = min(time.monotonic() + self.limits.deadline, self.end)
         for tried in range(self.limits.retries + 1):
             try:
-                return self.follow(url, deadline, turn_taken=tried == 0)
+                return self.follow(url, deadline)
             except FetchError as error:
                 failure = error
             wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
@@ -151,15 +154,16 @@ class Fetcher:
             if not failure.again or tried == self.limits.retries or time.monotonic() + wait >= deadline:
                 break
             time.sleep(wait)
+            if not self.pace.wait(host, deadline):
+                break
         raise failure
 
-    def follow(self, url: str, deadline: float, turn_taken: bool) -> bytes:
-        """The bytes behind `url` and its redirects, each of which is checked as the first; raises `FetchError`."""
-        for _ in range(REDIRECTS + 1):
+    def follow(self, url: str, deadline: float) -> bytes:
+        """The bytes behind `url`, whose turn it is, and its redirects, each checked as the first; raises `FetchError`."""
+        for hop in range(REDIRECTS + 1):
             parts = self.checked(url)
-            if not turn_taken and not self.pace.wait(parts.hostname, deadline):
-                raise FetchError("timeout", again=True)
-            turn_taken = False
+            if hop and not self.pace.wait(parts.hostname, deadline):
+                raise FetchError("timeout")
             with self.watchdog.until(deadline):
                 try:
                     body, target = self.ask(url, parts)

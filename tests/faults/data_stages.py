@@ -1,0 +1,38 @@
+"""Shuffle, download and shard as their rules do, skipping what has its manifest, as Snakemake does.
+
+``python data_stages.py FOLDER OPTIONS``: FOLDER holds pairs.parquet, OPTIONS is a JSON file. It says "ready" when all is
+imported, so that a test can kill it in the middle of the work.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import download_images as download
+from shard_samples import Part, shard_samples
+from shuffle_metadata import shuffle_pairs
+from testbed.manifest import write_json
+from testbed.work import locked
+
+
+def main(folder: Path, options: dict) -> None:
+    download.import_img2dataset()
+    print("ready", flush=True)
+    shuffled, shards = folder / "shuffled", folder / "shards"
+    if not (shuffled / "manifest.json").is_file():
+        content = shuffle_pairs(
+            folder / "pairs.parquet", shuffled, "mine", options["samples"], options["part_size"], 1, seed=0
+        )
+        write_json(shuffled / "manifest.json", content)
+    parts = [Part(rows, folder / "downloads" / rows.stem) for rows in sorted(shuffled.glob("*.parquet"))]
+    for part in parts:
+        if not (part.downloads / "manifest.json").is_file():
+            with locked(part.downloads):
+                content = download.download_images(part.rows, part.downloads, options["download"], [])
+                write_json(part.downloads / "manifest.json", content)
+    with locked(shards):
+        write_json(shards / "manifest.json", shard_samples("mine", parts, shards, options["shard_size"], 1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()))

@@ -1,0 +1,104 @@
+"""kill -9 at twenty random moments of shuffling, downloading and sharding: the same bytes as undisturbed in the end."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from experiments import load, read
+from hostile import HostileServer
+from testbed.manifest import problem
+from testbed.pairs import uid
+
+KILLS = 20
+ROWS = 3000
+CHUNK = 100
+SCRIPT = Path(__file__).with_name("data_stages.py")
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    server = HostileServer()
+    yield server
+    server.close()
+
+
+def prepare(folder: Path, server: HostileServer) -> Path:
+    """Pairs and options in `folder`; returns the file of the options."""
+    folder.mkdir()
+    kinds = ["missing" if number % 10 == 3 else "png" if number % 4 else "ok" for number in range(ROWS)]
+    # The same paths under either folder's name, so that both have the same order.
+    pairs = [(server.url(kind, number), f"image {number}") for number, kind in enumerate(kinds)]
+    rows = [{"uid": uid(url, caption), "url": url, "caption": caption} for url, caption in pairs]
+    parquet.write_table(pa.Table.from_pylist(rows), folder / "pairs.parquet")
+    download = load(read("demo")).config["download"] | {
+        "proxy": "none",
+        "private_networks": ["127.0.0.1/32"],
+        "requests_per_second": 0,
+        "chunk_size": CHUNK,
+        "threads": 16,
+    }
+    options = folder / "options.json"
+    options.write_text(json.dumps({"samples": ROWS, "part_size": 1000, "shard_size": 150, "download": download}))
+    return options
+
+
+def start(folder: Path, options: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """Start the stages in `folder` and wait until they begin to work."""
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, folder, options], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline().strip() == "ready"
+    return process
+
+
+def shards_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "shards").glob("*.tar"))}
+
+
+def finished_urls(folder: Path) -> set[str]:
+    """Paths of all URLs in chunks that have their record."""
+    tables = [path.with_suffix(".parquet") for path in folder.glob("downloads/*/[0-9]*.json")]
+    urls = [url for table in tables for url in parquet.read_table(table, columns=["url"])["url"].to_pylist()]
+    return {"/" + url.split("/", 3)[3] for url in urls}
+
+
+def test_twenty_kills_change_no_byte(hostile, scripts_environment, tmp_path):
+    options = prepare(tmp_path / "undisturbed", hostile)
+    process = start(tmp_path / "undisturbed", options, scripts_environment)
+    started = time.monotonic()
+    assert process.wait() == 0
+    seconds = time.monotonic() - started
+    wanted = shards_of(tmp_path / "undisturbed")
+    assert len(wanted) == 18
+
+    moments, kills, runs = random.Random(0), 0, 0
+    while kills < KILLS:
+        runs += 1
+        folder = tmp_path / f"killed{runs}"
+        options = prepare(folder, hostile)
+        while True:
+            before = {path: hostile.visits.get(path, 0) for path in finished_urls(folder)}
+            process = start(folder, options, scripts_environment)
+            try:
+                assert process.wait(moments.uniform(0, seconds / 4)) == 0
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+            finally:
+                assert {path: hostile.visits[path] for path in before} == before, "a finished chunk was fetched again"
+        assert shards_of(folder) == wanted
+        manifest = json.loads((folder / "shards" / "manifest.json").read_text())
+        assert [problem(folder / "shards", file) for file in manifest["files"]] == [None] * len(wanted)
+        assert not list(folder.glob("shards/.*.tmp"))
+        shutil.rmtree(folder)
+    print(f"{kills} kills in {runs} runs of {seconds:.1f} s", file=sys.stderr)

@@ -1,0 +1,137 @@
+"""Say what of an experiment is done, under way or failing, and why: a line per source and a line per model.
+
+In:  nothing but the experiment; what is under results/ is only read
+Out: two tables on standard output, and what failing jobs say in their logs
+"""
+
+import fcntl
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from plan import table_of
+from testbed.experiment import Experiment
+from testbed.log import log_to
+from testbed.manifest import ManifestError, read_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
+LOG_END = 20_000
+TOP_CAUSES = 3
+
+
+class State(NamedTuple):
+    """How far a job is, and what its log says where it failed."""
+
+    name: str
+    reason: str = ""
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a job holds the lock of a work folder (see `testbed.work.hold`)."""
+    try:
+        with open(folder / ".lock") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def failure_in(log: Path) -> str:
+    """The error that a log ends with, or nothing."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_END))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line.partition(" CRITICAL ")[2] for line in reversed(lines) if " CRITICAL " in line), "")
+
+
+def state_of(product: str, log: str) -> State:
+    """The state of the job that makes `product` and writes `log`."""
+    if Path(product).is_file():
+        return State(DONE)
+    if is_held(Path(product).parent):
+        return State(RUNNING)
+    reason = failure_in(Path(log))
+    return State(FAILED, reason) if reason else State(WAITING)
+
+
+def source_row(experiment: Experiment, source: str, failures: list[str]) -> tuple[str, ...]:
+    """How far a source is; adds what its failing jobs say to `failures`."""
+    causes, states = Counter(), Counter()
+    for part in experiment.parts(source):
+        folder = Path(f"results/downloads/{source}/{part}")
+        state = state_of(f"{folder}/manifest.json", f"results/logs/download_images/{source}-{part}.log")
+        states[state.name] += 1
+        if state.reason:
+            failures.append(f"download_images {source} {part}: {state.reason}")
+        for entry in chunk_records(folder):
+            causes.update(entry["causes"])
+    steps = {}
+    for rule, product in {
+        "prepare_metadata": f"results/metadata/{source}/pairs.parquet",
+        "shuffle_metadata": f"results/shuffled/{source}/manifest.json",
+        "shard_samples": f"results/shards/{source}/manifest.json",
+    }.items():
+        steps[rule] = state_of(product, f"results/logs/{rule}/{source}.log")
+        if steps[rule].reason:
+            failures.append(f"{rule} {source}: {steps[rule].reason}")
+    tried, images = causes.total(), causes.pop("success", 0)
+    top = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common(TOP_CAUSES))
+    return (
+        source,
+        steps["prepare_metadata"].name,
+        steps["shuffle_metadata"].name,
+        f"{states[DONE]}/{states.total()}",
+        str(states[RUNNING]),
+        str(states[FAILED]),
+        f"{images:,}",
+        f"{images / tried:.1%}" if tried else "",
+        steps["shard_samples"].name,
+        top,
+    )
+
+
+def chunk_records(folder: Path) -> Iterator[dict]:
+    """The records of the chunks that a part has so far."""
+    for path in folder.glob("[0-9]*.json"):
+        try:
+            yield read_json(path)
+        except ManifestError:
+            continue
+
+
+def model_row(model, failures: list[str]) -> tuple[str, ...]:
+    """How far a model is; adds what its failing jobs say to `failures`."""
+    states = []
+    for rule, product in {
+        "train_clip": f"results/models/{model.name}/manifest.json",
+        "evaluate_clip": f"results/evaluations/{model.name}/metrics.csv",
+    }.items():
+        state = state_of(product, f"results/logs/{rule}/{model.name}.log")
+        states.append(state.name)
+        if state.reason:
+            failures.append(f"{rule} {model.name}: {state.reason}")
+    return (model.name, *states)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    experiment = Experiment(dict(snakemake.params.experiment))
+    failures: list[str] = []
+    header = ("source", "list", "shuffled", "parts", "running", "failed", "images", "success", "shards", "top causes")
+    print(table_of([header, *(source_row(experiment, source, failures) for source in experiment.sources)]), end="\n\n")
+    rows = [model_row(model, failures) for model in experiment.models()]
+    print(table_of([("model", "training", "evaluation"), *rows]), end="\n\n")
+    totals = [Counter(row[column] for row in rows) for column in (1, 2)]
+    for word, counts in zip(("trainings", "evaluations"), totals, strict=True):
+        print(f"{word}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
+    for failure in failures:
+        print(failure)
