@@ -19,9 +19,10 @@ import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -61,15 +62,15 @@ def import_img2dataset():
     """img2dataset's downloader module, its resizer and its writer.
 
     Its writer imports webdataset, which imports torch if it can, for nothing that is used here: 4 s and 700 MB per job.
-    Its resizer imports albumentations, which asks a server for updates unless told not to.
+    Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
+    /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     sys.modules.setdefault("torch", None)
-    from img2dataset import downloader
-    from img2dataset.resizer import Resizer
-    from img2dataset.writer import WebDatasetSampleWriter
+    from img2dataset import downloader, resizer, writer
 
-    return downloader, Resizer, WebDatasetSampleWriter
+    resizer.SuppressStdoutStderr = nullcontext
+    return downloader, resizer.Resizer, writer.WebDatasetSampleWriter
 
 
 class Chunks:
@@ -83,7 +84,6 @@ class Chunks:
         self.scratch = scratch
         self.fetcher = fetcher
         self.seconds = options["chunk_deadline"]
-        self.causes = Counter()
         self.faults: list[OSError] = []
         self.done = 0
         chunks = self
@@ -130,13 +130,10 @@ class Chunks:
             disallowed_header_directives=None,
         )
 
-    def fetch(self, number: int, rows: pa.Table, name: str) -> pa.Table:
-        """Fetch `rows` (uid, url, caption) as chunk `number`; leaves `name`.tar in `scratch` and returns the outcomes.
-
-        Raises `DownloadError` where the disk is full or the product is not whole.
-        """
-        raw = f"{number:05d}"
-        request_file = self.scratch / f"{raw}.feather"
+    def fetch(self, number: int, rows: pa.Table) -> None:
+        """Fetch `rows` (uid, url, caption) into `scratch` as chunk `number`; raises `DownloadError` where it is full."""
+        chunk = f"{number:05d}"
+        request_file = self.scratch / f"{chunk}.feather"
         try:
             with pa.ipc.new_file(request_file, rows.schema) as file:
                 file.write_table(rows)
@@ -146,13 +143,9 @@ class Chunks:
             self.faults.append(error)
         if self.faults:
             raise DownloadError(
-                f"chunk {raw}: cannot be written ({self.faults[0]}). Make room and run the same command again: the chunks "
-                "before this one are kept."
+                f"chunk {chunk}: cannot be written ({self.faults[0]}). Make room and run the same command again: the "
+                "chunks before this one are kept."
             )
-        outcomes = read_outcomes(self.scratch, raw, rows, f"{name}.tar")
-        if raw != name:
-            os.replace(self.scratch / f"{raw}.tar", self.scratch / f"{name}.tar")
-        return outcomes
 
 
 def open_proxy(proxy: str, pages: list[str]):
@@ -243,7 +236,7 @@ def check_success(outcomes: pa.Table, minimum: float, chunk: str) -> None:
 
 
 def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry: dict) -> dict:
-    """Move the tar and the outcomes `name` from `scratch` into `folder` and write the chunk's record; returns it.
+    """Move the tar `name` from `scratch` into `folder`, write the outcomes and the chunk's record; returns the record.
 
     `entry` is what the record says besides; its `files` are those of earlier passes. The record of files that are
     replaced must be gone already, so that it never speaks of others.
@@ -266,14 +259,27 @@ def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry
     return entry
 
 
-def fetch_chunk(chunks: Chunks, folder: Path, number: int, rows: pa.Table, options: dict) -> dict:
-    """Fetch `rows` (uid, url, caption) as chunk `number`, check the product, move it into `folder`; gives its record."""
+@dataclass(frozen=True)
+class Task:
+    """Rows of a chunk to be fetched, and what there is to do with them then: check, move, record; gives the record."""
+
+    number: int
+    rows: pa.Table
+    finish: Callable[[], dict]
+
+
+def first_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, options: dict) -> Task:
+    """The task to fetch all `rows` of chunk `number`."""
     chunk = f"{number:05d}"
-    outcomes = chunks.fetch(number, rows, chunk)
-    if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
-        check_success(outcomes, options["minimum_success"], chunk)
-    (folder / f"{chunk}.json").unlink(missing_ok=True)
-    return keep_chunk(folder, chunks.scratch, chunk, outcomes, {"request": request_of(rows, options)})
+
+    def finish() -> dict:
+        outcomes = read_outcomes(scratch, chunk, rows, f"{chunk}.tar")
+        if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
+            check_success(outcomes, options["minimum_success"], chunk)
+        (folder / f"{chunk}.json").unlink(missing_ok=True)
+        return keep_chunk(folder, scratch, chunk, outcomes, {"request": request_of(rows, options)})
+
+    return Task(number, rows, finish)
 
 
 def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
@@ -282,8 +288,8 @@ def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
     return (set(causes) & set(entry["causes"])) - tried - {"success"}
 
 
-def retry_chunk(chunks: Chunks, folder: Path, number: int, rows: pa.Table, entry: dict, causes: set[str]) -> dict:
-    """Fetch those of `rows` again that ended in one of `causes`; gives the chunk's new record.
+def further_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, entry: dict, causes: set[str]) -> Task:
+    """The task to fetch those of `rows` again that ended in one of `causes`; `entry` is the chunk's record so far.
 
     Raises `DownloadError` where the chunk's images are in shards already, whose samples would then have to move.
     """
@@ -293,21 +299,38 @@ def retry_chunk(chunks: Chunks, folder: Path, number: int, rows: pa.Table, entry
             f"{folder}: its images are in shards already, so that no further ones can be added between them. Take "
             f"download.retry_failed out again, or delete {folder.parent} to fetch the whole source again."
         )
-    before = parquet.read_table(folder / next(file["name"] for file in entry["files"] if not file.get("passing")))
-    again = pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string()))
+    old = [folder / file["name"] for file in entry["files"] if not file.get("passing")]
+    before = parquet.read_table(old[0])
+    again = rows.filter(pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string())))
     passes = entry.get("passes", 0) + 1
     name = f"{chunk}-{passes}"
-    after = chunks.fetch(number, rows.filter(again), name)
-    # Keys are numbers within a tar, so that an outcome is known by its uid alone.
-    place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
-    outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
     retried = sorted({*entry.get("retried", []), *causes})
-    old = [file["name"] for file in entry["files"] if not file.get("passing")]
-    # The old record and outcomes hold until the new record is there.
-    entry = keep_chunk(folder, chunks.scratch, name, outcomes, entry | {"passes": passes, "retried": retried})
-    for file in old:
-        (folder / file).unlink()
-    return entry
+
+    def finish() -> dict:
+        after = read_outcomes(scratch, chunk, again, f"{name}.tar")
+        os.replace(scratch / f"{chunk}.tar", scratch / f"{name}.tar")
+        place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
+        outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
+        # The old record and outcomes hold until the new record is there.
+        new = keep_chunk(folder, scratch, name, outcomes, entry | {"passes": passes, "retried": retried})
+        for path in old:
+            path.unlink()
+        return new
+
+    return Task(number, again, finish)
+
+
+def run_tasks(tasks: list[Task], chunks: Chunks) -> Iterator[tuple[int, dict]]:
+    """Number and record of each chunk. While one is checked and hashed, the next is being fetched."""
+    with ThreadPoolExecutor(1, thread_name_prefix="finish") as finisher:
+        waiting: tuple[int, Future] | None = None
+        for task in tasks:
+            chunks.fetch(task.number, task.rows)
+            if waiting:
+                yield waiting[0], waiting[1].result()
+            waiting = task.number, finisher.submit(task.finish)
+        if waiting:
+            yield waiting[0], waiting[1].result()
 
 
 @contextmanager
@@ -350,29 +373,22 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     entries = {
         number: read_record(folder, f"{number:05d}", request_of(rows, options)) for number, rows in enumerate(slices)
     }
-    missing = [number for number, entry in entries.items() if entry is None]
-    retries = {
-        number: causes
-        for number, entry in entries.items()
-        if entry and (causes := failures_to_retry(entry, options["retry_failed"]))
-    }
-    logging.info("%s: %d rows in %d chunks, %d to fetch", part, len(table), len(slices), len(missing))
-    if missing or retries:
-        scratch = folder / "scratch"
+    scratch = folder / "scratch"
+    tasks = []
+    for number, rows in enumerate(slices):
+        if entries[number] is None:
+            tasks.append(first_pass(folder, scratch, number, rows, options))
+        elif causes := failures_to_retry(entries[number], options["retry_failed"]):
+            tasks.append(further_pass(folder, scratch, number, rows, entries[number], causes))
+    logging.info("%s: %d rows in %d chunks, %d to fetch", part, len(table), len(slices), len(tasks))
+    if tasks:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        urls = sum(len(slices[number]) for number in missing)
-        urls += sum(entries[number]["causes"][cause] for number in retries for cause in retries[number])
         fetched = Counter()
         with open_proxy(options["proxy"], pages) as address:
             chunks = Chunks(scratch, options, Fetcher(limits_of(options), address))
-            with told(chunks, urls, fetched):
-                for number in sorted({*missing, *retries}):
-                    rows = slices[number]
-                    if number in retries:
-                        entry = retry_chunk(chunks, folder, number, rows, entries[number], retries[number])
-                    else:
-                        entry = fetch_chunk(chunks, folder, number, rows, options)
+            with told(chunks, sum(len(task.rows) for task in tasks), fetched):
+                for number, entry in run_tasks(tasks, chunks):
                     entries[number] = entry
                     fetched.update(entry["causes"])
                     logging.info("chunk %05d: %d of %d URLs gave an image", number, entry["successes"], entry["rows"])
@@ -399,7 +415,7 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    log_to(snakemake.log[0], prints=True)
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = download_images(

@@ -8,13 +8,20 @@ PROGRESS = logging.INFO + 5
 """Level of what a person who watches wants to see of long work."""
 
 
-def log_to(path: str) -> None:
-    """Send log records to the file `path`; progress, warnings and an uncaught error go to standard error as well."""
-    # A copy of the descriptor: img2dataset points standard error at /dev/null for the time of each image.
+def log_to(path: str, prints: bool = False) -> None:
+    """Send log records to the file `path`; progress, warnings and an uncaught error go to standard error as well.
+
+    With `prints`, all that libraries write to standard output and error goes to the file, too, and not to the terminal.
+    """
+    # A copy of the descriptor, which stays where it is when standard error moves.
     terminal = logging.StreamHandler(open(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8"))  # noqa: SIM115
     terminal.setLevel(PROGRESS)
     logging.addLevelName(PROGRESS, "PROGRESS")
-    handlers = [terminal, logging.FileHandler(path, mode="w", encoding="utf-8")]
+    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    if prints:
+        for descriptor in (1, 2):
+            os.dup2(file.stream.fileno(), descriptor)
+    handlers = [terminal, file]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
     )

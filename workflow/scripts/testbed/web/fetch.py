@@ -138,14 +138,15 @@ class Fetcher:
 
     def fetch_patiently(self, url: str) -> bytes:
         """The bytes behind `url`, after as many tries as are allowed; raises `FetchError`."""
-        host = self.checked(url).hostname
+        parts = self.checked(url)
+        host = parts.hostname
         # The clock starts when it is the URL's turn: a host that is asked slowly is no slow host.
         if not self.pace.wait(host, self.end):
             raise FetchError("out of time")
         deadline = min(time.monotonic() + self.limits.deadline, self.end)
         for tried in range(self.limits.retries + 1):
             try:
-                return self.follow(url, deadline)
+                return self.follow(url, parts, deadline)
             except FetchError as error:
                 failure = error
             wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
@@ -158,12 +159,9 @@ class Fetcher:
                 break
         raise failure
 
-    def follow(self, url: str, deadline: float) -> bytes:
-        """The bytes behind `url`, whose turn it is, and its redirects, each checked as the first; raises `FetchError`."""
-        for hop in range(REDIRECTS + 1):
-            parts = self.checked(url)
-            if hop and not self.pace.wait(parts.hostname, deadline):
-                raise FetchError("timeout")
+    def follow(self, url: str, parts: SplitResult, deadline: float) -> bytes:
+        """The bytes behind `url` (checked, its turn taken) and its redirects; raises `FetchError`."""
+        for _ in range(REDIRECTS + 1):
             with self.watchdog.until(deadline):
                 try:
                     body, target = self.ask(url, parts)
@@ -180,6 +178,9 @@ class Fetcher:
                 check_image(body, self.limits.max_pixels)
                 return body
             url = urljoin(url, target)
+            parts = self.checked(url)
+            if not self.pace.wait(parts.hostname, deadline):
+                raise FetchError("timeout")
         raise FetchError("too many redirects")
 
     def checked(self, url: str) -> SplitResult:

@@ -32,7 +32,9 @@ class Pace:
                 return False
             if rate:
                 self.turns[host] = turn + 1 / rate
-        time.sleep(turn - now)
+        # Sleeping no time at all is no small thing: it hands over to all other threads.
+        if turn > now:
+            time.sleep(turn - now)
         return True
 
     def pause(self, host: str, seconds: float) -> None:
