@@ -30,9 +30,12 @@ import hostile  # noqa: E402
 from experiments import load, read  # noqa: E402
 
 SIZES = [(320, 240), (640, 480), (500, 375), (800, 600)]
-ZOO = ["missing", "busy", "drip", "silent", "cut", "html", "truncated", "reset", "noai", "endless"]
+ZOO = ["missing", "busy", "drip", "silent", "cut", "html", "truncated", "reset", "noai"]
 THREADS = 32
 TIMEOUT = 2
+# A dripping page takes 20 s then: at the 200 s of the tests, img2dataset would need half an hour for each run. A page
+# without an end is left out, because it fills img2dataset's memory.
+hostile.DRIP_SECONDS = 0.02
 
 
 def picture(number: int) -> bytes:
@@ -191,7 +194,7 @@ def main() -> None:
     else:
         both = ["ours", "img2dataset"]
         compare("Steady state", 4000, 0.0, 0.0, both, "img2dataset", asked.repeats)
-        compare("One URL in fifty fails", 2000, 0.02, 0.0, both, "img2dataset", asked.repeats)
+        compare("One URL in fifty fails", 1000, 0.02, 0.0, both, "img2dataset", asked.repeats)
         compare("200 ms latency", 1000, 0.0, 0.2, ["ours", "one_by_one"], "one_by_one", asked.repeats)
 
 

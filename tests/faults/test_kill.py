@@ -106,9 +106,11 @@ def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(tmp_path):
         )
         wait_for(lambda: (folder / ".snakemake/.lock").is_file() or first.poll() is not None, "the first run's lock")
         second = run_snakemake(folder, target, "--configfile", TINY, check=False)
+        status = run_snakemake(folder, "status", "--configfile", TINY, check=False)
         assert first.wait() == 0, (folder / "first.log").read_text()[-3000:]
     assert second.returncode != 0
     assert "another process" in second.stdout
+    assert status.returncode == 0 and "mini_yfcc" in status.stdout
     assert (folder / target).is_file()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import tarfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from experiments import load, small
 from link_trainset import TrainsetError, link_trainset
 from mini_parts import write_shards
-from testbed.manifest import problem, read_json
+from testbed.manifest import problem, read_json, write_json
 
 
 @pytest.fixture
@@ -167,3 +168,21 @@ def test_a_shard_with_fewer_samples_than_recorded_is_an_error(linked, shards):
     (shards["a"] / "000000.tar").write_bytes(content.ljust(entry["bytes"], b"\0"))
     with pytest.raises(TrainsetError, match="000000.tar: holds 5 of the 7 samples"):
         linked(a=7)
+
+
+def test_fifteen_million_samples_of_six_sources_are_linked_in_seconds(tmp_path):
+    """Shards of the paper's number and recorded length, with one sample in each."""
+    folders = {f"s{number}": tmp_path / "shards" / f"s{number}" for number in range(6)}
+    for source, folder in folders.items():
+        write_shards(folder, source, [{"jpg": b"i", "json": b"{}", "txt": b"t"}] * 251, 1)
+        manifest = read_json(folder / "manifest.json")
+        files = [file | {"samples": 10_000} for file in manifest["files"]]
+        write_json(folder / "manifest.json", manifest | {"samples": 2_510_000, "files": files})
+    folder = tmp_path / "trainset"
+    folder.mkdir()
+    started = time.monotonic()
+    manifest = link_trainset(dict.fromkeys(folders, 2500001), folders, folder)
+    assert time.monotonic() - started < 10
+    assert manifest["samples"] == 15_000_006
+    assert manifest["composition"] == dict.fromkeys(folders, 2500001)
+    assert len(manifest["files"]) == 1501 and cut_shards(folder) == ["001500.tar"]

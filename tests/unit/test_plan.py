@@ -1,7 +1,5 @@
 """The plan says what each stage takes, how much of it is done, and which source may not reach its sizes."""
 
-import csv
-
 import pytest
 
 from experiments import ROOT, load, read, small
@@ -11,13 +9,13 @@ from plan import (
     add,
     amount,
     expectations,
-    expected_success,
     source_rows,
     stage_rows,
     stages_of,
     table_of,
     training_hours,
 )
+from testbed.sources import released_sources, where_from
 
 SOURCES = ROOT / "resources" / "sources.csv"
 FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock"}
@@ -25,7 +23,7 @@ FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock"}
 
 def planned(**changes):
     experiment = load(small(shuffle__part_size=300, sizes=[100, 200], **changes))
-    return experiment, expectations(experiment, expected_success(SOURCES))
+    return experiment, expectations(experiment, released_sources(SOURCES))
 
 
 def test_the_stages_are_counted_from_the_experiment():
@@ -100,10 +98,8 @@ def test_done_products_are_counted_and_their_costs_taken_off(tmp_path):
 
 
 def test_every_released_format_has_its_facts():
-    with open(SOURCES, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["format"] for row in rows} == FORMATS
-    for row in rows:
+    assert set(released_sources(SOURCES)) == FORMATS
+    for row in released_sources(SOURCES).values():
         assert None not in row and all(row[column] for column in row if column != "images_2022")
         assert 0 < float(row["expected_success"]) <= 1
         assert int(row["rows"]) > 1_000_000
@@ -111,5 +107,10 @@ def test_every_released_format_has_its_facts():
 
 def test_the_papers_sizes_are_expected_to_be_reached():
     experiment = load(read("paper"))
-    expected = expectations(experiment, expected_success(SOURCES))
+    expected = expectations(experiment, released_sources(SOURCES))
     assert [row[0] for row in source_rows(experiment, expected)[1:] if row[-1]] == []
+
+
+def test_a_list_says_where_it_comes_from():
+    assert where_from(SOURCES, "redcaps") == " RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
+    assert where_from(SOURCES, "csv") == ""

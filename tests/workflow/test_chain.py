@@ -139,6 +139,21 @@ def test_plan_says_what_a_run_takes(tiny_run):
     assert train[1:3] == ["8", "8"]
 
 
+def test_status_says_what_is_done(tiny_run):
+    lines = run_snakemake(tiny_run, "status", "--configfile", TINY).stdout.splitlines()
+    source = next(line.split() for line in lines if line.startswith("mini_yfcc "))
+    assert source[1:6] == ["done", "done", "2/2", "0", "0"]
+    assert "trainings: 8 done" in lines and "evaluations: 8 done" in lines
+
+
+def test_downloads_are_gone_and_their_outcomes_are_not(tiny_run):
+    """Raw images stay for the last, not full shard of each source alone."""
+    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+        outcomes = list(tiny_run.glob(f"results/downloads/{source}/*/[0-9]*.parquet"))
+        assert len(outcomes) == 6
+        assert len(list(tiny_run.glob(f"results/downloads/{source}/*/*.tar"))) in (1, 2)
+
+
 def test_a_forced_mixture_is_retrained_and_nothing_else(own_copy):
     before = weights_times(own_copy)
     run_snakemake(own_copy, "--configfile", TINY, "--forcerun", "train_clip", "results/plots/mixtures/mini_blend.pdf")

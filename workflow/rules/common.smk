@@ -17,6 +17,7 @@ from testbed.experiment import (
     check_testset,
 )
 from testbed.released import ListError, check_list, find_files, resolve_format
+from testbed.sources import where_from
 from testbed.work import FORCERUN, FolderBusyError, hold
 
 
@@ -99,7 +100,8 @@ def released_list(wildcards):
         ]
     except ListError as error:
         if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
-            message = f"sources.{wildcards.source}.metadata: {error}"
+            origin = where_from("resources/sources.csv", metadata["format"])
+            message = f"sources.{wildcards.source}.metadata: {error}{origin}"
             report_missing(wildcards.source, message)
         return []
 

@@ -1,6 +1,6 @@
 """Fetch the images of one part of a source's shuffled list.
 
-img2dataset's downloader, resizer and writer do the work, a chunk of rows at a time; the bytes come through `testbed.web`,
+img2dataset's downloader and resizer do the work, a chunk of rows at a time; the bytes come through `testbed.web`,
 which bounds what a request may take. What they leave to the caller is done here: a chunk is written aside, its product is
 checked against its outcome table (one row per URL, success or cause), and only then gets its name and its record. A
 restarted job fetches the chunks that have no valid record.
@@ -14,7 +14,6 @@ import io
 import logging
 import os
 import shutil
-import sys
 import tarfile
 import threading
 import time
@@ -30,6 +29,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from testbed.archive import add_member
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.web.fetch import Fetcher, Limits
@@ -59,18 +59,16 @@ class DownloadError(RuntimeError):
 
 
 def import_img2dataset():
-    """img2dataset's downloader module, its resizer and its writer.
+    """img2dataset's downloader module and its resizer.
 
-    Its writer imports webdataset, which imports torch if it can, for nothing that is used here: 4 s and 700 MB per job.
     Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
     /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    sys.modules.setdefault("torch", None)
-    from img2dataset import downloader, resizer, writer
+    from img2dataset import downloader, resizer
 
     resizer.SuppressStdoutStderr = nullcontext
-    return downloader, resizer.Resizer, writer.WebDatasetSampleWriter
+    return downloader, resizer.Resizer
 
 
 class Chunks:
@@ -80,23 +78,37 @@ class Chunks:
     """
 
     def __init__(self, scratch: Path, options: dict, fetcher: Fetcher):
-        module, resizer, writer = import_img2dataset()
+        module, resizer = import_img2dataset()
         self.scratch = scratch
         self.fetcher = fetcher
         self.seconds = options["chunk_deadline"]
+        self.outcomes: list[dict] = []
         self.faults: list[OSError] = []
         self.done = 0
         chunks = self
 
-        class Writer(writer):
-            """img2dataset's downloader goes on after a full disk, and loses the samples; this tells of it."""
+        class Writer:
+            """What img2dataset's downloader gives a resized image or a failure to; see its WebDatasetSampleWriter.
 
-            def write(self, *arguments) -> None:
+            Captions and metadata stay in the list. The downloader would go on after a full disk, and lose the samples.
+            """
+
+            def __init__(self, number: int, folder: str, *_):
+                chunks.outcomes = []
+                path = Path(folder) / f"{number:05d}.tar"
+                self.tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+
+            def write(self, image: bytes | None, key: str, caption: str, outcome: dict) -> None:
                 try:
-                    super().write(*arguments)
+                    if image is not None:
+                        add_member(self.tar, f"{key}.jpg", image)
+                    chunks.outcomes.append(outcome)
                 except OSError as error:
                     chunks.faults.append(error)
                     fetcher.end = 0.0
+
+            def close(self) -> None:
+                self.tar.close()
 
         def fetch(row: tuple[int, str], **_) -> tuple[int, io.BytesIO | None, str | None]:
             key, url = row
@@ -130,8 +142,11 @@ class Chunks:
             disallowed_header_directives=None,
         )
 
-    def fetch(self, number: int, rows: pa.Table) -> None:
-        """Fetch `rows` (uid, url, caption) into `scratch` as chunk `number`; raises `DownloadError` where it is full."""
+    def fetch(self, number: int, rows: pa.Table) -> list[dict]:
+        """Fetch `rows` (uid, url, caption) as chunk `number`: its images into a tar in `scratch`, and what became of each.
+
+        Raises `DownloadError` where the disk is full.
+        """
         chunk = f"{number:05d}"
         request_file = self.scratch / f"{chunk}.feather"
         try:
@@ -146,6 +161,7 @@ class Chunks:
                 f"chunk {chunk}: cannot be written ({self.faults[0]}). Make room and run the same command again: the "
                 "chunks before this one are kept."
             )
+        return self.outcomes
 
 
 def open_proxy(proxy: str, pages: list[str]):
@@ -182,36 +198,34 @@ def read_record(folder: Path, chunk: str, request: str) -> dict | None:
     return entry
 
 
-def read_outcomes(scratch: Path, raw: str, rows: pa.Table, tar: str) -> pa.Table:
+def tabulate(outcomes: list[dict], scratch: Path, chunk: str, rows: pa.Table, tar: str) -> pa.Table:
     """What img2dataset says became of `rows`, in their order (`OUTCOMES`), with images to be kept in `tar`.
 
     Raises `DownloadError` unless every row has one outcome and every success an image.
     """
+    entries = {}
+    for outcome in outcomes:
+        success = outcome["status"] == "success"
+        # Some errors have no words, so that an empty message is no sign of success.
+        cause = "success" if success else outcome["error_message"] or outcome["status"]
+        place = {"cause": cause, "key": outcome["key"] if success else None, "tar": tar if success else None}
+        entries[outcome["uid"]] = outcome | place
+    keys = {entry["key"] for entry in entries.values() if entry["key"]}
     try:
-        table = parquet.read_table(scratch / f"{raw}.parquet")
-        with tarfile.open(scratch / f"{raw}.tar") as archive:
-            images = {name.removesuffix(".jpg") for name in archive.getnames() if name.endswith(".jpg")}
-    except (OSError, pa.ArrowException, tarfile.TarError) as error:
+        with tarfile.open(scratch / f"{chunk}.tar") as archive:
+            images = {name.removesuffix(".jpg") for name in archive.getnames()}
+    except (OSError, tarfile.TarError) as error:
         raise DownloadError(
-            f"chunk {raw}: img2dataset left no whole product ({error}). Run the same command again."
+            f"chunk {chunk}: its images are not whole ({error}). Run the same command again."
         ) from error
-    statuses, causes = table["status"].to_pylist(), table["error_message"].to_pylist()
-    # Some of Python's errors have no words, so that an empty message is no sign of success.
-    endings = [
-        "success" if status == "success" else cause or status for status, cause in zip(statuses, causes, strict=True)
-    ]
-    keys = [key if ending == "success" else None for key, ending in zip(table["key"].to_pylist(), endings, strict=True)]
-    uids = table["uid"].to_pylist()
-    if sorted(uids) != sorted(rows["uid"].to_pylist()) or images != {key for key in keys if key is not None}:
+    uids = rows["uid"].to_pylist()
+    if len(outcomes) != len(uids) or set(entries) != set(uids) or images != keys:
         raise DownloadError(
-            f"chunk {raw}: {len(rows)} URLs gave {len(uids)} outcomes, {endings.count('success')} successes and "
-            f"{len(images)} images. Run the same command again; if it stays so, look at the messages above."
+            f"chunk {chunk}: {len(uids)} URLs gave {len(outcomes)} outcomes, {len(keys)} successes and {len(images)} "
+            "images. Run the same command again; if it stays so, look at the rule's log."
         )
-    columns = {name: table[name] for name in ("uid", "url", "sha256", *SIZES)}
-    columns |= {"cause": endings, "key": keys, "tar": [None if key is None else tar for key in keys]}
-    outcomes = pa.table({name: columns[name] for name in OUTCOMES.names}).cast(OUTCOMES)
-    place = {uid: number for number, uid in enumerate(uids)}
-    return outcomes.take([place[uid] for uid in rows["uid"].to_pylist()])
+    ordered = [{name: entries[uid][name] for name in OUTCOMES.names} for uid in uids]
+    return pa.Table.from_pylist(ordered, OUTCOMES)
 
 
 def causes_of(outcomes: pa.Table) -> Counter:
@@ -261,19 +275,19 @@ def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry
 
 @dataclass(frozen=True)
 class Task:
-    """Rows of a chunk to be fetched, and what there is to do with them then: check, move, record; gives the record."""
+    """Rows of a chunk to be fetched, and what to do with the outcomes: check, move, record; gives the record."""
 
     number: int
     rows: pa.Table
-    finish: Callable[[], dict]
+    finish: Callable[[list[dict]], dict]
 
 
 def first_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, options: dict) -> Task:
     """The task to fetch all `rows` of chunk `number`."""
     chunk = f"{number:05d}"
 
-    def finish() -> dict:
-        outcomes = read_outcomes(scratch, chunk, rows, f"{chunk}.tar")
+    def finish(fetched: list[dict]) -> dict:
+        outcomes = tabulate(fetched, scratch, chunk, rows, f"{chunk}.tar")
         if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
             check_success(outcomes, options["minimum_success"], chunk)
         (folder / f"{chunk}.json").unlink(missing_ok=True)
@@ -306,8 +320,8 @@ def further_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, entry
     name = f"{chunk}-{passes}"
     retried = sorted({*entry.get("retried", []), *causes})
 
-    def finish() -> dict:
-        after = read_outcomes(scratch, chunk, again, f"{name}.tar")
+    def finish(fetched: list[dict]) -> dict:
+        after = tabulate(fetched, scratch, chunk, again, f"{name}.tar")
         os.replace(scratch / f"{chunk}.tar", scratch / f"{name}.tar")
         place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
         outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
@@ -325,10 +339,10 @@ def run_tasks(tasks: list[Task], chunks: Chunks) -> Iterator[tuple[int, dict]]:
     with ThreadPoolExecutor(1, thread_name_prefix="finish") as finisher:
         waiting: tuple[int, Future] | None = None
         for task in tasks:
-            chunks.fetch(task.number, task.rows)
+            fetched = chunks.fetch(task.number, task.rows)
             if waiting:
                 yield waiting[0], waiting[1].result()
-            waiting = task.number, finisher.submit(task.finish)
+            waiting = task.number, finisher.submit(task.finish, fetched)
         if waiting:
             yield waiting[0], waiting[1].result()
 

@@ -10,6 +10,7 @@ Out: a manifest; beside it NNNNNN.tar, links and at most one file
 
 import os
 import tarfile
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,12 +105,12 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
         publish(temporary, path)
         parts = [{"source": source, "samples": rest, "shard": cut["name"]} for source, cut, rest in cuts]
         files.append(record(path, samples=sum(part["samples"] for part in parts), parts=parts))
-    samples = sum(file["samples"] for file in files)
-    if samples != sum(composition.values()):
-        raise TrainsetError(
-            f"{folder}: holds {samples} samples instead of {sum(composition.values())}. Run `snakemake verify`."
-        )
-    return {"samples": samples, "composition": composition, "files": files}
+    held = Counter()
+    for part in (part for file in files for part in file.get("parts", [file])):
+        held[part["source"]] += part["samples"]
+    if held != Counter(composition):
+        raise TrainsetError(f"{folder}: holds {dict(held)} samples instead of {composition}. Run `snakemake verify`.")
+    return {"samples": held.total(), "composition": composition, "files": files}
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ In:  nothing but the experiment, its `costs`, and what is known of released list
 Out: two tables on standard output, one of sources and one of stages
 """
 
-import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.experiment import Experiment
 from testbed.log import log_to
+from testbed.sources import released_sources
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -55,19 +55,16 @@ class Expected(NamedTuple):
         return round(self.urls * self.success)
 
 
-def expected_success(sources_csv: Path) -> dict[str, float]:
-    """The share of a released list's URLs that still gives an image, by the name of its format."""
-    with open(sources_csv, newline="", encoding="utf-8") as file:
-        return {row["format"]: float(row["expected_success"]) for row in csv.DictReader(file)}
-
-
-def expectations(experiment: Experiment, success: dict[str, float]) -> dict[str, Expected]:
-    """What is expected of each source; a list in a format of nobody's in particular has `costs.success`."""
-    otherwise = experiment.config["costs"]["success"]
-    shares = {
-        name: success.get(source["metadata"].get("format"), otherwise) for name, source in experiment.sources.items()
-    }
-    return {name: Expected(source["samples"], shares[name]) for name, source in experiment.sources.items()}
+def expectations(experiment: Experiment, known: dict[str, dict[str, str]]) -> dict[str, Expected]:
+    """What is expected of each source, from what is `known` of its released list (`released_sources`) or `costs`."""
+    expected = {}
+    for name, source in experiment.sources.items():
+        facts = known.get(source["metadata"].get("format"), {})
+        success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
+        # A list has its length, whatever is asked of it; one of which rows are dropped may give fewer still.
+        urls = min(source["samples"], int(facts["rows"])) if facts else source["samples"]
+        expected[name] = Expected(urls, success)
+    return expected
 
 
 def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
@@ -206,7 +203,7 @@ def table_of(rows: list[tuple[str, ...]]) -> str:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     experiment = Experiment(dict(snakemake.params.experiment))
-    expected = expectations(experiment, expected_success(Path(snakemake.params.sources)))
+    expected = expectations(experiment, released_sources(snakemake.params.sources))
     stages = stages_of(experiment, expected)
     print(table_of(source_rows(experiment, expected)), end="\n\n")
     print(table_of(stage_rows(stages)), end="\n\n")
