@@ -51,7 +51,9 @@ OUTCOMES = {
     "html": "no image",
     "svg": "no image",
     "empty": "no image",
-    "truncated": "Image decoding error",
+    "truncated": "cannot be decoded",
+    "removed": "removed",
+    "to-brackets": "bad url",
     "cut": "cut off",
     "noai": "opted out",
     "noindex-us": "opted out",
@@ -107,6 +109,8 @@ REDIRECTS = {
     "to-metadata": "http://169.254.169.254/latest/meta-data/",
     "to-file": "file:///etc/passwd",
     "to-nowhere": "http://no-such-host.invalid/ok.jpg",
+    "to-brackets": "http://[x/ok.jpg",
+    "removed": "/ok/removed.png",
 }
 STATUSES = {"missing": 404, "forbidden": 403, "busy": 429, "ask-tomorrow": 429}
 ONCE = {"busy-once": 429, "unavailable-once": 503}

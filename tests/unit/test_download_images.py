@@ -84,7 +84,7 @@ def test_failures_are_counted_by_cause(fetched):
     assert causes["http 404"] == BEHAVIOURS["missing"]
     assert causes["http 429"] == BEHAVIOURS["banned"]
     undecodable = BEHAVIOURS["html"] + BEHAVIOURS["corrupt"] + BEHAVIOURS["truncated"]
-    assert causes["no image"] + causes["Image decoding error"] == undecodable
+    assert causes["no image"] + causes["cannot be decoded"] == undecodable
 
 
 def test_tries_are_repeated_where_a_failure_may_pass(fetched):
@@ -365,3 +365,47 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(fetch, tmp_path):
         assert answer["manifest"]["successes"] == len(WITH_IMAGE)
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_longer_list_adds_to_the_last_chunk(fetch, hostile, tmp_path):
+    """Rows behind those of a short last chunk are fetched alone, also when its images are in shards."""
+    kinds = ["ok", "missing", "png", "ok", "missing"]
+    urls = [hostile.url(kind, number) for number, kind in enumerate(kinds)]
+    mini_parts.write_part(tmp_path / "part.parquet", urls[:3])
+    request = {"part": tmp_path / "part.parquet", "folder": tmp_path / "00000", "pages": [], "options": HOSTILE}
+    assert fetch(**request)["manifest"]["causes"] == {"http 404": 1, "success": 2}
+    record = tmp_path / "00000" / "00000.json"
+    write_json(record, read_json(record) | {"sharded": True})
+    (tmp_path / "00000" / "00000.tar").unlink()
+    visits = dict(hostile.visits)
+
+    mini_parts.write_part(tmp_path / "part.parquet", urls)
+    assert fetch(**request)["manifest"]["causes"] == {"http 404": 2, "success": 3}
+    assert {path for path in hostile.visits if hostile.visits[path] != visits.get(path, 0)} == {"/ok/3", "/missing/4"}
+    outcomes = parquet.read_table(tmp_path / "00000" / "00000-1.parquet").to_pylist()
+    assert [row["url"] for row in outcomes] == urls
+    assert [row["tar"] for row in outcomes] == ["00000.tar", None, "00000.tar", "00000-1.tar", None]
+    assert fetch(**request)["manifest"]["rows"] == 5
+
+
+@pytest.mark.parametrize("change", ["image_size", "chunk_size"])
+def test_images_in_shards_are_not_fetched_for_another_question(fetch, copied, change):
+    folder = copied["folder"]
+    for chunk in range(3):
+        write_json(folder / f"0000{chunk}.json", read_json(folder / f"0000{chunk}.json") | {"sharded": True})
+    answer = fetch(**copied | {"options": OPTIONS | {change: 16}})
+    assert "is in shards already" in answer["error"] and "Set download.image_size" in answer["error"]
+    assert answer["visits"] == {}
+
+
+def test_a_second_pass_without_a_network_changes_nothing(fetch, hostile, tmp_path):
+    hostile_part(tmp_path, hostile, ["busy-once"] * 30 + ["ok"] * 5)
+    request = {"part": tmp_path / "part.parquet", "folder": tmp_path / "00000", "pages": []}
+    options = HOSTILE | {"retries": 0}
+    assert fetch(**request, options=options)["manifest"]["causes"] == {"http 429": 30, "success": 5}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")}
+    options |= {"retry_failed": ["http 429"]}
+    dead = options | {"proxy": "http://127.0.0.1:9"}
+    assert "none of 30 URLs could be asked again (proxy)" in fetch(**request, options=dead)["error"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")} == before
+    assert fetch(**request, options=options)["manifest"]["causes"] == {"success": 35}

@@ -29,7 +29,7 @@ def planned(**changes):
 def test_the_stages_are_counted_from_the_experiment():
     experiment, expected = planned(mixtures={"ab": {"shares": {"a": 1, "b": 1}}}, costs={"success": 0.5})
     assert {stage.rule: (len(stage.products), stage.work) for stage in stages_of(experiment, expected)} == {
-        "prepare_metadata": (2, "2 released lists"),
+        "prepare_metadata": (2, "2,000 rows"),
         "shuffle_metadata": (2, "2,000 pairs"),
         "download_images": (8, "2,000 URLs"),
         "shard_samples": (2, "1,000 images"),
@@ -73,7 +73,7 @@ def test_a_model_without_a_rate_has_unknown_hours():
 
 def test_a_source_that_may_not_reach_its_sizes_is_told():
     experiment, _ = planned()
-    rows = source_rows(experiment, {"a": Expected(1000, 0.1), "b": Expected(1000, 0.2)})
+    rows = source_rows(experiment, {"a": Expected(1000, 0.1, 1000), "b": Expected(1000, 0.2, 1000)})
     assert rows[1:] == [
         ("a", "mini-web", "1,000", "10%", "100", "200", "lower the sizes: 200 may not come"),
         ("b", "mini-web", "1,000", "20%", "200", "200", ""),

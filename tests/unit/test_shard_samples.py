@@ -198,8 +198,10 @@ def test_downloads_go_when_their_images_are_in_shards(source, tmp_path):
     manifest = source.shard(to="kept")
     assert source.downloads() == [f"{part:05d}/{chunk:05d}" for part in range(2) for chunk in range(3)]
     assert source.shard(keep=False)["files"] == manifest["files"]
-    # Of the last shard, which is not full, the downloads stay: a longer list would fill it.
+    # Of the last shard, which is not full, the downloads stay: a longer list would fill it. They are not to change.
     assert source.downloads() == ["00001/00002"]
+    records = [read_json(path) for path in sorted(tmp_path.glob("downloads/*/0*.json"))]
+    assert [entry.get("sharded") for entry in records] == [True] * 6
     before = times(tmp_path / "shards")
     assert source.shard(keep=False)["files"] == manifest["files"]
     assert times(tmp_path / "shards") == before

@@ -14,7 +14,7 @@ from hostile import OUTCOMES, HostileServer, bomb, huge_png, image
 from testbed.web.addresses import AddressError, Resolver, is_public, literal
 from testbed.web.connections import connect
 from testbed.web.fetch import Fetcher, FetchError, Limits, check_image, is_opted_out, retry_after
-from testbed.web.pace import Pace
+from testbed.web.pace import STRIKES, Pace
 
 LOOPBACK = ("127.0.0.1/32",)
 LIMITS = {"timeout": 0.6, "deadline": 3.0, "backoff": 0.05, "max_bytes": 3_000_000, "private_networks": LOOPBACK}
@@ -38,7 +38,7 @@ def test_every_behaviour_ends_in_its_cause_and_in_time(server, fetcher, behaviou
     body, cause = fetcher.fetch(server.url(behaviour))
     assert time.monotonic() - started < LIMITS["deadline"] + 0.5
     # That of a truncated image is found when it is decoded, by img2dataset.
-    assert cause == (None if OUTCOMES[behaviour] in ("success", "Image decoding error") else OUTCOMES[behaviour])
+    assert cause == (None if OUTCOMES[behaviour] in ("success", "cannot be decoded") else OUTCOMES[behaviour])
     assert (body is None) == (cause is not None)
 
 
@@ -206,8 +206,12 @@ def test_names_are_looked_up_once(monkeypatch):
     assert asked == ["A.example"]
 
 
-@pytest.mark.parametrize(("error", "lookups"), [(socket.EAI_NONAME, 1), (socket.EAI_AGAIN, 2)])
-def test_unknown_names_are_remembered_and_failed_lookups_are_not(monkeypatch, error, lookups):
+@pytest.mark.parametrize(
+    ("error", "cause", "lookups"),
+    [(socket.EAI_NONAME, "unknown host", 1), (socket.EAI_AGAIN, "name lookup failed", 2)],
+)
+def test_unknown_names_are_remembered_and_failed_lookups_not_for_long(monkeypatch, error, cause, lookups):
+    monkeypatch.setattr("testbed.web.addresses.KEPT_FAILURE_SECONDS", 0.0)
     asked = []
 
     def look_up(host, *_, **__):
@@ -217,7 +221,7 @@ def test_unknown_names_are_remembered_and_failed_lookups_are_not(monkeypatch, er
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     resolver = Resolver()
     for _ in range(2):
-        with pytest.raises(AddressError, match="unknown host"):
+        with pytest.raises(AddressError, match=cause):
             resolver.addresses("a.example", 80, 1.0)
     assert len(asked) == lookups
 
@@ -226,7 +230,7 @@ def test_a_lookup_that_hangs_is_given_up(monkeypatch):
     hanging = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hanging.wait(5))
     started = time.monotonic()
-    with pytest.raises(AddressError, match="timed out") as error:
+    with pytest.raises(AddressError, match="name lookup failed") as error:
         Resolver().addresses("a.example", 80, 0.2)
     hanging.set()
     assert error.value.again
@@ -271,6 +275,11 @@ def test_addresses_in_any_spelling(host, address):
         ("64:ff9b::101:101", True),
         ("::ffff:1.1.1.1", True),
         ("::ffff:127.0.0.1", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("::7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("fec0::2", False),
     ],
 )
 def test_public_addresses(address, public):
@@ -300,7 +309,10 @@ def test_retry_after_in_seconds_or_as_a_date(value, seconds):
     [
         ([], False),
         (["noai"], True),
-        (["max-snippet:5, NoImageAI"], False),
+        (["max-snippet:5, NoImageAI"], True),
+        (["noai, max-image-preview:large"], True),
+        (["unavailable_after: 25 Jun 2027 15:00:00 GMT"], False),
+        (["max-image-preview:large"], False),
         (["nofollow, NoImageIndex"], True),
         (["nofollow"], False),
         (["us: noai"], True),
@@ -343,6 +355,67 @@ def test_a_paused_host_is_left_alone():
     assert pace.wait("b.example", started + 0.1)
     assert pace.wait("a.example", started + 1)
     assert time.monotonic() - started >= 0.29
+
+
+def test_a_host_that_pauses_again_and_again_is_given_up():
+    pace = Pace(0, {})
+    for _ in range(STRIKES - 1):
+        pace.pause("a.example", 0.02)
+        # A second complaint within a pause is no further one.
+        pace.pause("a.example", 0.02)
+        assert pace.wait("a.example", time.monotonic() + 9)
+    pace.pause("a.example", 0.2)
+    assert not pace.wait("a.example", time.monotonic() + 9)
+    time.sleep(0.2)
+    assert pace.wait("a.example", time.monotonic() + 9)
+    pace.answered("a.example")
+    pace.pause("a.example", 0.02)
+    assert pace.wait("a.example", time.monotonic() + 9)
+
+
+def test_who_queues_for_a_host_heeds_a_pause():
+    pace = Pace(10, {})
+    assert pace.wait("a.example", time.monotonic() + 9)
+    started = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        queued = [pool.submit(pace.wait, "a.example", started + 9) for _ in range(2)]
+        time.sleep(0.02)
+        pace.pause("a.example", 0.5)
+        assert all(request.result() for request in queued)
+    assert time.monotonic() - started >= 0.5
+
+
+def test_a_pause_is_of_the_host_that_asked_for_it(server):
+    """A redirect leads to a host that is busy; the one that redirects is not."""
+    fetcher = Fetcher(Limits(**LIMITS | {"retries": 0}))
+    url = server.url("redirect").replace("127.0.0.1", "localhost")
+    assert fetcher.fetch(url)[1] is None
+    fetcher.fetch(server.url("ask-tomorrow", "paused"))
+    assert set(fetcher.pace.pauses) == {"127.0.0.1"}
+
+
+def test_what_nobody_thought_of_is_an_outcome_too(monkeypatch):
+    fetcher = Fetcher(Limits(**LIMITS))
+    monkeypatch.setattr(fetcher, "ask", lambda *_: 1 // 0)
+    assert fetcher.fetch("http://1.1.1.1/x.jpg") == (None, "error (ZeroDivisionError)")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:{port}", "http://127.0.0.1:{port}", "http://me:s%40cret@127.0.0.1:{port}"]
+)
+def test_proxies_in_their_usual_spellings(server, monkeypatch, address):
+    monkeypatch.setenv("http_proxy", address.format(port=server.server_port))
+    fetcher = Fetcher(Limits(**LIMITS))
+    assert fetcher.fetch("http://a.example/x.jpg")[1] is None
+    sent = fetcher.proxies["http"].proxy_headers
+    assert sent == ({"proxy-authorization": "Basic bWU6c0BjcmV0"} if "@" in address else {})
+
+
+@pytest.mark.parametrize("address", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://"])
+def test_other_proxies_are_refused(monkeypatch, address):
+    monkeypatch.setenv("https_proxy", address)
+    with pytest.raises(ValueError, match="is no HTTP proxy. Write http://host:port"):
+        Fetcher(Limits(**LIMITS))
 
 
 def test_a_certificate_that_nobody_signed_is_not_believed(tmp_path):

@@ -33,6 +33,7 @@ def load_experiment():
 
 
 experiment = load_experiment()
+workflow.register_resource("downloads", config["download"]["jobs"])
 
 
 wildcard_constraints:
@@ -158,10 +159,15 @@ def page_files(wildcards):
 
 
 def download_options(wildcards):
-    """The experiment's download options; the images of mini-sources come through the mini-web's own server."""
-    return config["download"] | (
-        {"proxy": "miniweb"} if is_mini(wildcards.source) else {}
-    )
+    """The experiment's download options; the images of mini-sources come through the mini-web's own server.
+
+    Jobs do not know of each other, so that each gets its part of what all together may ask of a host.
+    """
+    options = dict(config["download"])
+    jobs = options.pop("jobs")
+    options["requests_per_second"] /= jobs
+    options["hosts"] = {host: rate / jobs for host, rate in options["hosts"].items()}
+    return options | ({"proxy": "miniweb"} if is_mini(wildcards.source) else {})
 
 
 def download_manifests(wildcards):

@@ -11,6 +11,7 @@ rule download_images:
     conda:
         "../../envs/download.yaml"
     resources:
+        downloads=1,
         mem_mb=download_memory,
         runtime=720,
     params:

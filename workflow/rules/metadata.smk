@@ -12,7 +12,7 @@ rule prepare_metadata:
         "../../envs/data.yaml"
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=1440,
     params:
         path=list_path,
         format=list_format,
@@ -36,7 +36,7 @@ rule shuffle_metadata:
         "../../envs/data.yaml"
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=1440,
     params:
         samples=lookup(within=config, dpath="sources/{source}/samples"),
         part_size=lookup(within=config, dpath="shuffle/part_size"),

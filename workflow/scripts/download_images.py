@@ -14,6 +14,7 @@ import io
 import logging
 import os
 import shutil
+import signal
 import tarfile
 import threading
 import time
@@ -47,6 +48,12 @@ OUTCOMES = pa.schema(
 """One row per URL: the cause is "success" where there is an image, which has `key` in `tar`; sha256 is of what came."""
 
 STORAGE_OPTIONS = ["image_size", "quality", "minimum_size"]
+REFUSED = {"image too small"}
+"""What img2dataset's resizer says in words of its own; anything else is OpenCV's."""
+
+NETWORK_CAUSES = {"unknown host", "name lookup failed", "no connection", "proxy", "out of time"}
+"""Causes that, where no other is met, speak of the network and not of the URLs."""
+
 TOP_CAUSES = 5
 FEW_ROWS = 20
 """A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
@@ -183,19 +190,27 @@ def request_of(rows: pa.Table, options: dict) -> str:
     return digest([rows["uid"].to_pylist(), storage_of(options)])
 
 
-def read_record(folder: Path, chunk: str, request: str) -> dict | None:
-    """The record of a chunk that answers `request` and is whole, or None.
+def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict | None:
+    """The record of a chunk of `rows` that is whole, or None; a longer list may have added rows behind those it is of.
 
-    Images that are in shards by now (shard_samples notes it in the record) need not be there.
+    Images that are in shards by now (shard_samples notes it in the record) need not be there. Raises `DownloadError`
+    where such images are asked for in another way: they would all have to be fetched again.
     """
     try:
         entry = read_json(folder / f"{chunk}.json")
     except ManifestError:
         return None
-    files = [file for file in entry["files"] if not (file.get("passing") and entry.get("sharded"))]
-    if entry["request"] != request or any(problem(folder, file, content=False) for file in files):
+    sharded = entry.get("sharded")
+    if entry["request"] != request_of(rows.slice(0, entry["rows"]), options) or entry["rows"] > len(rows):
+        if sharded:
+            raise DownloadError(
+                f"{folder}: chunk {chunk} is in shards already, and its images are now asked for in another way. Set "
+                "download.image_size, quality, minimum_size, chunk_size, shuffle.part_size, seed and the source's samples "
+                f"back to what they were, or delete {folder.parent} to fetch the whole source again."
+            )
         return None
-    return entry
+    files = [file for file in entry["files"] if not (file.get("passing") and sharded)]
+    return None if any(problem(folder, file, content=False) for file in files) else entry
 
 
 def tabulate(outcomes: list[dict], scratch: Path, chunk: str, rows: pa.Table, tar: str) -> pa.Table:
@@ -208,6 +223,8 @@ def tabulate(outcomes: list[dict], scratch: Path, chunk: str, rows: pa.Table, ta
         success = outcome["status"] == "success"
         # Some errors have no words, so that an empty message is no sign of success.
         cause = "success" if success else outcome["error_message"] or outcome["status"]
+        if outcome["status"] == "failed_to_resize" and cause not in REFUSED:
+            cause = "cannot be decoded"
         place = {"cause": cause, "key": outcome["key"] if success else None, "tar": tar if success else None}
         entries[outcome["uid"]] = outcome | place
     keys = {entry["key"] for entry in entries.values() if entry["key"]}
@@ -302,31 +319,41 @@ def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
     return (set(causes) & set(entry["causes"])) - tried - {"success"}
 
 
-def further_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, entry: dict, causes: set[str]) -> Task:
-    """The task to fetch those of `rows` again that ended in one of `causes`; `entry` is the chunk's record so far.
+def further_pass(
+    folder: Path, scratch: Path, number: int, rows: pa.Table, entry: dict, causes: set[str], options: dict
+) -> Task:
+    """The task to fetch those of `rows` that ended in one of `causes` or are new; `entry` is the chunk's record so far.
 
     Raises `DownloadError` where the chunk's images are in shards already, whose samples would then have to move.
     """
     chunk = f"{number:05d}"
-    if entry.get("sharded"):
+    if causes and entry.get("sharded"):
         raise DownloadError(
             f"{folder}: its images are in shards already, so that no further ones can be added between them. Take "
             f"download.retry_failed out again, or delete {folder.parent} to fetch the whole source again."
         )
     old = [folder / file["name"] for file in entry["files"] if not file.get("passing")]
     before = parquet.read_table(old[0])
-    again = rows.filter(pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string())))
+    failed = pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string()))
+    again = pa.concat_tables([rows.slice(0, len(before)).filter(failed), rows.slice(len(before))])
     passes = entry.get("passes", 0) + 1
     name = f"{chunk}-{passes}"
     retried = sorted({*entry.get("retried", []), *causes})
 
     def finish(fetched: list[dict]) -> dict:
         after = tabulate(fetched, scratch, chunk, again, f"{name}.tar")
+        met = set(after["cause"].to_pylist())
+        if len(after) >= FEW_ROWS and met <= NETWORK_CAUSES:
+            raise DownloadError(
+                f"chunk {chunk}: none of {len(after)} URLs could be asked again ({', '.join(sorted(met))}). Check the "
+                "network and run the same command again. What was there is kept."
+            )
         os.replace(scratch / f"{chunk}.tar", scratch / f"{name}.tar")
         place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
         outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
         # The old record and outcomes hold until the new record is there.
-        new = keep_chunk(folder, scratch, name, outcomes, entry | {"passes": passes, "retried": retried})
+        facts = {"request": request_of(rows, options), "passes": passes, "retried": retried}
+        new = keep_chunk(folder, scratch, name, outcomes, entry | facts)
         for path in old:
             path.unlink()
         return new
@@ -384,19 +411,20 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     table = parquet.read_table(part, columns=LIST_COLUMNS)
     chunk_size = options["chunk_size"]
     slices = [table.slice(start, chunk_size) for start in range(0, len(table), chunk_size)]
-    entries = {
-        number: read_record(folder, f"{number:05d}", request_of(rows, options)) for number, rows in enumerate(slices)
-    }
+    entries = {number: read_record(folder, f"{number:05d}", rows, options) for number, rows in enumerate(slices)}
     scratch = folder / "scratch"
     tasks = []
     for number, rows in enumerate(slices):
-        if entries[number] is None:
+        entry = entries[number]
+        if entry is None:
             tasks.append(first_pass(folder, scratch, number, rows, options))
-        elif causes := failures_to_retry(entries[number], options["retry_failed"]):
-            tasks.append(further_pass(folder, scratch, number, rows, entries[number], causes))
+            continue
+        causes = failures_to_retry(entry, options["retry_failed"])
+        if causes or entry["rows"] < len(rows):
+            tasks.append(further_pass(folder, scratch, number, rows, entry, causes, options))
     logging.info("%s: %d rows in %d chunks, %d to fetch", part, len(table), len(slices), len(tasks))
+    shutil.rmtree(scratch, ignore_errors=True)
     if tasks:
-        shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         fetched = Counter()
         with open_proxy(options["proxy"], pages) as address:
@@ -431,6 +459,8 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0], prints=True)
     follow_parent()
+    # img2dataset's loop would wait for ever for its threads when Ctrl-C breaks it; dying loses the chunk under way alone.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = download_images(
             Path(snakemake.params.part), folder, dict(snakemake.params.options), list(snakemake.params.pages)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json
-from testbed.work import follow_parent
+from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     import torch
@@ -179,6 +179,7 @@ if __name__ == "__main__":
     if params.device == "cpu":
         skip_compiler()
     testsets = {name: Path(path) for name, path in params.testsets.items()}
-    rows, predictions = evaluate_clip(folder, testsets, params.device, dict(params.options))
-    write_predictions(predictions, Path(snakemake.output.predictions))
-    write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))
+    with locked(Path(snakemake.output.metrics).parent):
+        rows, predictions = evaluate_clip(folder, testsets, params.device, dict(params.options))
+        write_predictions(predictions, Path(snakemake.output.predictions))
+        write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json, record, write_json
-from testbed.work import locked
+from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -115,6 +115,7 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
+    follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         shards = {source: Path(path) for source, path in snakemake.params.shards.items()}
         manifest = link_trainset(dict(snakemake.params.composition), shards, folder)

@@ -45,10 +45,11 @@ class Stage(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What is expected of a source: URLs asked for, the share of them that gives an image, and images."""
+    """What is expected of a source: URLs asked for, the share of them that gives an image, and the list's rows."""
 
     urls: int
     success: float
+    rows: int
 
     @property
     def images(self) -> int:
@@ -62,8 +63,8 @@ def expectations(experiment: Experiment, known: dict[str, dict[str, str]]) -> di
         facts = known.get(source["metadata"].get("format"), {})
         success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
         # A list has its length, whatever is asked of it; one of which rows are dropped may give fewer still.
-        urls = min(source["samples"], int(facts["rows"])) if facts else source["samples"]
-        expected[name] = Expected(urls, success)
+        rows = int(facts.get("rows", source["samples"]))
+        expected[name] = Expected(min(source["samples"], rows), success, rows)
     return expected
 
 
@@ -90,6 +91,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Sta
     costs = config["costs"]
     urls = sum(source.urls for source in expected.values())
     images = sum(source.images for source in expected.values())
+    rows = sum(source.rows for source in expected.values())
     seen = sum(model.size * config["architectures"][model.architecture]["epochs"] for model in models)
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
@@ -99,10 +101,10 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Sta
     return [
         Stage(
             "prepare_metadata",
-            f"{len(sources)} released lists",
+            f"{rows:,} rows",
             [f"results/metadata/{source}/pairs.parquet" for source in sources],
-            disk=urls * costs["listed_kb"] / 1e6,
-            cpu=urls / costs["prepared_per_second"] / HOUR,
+            disk=rows * costs["listed_kb"] / 1e6,
+            cpu=rows / costs["prepared_per_second"] / HOUR,
         ),
         Stage(
             "shuffle_metadata",
@@ -115,6 +117,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Sta
             "download_images",
             f"{urls:,} URLs",
             [f"results/downloads/{part}/manifest.json" for part in parts],
+            disk=images * costs["stored_kb"] / 1e6 if config["shards"]["keep_downloads"] else 0.0,
             network=images * costs["fetched_kb"] / 1e6,
             cpu=urls / costs["downloaded_per_second"] / HOUR,
         ),

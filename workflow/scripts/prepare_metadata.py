@@ -28,6 +28,7 @@ from testbed.manifest import publish, write_json
 from testbed.pairs import CAUSES, LONGEST_CAPTION, ListError, judge
 from testbed.released import Format, find_files, resolve_format
 from testbed.released_batches import BATCH, own_columns, read_batches
+from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -176,13 +177,16 @@ def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Pa
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    result = prepare_list(
-        snakemake.params.path,
-        snakemake.params.format,
-        snakemake.params.columns,
-        Path(snakemake.output.pairs),
-        memory=snakemake.params.get("memory", "1GB"),
-        threads=snakemake.threads,
-    )
-    logging.info("%s", result.as_json())
-    write_json(snakemake.output.counts, result.as_json())
+    follow_parent()
+    output = Path(snakemake.output.pairs)
+    with locked(output.parent):
+        result = prepare_list(
+            snakemake.params.path,
+            snakemake.params.format,
+            snakemake.params.columns,
+            output,
+            memory=snakemake.params.get("memory", "1GB"),
+            threads=snakemake.threads,
+        )
+        logging.info("%s", result.as_json())
+        write_json(snakemake.output.counts, result.as_json())

@@ -61,12 +61,15 @@ class Chunk:
     outcomes: Path
     tars: dict[str, str]
 
-    def release(self) -> None:
-        """Delete the images, which are in shards now; the chunk's record says so first, lest they be fetched again."""
+    def freeze(self) -> None:
+        """Note in the chunk's record that its images are in shards: they are not to be fetched again, nor added to."""
         path = self.part.downloads / f"{self.name}.json"
         entry = read_json(path)
         if not entry.get("sharded"):
             write_json(path, entry | {"sharded": True})
+
+    def release(self) -> None:
+        """Delete the images, which are in shards now."""
         for tar in self.tars:
             (self.part.downloads / tar).unlink(missing_ok=True)
 
@@ -166,8 +169,9 @@ def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
         raise ShardError(
             f"shard {shard} has to be written, and its images are not there: downloads are deleted once they are in "
             f"shards. If shards.shard_size was changed, set it back. If the shard was lost, delete {' '.join(files)} and "
-            "run the same command again to fetch its images again; where the web has lost some since, all shards from this "
-            "one on change."
+            "run the same command again to fetch its images again. Where the web has changed since, its neighbours have to "
+            "be written too; then it is quicker to fetch the whole source again: delete "
+            f"{lost[0].part.downloads.parent}."
         )
 
 
@@ -285,10 +289,12 @@ def shard_samples(
                 ) from error
             logging.info("shard %s: %d of at most %d samples written", name, samples, fetched)
         files.append(entry["file"])
-        if not keep_downloads:
+        if not keep_downloads and len(content) == shard_size:
+            for chunk in chunks[released : content["chunk"][-1].as_py() + 1]:
+                chunk.freeze()
             for chunk in chunks[released:first_needed]:
                 chunk.release()
-            released = max(released, first_needed)
+            released = first_needed
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
             logging.log(PROGRESS, "%s: %d of at most %d samples in shards", source, samples, fetched)

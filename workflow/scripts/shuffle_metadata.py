@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -160,16 +161,18 @@ def remove_surplus(folder: Path, names: set[str]) -> None:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
+    follow_parent()
     output = Path(snakemake.output.manifest)
-    manifest = shuffle_pairs(
-        Path(snakemake.input.pairs),
-        output.parent,
-        snakemake.wildcards.get("source", Path(snakemake.input.pairs).parent.name),
-        samples=int(snakemake.params.samples),
-        part_size=int(snakemake.params.part_size),
-        needed=int(snakemake.params.needed),
-        seed=int(snakemake.params.seed),
-        memory=snakemake.params.memory,
-        threads=snakemake.threads,
-    )
-    write_json(output, manifest)
+    with locked(output.parent) as folder:
+        manifest = shuffle_pairs(
+            Path(snakemake.input.pairs),
+            folder,
+            snakemake.wildcards.get("source", Path(snakemake.input.pairs).parent.name),
+            samples=int(snakemake.params.samples),
+            part_size=int(snakemake.params.part_size),
+            needed=int(snakemake.params.needed),
+            seed=int(snakemake.params.seed),
+            memory=snakemake.params.memory,
+            threads=snakemake.threads,
+        )
+        write_json(output, manifest)

@@ -293,7 +293,9 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     architecture = dict(snakemake.params.architecture)
-    skip_unused_imports(architecture)
+    if Path(architecture["model"]).is_dir():
+        # Models that open_clip knows by name may need any of them.
+        skip_unused_imports(architecture, model_config(architecture["model"]))
     if architecture["device"] == "cpu" and "torchcompile" not in architecture["extra"]:
         skip_compiler()
     with locked(Path(snakemake.output.manifest).parent) as folder:

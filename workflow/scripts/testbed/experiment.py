@@ -1,5 +1,6 @@
 """The experiment: one YAML file, checked as a whole before any work, and the lists of targets that follow from it."""
 
+import ipaddress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -174,6 +175,13 @@ class Experiment:
             raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
         for mixture in self.mixtures:
             self._check_mixture(mixture, ())
+        for network in self.config["download"]["private_networks"]:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ExperimentError(
+                    f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
+                ) from error
         for architecture in self.config["costs"]["trained_per_second"]:
             if architecture not in self.config["architectures"]:
                 raise ExperimentError(

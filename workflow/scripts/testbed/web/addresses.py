@@ -17,7 +17,15 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+REFUSED = [
+    ipaddress.ip_network(network)
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "::/96", "64:ff9b:1::/48", "fec0::/10")
+]
+"""Networks that Python calls global, in some versions at least, and that lead inside: protocol assignments, the 6to4
+relay, Azure's own services, IPv4-compatible addresses, local NAT64 and site-local IPv6."""
+
 KEPT_SECONDS = 600.0
+KEPT_FAILURE_SECONDS = 5.0
 KEPT_NAMES = 100_000
 LOOKUPS = 32
 
@@ -65,7 +73,7 @@ def is_public(address: str, exceptions: Iterable[Network] = ()) -> bool:
     asked = meant(ipaddress.ip_address(address.partition("%")[0]))
     if any(asked in network for network in exceptions):
         return True
-    return asked.is_global and not asked.is_multicast
+    return asked.is_global and not asked.is_multicast and not any(asked in network for network in REFUSED)
 
 
 class Resolver:
@@ -90,10 +98,11 @@ class Resolver:
             with self.lock:
                 if len(self.kept) >= KEPT_NAMES:
                     self.kept.clear()
-                if not (isinstance(answer, AddressError) and answer.again):
-                    self.kept[key] = (time.monotonic() + KEPT_SECONDS, answer)
+                passing = isinstance(answer, AddressError) and answer.again
+                self.kept[key] = (time.monotonic() + (KEPT_FAILURE_SECONDS if passing else KEPT_SECONDS), answer)
         if isinstance(answer, AddressError):
-            raise answer
+            # A new one, because an exception that is raised again and again grows.
+            raise AddressError(answer.cause, answer.again)
         return answer
 
     def look_up(self, host: str, port: int, patience: float) -> list | AddressError:
@@ -102,11 +111,15 @@ class Resolver:
         try:
             found = [(family, address) for family, _, _, _, address in lookup.result(patience)]
         except LookupTimeout:
-            return AddressError("name lookup timed out", again=True)
+            lookup.cancel()
+            return AddressError("name lookup failed", again=True)
         except socket.gaierror as error:
-            return AddressError("unknown host", again=error.errno == socket.EAI_AGAIN)
-        except (UnicodeError, ValueError, OSError):
+            known = error.errno not in (socket.EAI_AGAIN, socket.EAI_SYSTEM)
+            return AddressError("unknown host") if known else AddressError("name lookup failed", again=True)
+        except (UnicodeError, ValueError):
             return AddressError("bad host name")
+        except OSError:
+            return AddressError("name lookup failed", again=True)
         if not all(is_public(address[0], self.exceptions) for _, address in found):
             return AddressError("private address")
         return found

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import urllib3
@@ -57,7 +58,8 @@ class Watchdog:
             with self.lock:
                 for deadline, used in self.watched.values():
                     if now >= deadline:
-                        with suppress(OSError):
+                        # Whatever goes wrong with one socket, the watch goes on.
+                        with suppress(Exception):
                             # Of the plain socket: TLS would want to say farewell first.
                             socket.socket.shutdown(used, socket.SHUT_RDWR)
 
@@ -95,8 +97,18 @@ def manager_of(watchdog: Watchdog, resolver: Resolver, timeout: float, connectio
 
 
 def proxy_manager_of(proxy: str, watchdog: Watchdog, connections: int) -> urllib3.PoolManager:
-    """The same through the HTTP proxy at `proxy`, which looks up the names itself."""
-    return guarded(urllib3.ProxyManager(proxy, **pool_options(connections)), watchdog, None, 0.0)
+    """The same through the HTTP proxy at `proxy` ([http://][user:password@]host:port), which looks up the names itself.
+
+    Raises ValueError for a proxy of another kind.
+    """
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"proxy {proxy}: is no HTTP proxy. Write http://host:port.")
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=user)
+    address = f"http://{parts.netloc.rpartition('@')[2]}"
+    manager = urllib3.ProxyManager(address, proxy_headers=headers, **pool_options(connections))
+    return guarded(manager, watchdog, None, 0.0)
 
 
 def guarded(

@@ -10,7 +10,6 @@ import logging
 import random
 import time
 import urllib.request
-import warnings
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -41,6 +40,11 @@ FINAL = {"tls", "bad url"}
 """Causes of failed connections that another try does not change."""
 
 OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex"}
+VALUED = {"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"}
+"""Directives of X-Robots-Tag that have a value, as agents have directives."""
+
+PLACEHOLDERS = ("/removed.png", "/photo_unavailable.png")
+"""Where imgur and Flickr send those who ask for an image that is gone: to a picture that says so."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +91,24 @@ def retry_after(value: str | None) -> float | None:
 def is_opted_out(directives: list[str], agent: str) -> bool:
     """Whether X-Robots-Tag headers forbid the use of an image, to everybody or to `agent`.
 
-    A header is ``[agent:] directive, directive``.
+    A header is ``[agent:] directive, directive``; some directives have a value behind a colon of their own.
     """
     for header in directives:
         name, separator, rest = header.lower().partition(":")
-        words = rest if separator else name
-        if (not separator or name.strip() == agent.lower()) and OPT_OUTS & {word.strip() for word in words.split(",")}:
+        scoped = separator and "," not in name and name.strip() not in VALUED
+        words = {word.strip() for word in (rest if scoped else header.lower()).split(",")}
+        if (not scoped or name.strip() == agent.lower()) and OPT_OUTS & words:
             return True
     return False
 
 
 def check_image(body: bytes, max_pixels: int) -> None:
     """Raise `FetchError` unless `body` begins like an image of at most `max_pixels`; nothing is decoded."""
+    # The limit is ours; Pillow's would be an exception like any other.
+    Image.MAX_IMAGE_PIXELS = None
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body)) as image:
+        with Image.open(io.BytesIO(body)) as image:
             pixels = image.width * image.height
-    except Image.DecompressionBombError:
-        raise FetchError("too many pixels") from None
     except Exception:
         # Pillow's readers raise whatever the bytes made them stumble over.
         raise FetchError("no image") from None
@@ -122,9 +127,16 @@ class Fetcher:
         self.watchdog = Watchdog()
         self.resolver = Resolver(limits.private_networks)
         self.pace = Pace(limits.requests_per_second, limits.hosts)
-        self.proxy = proxy
-        self.environment = urllib.request.getproxies()
-        self.managers = {None: manager_of(self.watchdog, self.resolver, limits.timeout, limits.threads)}
+        proxies = urllib.request.getproxies() if proxy is None else {"http": proxy, "https": proxy}
+        self.bypass = proxy is None
+        self.straight = manager_of(self.watchdog, self.resolver, limits.timeout, limits.threads)
+        self.proxies = {
+            scheme: proxy_manager_of(address, self.watchdog, limits.threads)
+            for scheme, address in proxies.items()
+            if scheme in ("http", "https")
+        }
+        # Pillow sets up its readers at the first image, and the first images come in many threads at once.
+        Image.init()
         contact = f"; +{limits.contact}" if limits.contact else ""
         agent = f"Mozilla/5.0 (compatible; {limits.user_agent}{contact})"
         self.headers = {"User-Agent": agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
@@ -135,6 +147,10 @@ class Fetcher:
             return self.fetch_patiently(url), None
         except FetchError as error:
             return None, error.cause
+        except Exception as error:
+            # Whatever the web comes up with next: a URL has one outcome, and takes no other with it.
+            logging.warning("%s: %r", url, error)
+            return None, f"error ({type(error).__name__})"
 
     def fetch_patiently(self, url: str) -> bytes:
         """The bytes behind `url`, after as many tries as are allowed; raises `FetchError`."""
@@ -142,7 +158,7 @@ class Fetcher:
         host = parts.hostname
         # The clock starts when it is the URL's turn: a host that is asked slowly is no slow host.
         if not self.pace.wait(host, self.end):
-            raise FetchError("out of time")
+            raise FetchError("out of time" if time.monotonic() >= self.end else "host busy")
         deadline = min(time.monotonic() + self.limits.deadline, self.end)
         for tried in range(self.limits.retries + 1):
             try:
@@ -150,8 +166,6 @@ class Fetcher:
             except FetchError as error:
                 failure = error
             wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
-            if failure.wait:
-                self.pace.pause(host, min(failure.wait, self.limits.deadline))
             if not failure.again or tried == self.limits.retries or time.monotonic() + wait >= deadline:
                 break
             time.sleep(wait)
@@ -165,9 +179,15 @@ class Fetcher:
             with self.watchdog.until(deadline):
                 try:
                     body, target = self.ask(url, parts)
+                    self.pace.answered(parts.hostname)
                     # Headers that the watchdog cut off look like whole ones.
                     if self.watchdog.left() <= 0:
                         raise TimeoutError("timed out")
+                except FetchError as error:
+                    if error.wait:
+                        # A site may ask for a day; the other URLs of it are not kept for longer than one of them.
+                        self.pace.pause(parts.hostname, min(error.wait, self.limits.deadline))
+                    raise
                 except AddressError as error:
                     raise FetchError(error.cause, error.again) from None
                 except (OSError, HTTPError) as error:
@@ -177,8 +197,10 @@ class Fetcher:
             if target is None:
                 check_image(body, self.limits.max_pixels)
                 return body
-            url = urljoin(url, target)
+            url = joined(url, target)
             parts = self.checked(url)
+            if parts.path.endswith(PLACEHOLDERS):
+                raise FetchError("removed")
             if not self.pace.wait(parts.hostname, deadline):
                 raise FetchError("timeout")
         raise FetchError("too many redirects")
@@ -223,6 +245,7 @@ class Fetcher:
         )
         try:
             if target := response.get_redirect_location():
+                response.close()
                 return b"", target
             if response.status != HTTPStatus.OK:
                 wait = retry_after(response.headers.get("Retry-After"))
@@ -249,12 +272,17 @@ class Fetcher:
 
     def manager(self, parts: SplitResult) -> urllib3.PoolManager:
         """The connections that lead to a host: through the configured proxy, the environment's, or straight."""
-        proxy = self.proxy
-        if proxy is None and self.environment and not urllib.request.proxy_bypass(parts.hostname):
-            proxy = self.environment.get(parts.scheme)
-        if proxy not in self.managers:
-            self.managers[proxy] = proxy_manager_of(proxy, self.watchdog, self.limits.threads)
-        return self.managers[proxy]
+        if self.bypass and self.proxies and urllib.request.proxy_bypass(parts.hostname):
+            return self.straight
+        return self.proxies.get(parts.scheme, self.straight)
+
+
+def joined(url: str, target: str) -> str:
+    """Where a redirect from `url` to `target` leads; raises `FetchError` where that is no URL."""
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise FetchError("bad url") from None
 
 
 def cause_of(error: Exception) -> str:
