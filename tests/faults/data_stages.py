@@ -8,15 +8,16 @@ import json
 import sys
 from pathlib import Path
 
-import download_images as download
+from download_images import download_images
 from shard_samples import Part, shard_samples
 from shuffle_metadata import shuffle_pairs
 from testbed.manifest import write_json
+from testbed.web.chunks import import_img2dataset
 from testbed.work import locked
 
 
 def main(folder: Path, options: dict) -> None:
-    download.import_img2dataset()
+    import_img2dataset()
     print("ready", flush=True)
     shuffled, shards = folder / "shuffled", folder / "shards"
     if not (shuffled / "manifest.json").is_file():
@@ -28,7 +29,7 @@ def main(folder: Path, options: dict) -> None:
     for part in parts:
         if not (part.downloads / "manifest.json").is_file():
             with locked(part.downloads):
-                content = download.download_images(part.rows, part.downloads, options["download"], [])
+                content = download_images(part.rows, part.downloads, options["download"], [])
                 write_json(part.downloads / "manifest.json", content)
     with locked(shards):
         write_json(shards / "manifest.json", shard_samples("mine", parts, shards, options["shard_size"], 1))

@@ -11,10 +11,10 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
-from download_images import OUTCOMES
 from testbed.archive import add_member
 from testbed.manifest import read_json, record, write_json
 from testbed.miniweb.pages import Page
+from testbed.web.outcomes import OUTCOMES
 
 
 def draw_page(number: int, behaviour: str = "ok") -> dict:

@@ -58,6 +58,10 @@ def test_the_shipped_experiments_are_valid(name):
         ({"testsets__mini_v2": {}}, ["testsets.mini_v2: has no key", "either path or miniweb"]),
         ({"testsets__mini_v2": {"path": "x", "miniweb": "v2"}}, ["has path, miniweb", "either path or miniweb"]),
         ({"mixtures__mini_yfcc": {"shares": PAIR}}, ["mixtures.mini_yfcc", "is the name of a source", "another name"]),
+        ({"download__private_networks": ["10.1.2.5/24"]}, ["download.private_networks", "10.1.2.5/24", "10.1.2.0/24"]),
+        ({"download__private_networks": ["intranet"]}, ["download.private_networks", "'intranet'"]),
+        ({"costs__trained_per_second": {"rn50": 1}}, ["costs.trained_per_second", "rn50", "Name one of: mini_rn"]),
+        ({"costs__stored_kb": 0}, ["costs.stored_kb: 0"]),
         ({"mixtures__one": {"shares": {"mini_wit": 1}}}, ["mixtures.one.shares: {'mini_wit': 1}", "enough"]),
         ({"mixtures__no": {"shares": PAIR | {"mini_wit": 0}}}, ["mixtures.no.shares.mini_wit: 0", "minimum"]),
         (

@@ -74,3 +74,22 @@ def test_manifests_of_every_shape_are_understood(tmp_path):
     assert (count, problems) == (2 + 5, [])
     (tmp_path / "miniweb" / "pages.parquet").unlink()
     assert verify(tmp_path)[1] == [f"{tmp_path}/miniweb/pages.parquet: is missing"]
+
+
+def test_downloads_that_are_in_shards_may_be_gone(results):
+    folder = results / "downloads/a/00000"
+    folder.mkdir(parents=True)
+    (folder / "00000.tar").write_text("images")
+    entry = record(folder / "00000.tar", passing=True)
+    write_json(folder / "manifest.json", {"rows": 3, "files": [entry]})
+    write_json(folder / "00000.json", {"files": [entry]})
+    assert verify(results) == (4, [])
+    (folder / "00000.tar").unlink()
+    assert verify(results) == (4, [f"{folder / '00000.tar'}: is missing"])
+    write_json(folder / "00000.json", {"files": [entry], "sharded": True})
+    assert verify(results) == (3, [])
+
+
+def test_a_part_behind_the_end_of_a_list_has_no_files(results):
+    write_json(results / "downloads/a/00001/manifest.json", {"rows": 0, "files": []})
+    assert verify(results) == (3, [])

@@ -10,165 +10,41 @@ Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (
      NNNNN.json (record). A second pass over failures adds NNNNN-1.tar and replaces the outcomes by NNNNN-1.parquet.
 """
 
-import io
 import logging
 import os
 import shutil
 import signal
-import tarfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from testbed.archive import add_member
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
-from testbed.web.fetch import Fetcher, Limits
+from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, limits_of
+from testbed.web.fetch import Fetcher
+from testbed.web.outcomes import causes_of, check_success, tabulate
 from testbed.work import follow_parent, is_forced, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-LIST_COLUMNS = ["uid", "url", "caption"]
-SIZES = ("width", "height", "original_width", "original_height")
-OUTCOMES = pa.schema(
-    [(name, pa.string()) for name in ("uid", "url", "cause", "tar", "key", "sha256")]
-    + [(name, pa.int32()) for name in SIZES]
-)
-"""One row per URL: the cause is "success" where there is an image, which has `key` in `tar`; sha256 is of what came."""
-
 STORAGE_OPTIONS = ["image_size", "quality", "minimum_size"]
-REFUSED = {"image too small"}
-"""What img2dataset's resizer says in words of its own; anything else is OpenCV's."""
-
 NETWORK_CAUSES = {"unknown host", "name lookup failed", "no connection", "proxy", "out of time"}
 """Causes that, where no other is met, speak of the network and not of the URLs."""
 
-TOP_CAUSES = 5
 FEW_ROWS = 20
 """A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
 
 PROGRESS_SECONDS = 30.0
-
-
-class DownloadError(RuntimeError):
-    """Too few images came back, or the product is not whole."""
-
-
-def import_img2dataset():
-    """img2dataset's downloader module and its resizer.
-
-    Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
-    /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
-    """
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    from img2dataset import downloader, resizer
-
-    resizer.SuppressStdoutStderr = nullcontext
-    return downloader, resizer.Resizer
-
-
-class Chunks:
-    """Fetches chunks into the folder `scratch` with img2dataset's downloader, whose requests `fetcher` makes.
-
-    `options` is the experiment's `download` section.
-    """
-
-    def __init__(self, scratch: Path, options: dict, fetcher: Fetcher):
-        module, resizer = import_img2dataset()
-        self.scratch = scratch
-        self.fetcher = fetcher
-        self.seconds = options["chunk_deadline"]
-        self.outcomes: list[dict] = []
-        self.faults: list[OSError] = []
-        self.done = 0
-        chunks = self
-
-        class Writer:
-            """What img2dataset's downloader gives a resized image or a failure to; see its WebDatasetSampleWriter.
-
-            Captions and metadata stay in the list. The downloader would go on after a full disk, and lose the samples.
-            """
-
-            def __init__(self, number: int, folder: str, *_):
-                chunks.outcomes = []
-                path = Path(folder) / f"{number:05d}.tar"
-                self.tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-
-            def write(self, image: bytes | None, key: str, caption: str, outcome: dict) -> None:
-                try:
-                    if image is not None:
-                        add_member(self.tar, f"{key}.jpg", image)
-                    chunks.outcomes.append(outcome)
-                except OSError as error:
-                    chunks.faults.append(error)
-                    fetcher.end = 0.0
-
-            def close(self) -> None:
-                self.tar.close()
-
-        def fetch(row: tuple[int, str], **_) -> tuple[int, io.BytesIO | None, str | None]:
-            key, url = row
-            body, cause = fetcher.fetch(url)
-            self.done += 1
-            return key, None if body is None else io.BytesIO(body), cause
-
-        module.download_image_with_retry = fetch
-        self.downloader = module.Downloader(
-            sample_writer_class=Writer,
-            resizer=resizer(
-                image_size=options["image_size"],
-                resize_mode="keep_ratio",
-                resize_only_if_bigger=True,
-                encode_quality=options["quality"],
-                min_image_size=options["minimum_size"],
-            ),
-            thread_count=options["threads"],
-            save_caption=True,
-            extract_exif=False,
-            output_folder=str(scratch),
-            column_list=LIST_COLUMNS,
-            timeout=options["timeout"],
-            number_sample_per_shard=options["chunk_size"],
-            oom_shard_count=5,
-            compute_hash="sha256",
-            verify_hash_type=None,
-            encode_format="jpg",
-            retries=options["retries"],
-            user_agent_token=options["user_agent"],
-            disallowed_header_directives=None,
-        )
-
-    def fetch(self, number: int, rows: pa.Table) -> list[dict]:
-        """Fetch `rows` (uid, url, caption) as chunk `number`: its images into a tar in `scratch`, and what became of each.
-
-        Raises `DownloadError` where the disk is full.
-        """
-        chunk = f"{number:05d}"
-        request_file = self.scratch / f"{chunk}.feather"
-        try:
-            with pa.ipc.new_file(request_file, rows.schema) as file:
-                file.write_table(rows)
-            self.fetcher.end = time.monotonic() + self.seconds
-            self.downloader.download_shard((number, str(request_file)))
-        except OSError as error:
-            self.faults.append(error)
-        if self.faults:
-            raise DownloadError(
-                f"chunk {chunk}: cannot be written ({self.faults[0]}). Make room and run the same command again: the "
-                "chunks before this one are kept."
-            )
-        return self.outcomes
 
 
 def open_proxy(proxy: str, pages: list[str]):
@@ -211,59 +87,6 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
         return None
     files = [file for file in entry["files"] if not (file.get("passing") and sharded)]
     return None if any(problem(folder, file, content=False) for file in files) else entry
-
-
-def tabulate(outcomes: list[dict], scratch: Path, chunk: str, rows: pa.Table, tar: str) -> pa.Table:
-    """What img2dataset says became of `rows`, in their order (`OUTCOMES`), with images to be kept in `tar`.
-
-    Raises `DownloadError` unless every row has one outcome and every success an image.
-    """
-    entries = {}
-    for outcome in outcomes:
-        success = outcome["status"] == "success"
-        # Some errors have no words, so that an empty message is no sign of success.
-        cause = "success" if success else outcome["error_message"] or outcome["status"]
-        if outcome["status"] == "failed_to_resize" and cause not in REFUSED:
-            cause = "cannot be decoded"
-        place = {"cause": cause, "key": outcome["key"] if success else None, "tar": tar if success else None}
-        entries[outcome["uid"]] = outcome | place
-    keys = {entry["key"] for entry in entries.values() if entry["key"]}
-    try:
-        with tarfile.open(scratch / f"{chunk}.tar") as archive:
-            images = {name.removesuffix(".jpg") for name in archive.getnames()}
-    except (OSError, tarfile.TarError) as error:
-        raise DownloadError(
-            f"chunk {chunk}: its images are not whole ({error}). Run the same command again."
-        ) from error
-    uids = rows["uid"].to_pylist()
-    if len(outcomes) != len(uids) or set(entries) != set(uids) or images != keys:
-        raise DownloadError(
-            f"chunk {chunk}: {len(uids)} URLs gave {len(outcomes)} outcomes, {len(keys)} successes and {len(images)} "
-            "images. Run the same command again; if it stays so, look at the rule's log."
-        )
-    ordered = [{name: entries[uid][name] for name in OUTCOMES.names} for uid in uids]
-    return pa.Table.from_pylist(ordered, OUTCOMES)
-
-
-def causes_of(outcomes: pa.Table) -> Counter:
-    """How many URLs ended in each cause ("success" among them)."""
-    return Counter(outcomes["cause"].to_pylist())
-
-
-def check_success(outcomes: pa.Table, minimum: float, chunk: str) -> None:
-    """Raise `DownloadError`, naming the top causes and hosts, where less than `minimum` of a chunk's URLs gave an image."""
-    failed = outcomes.filter(pa.compute.not_equal(outcomes["cause"], "success"))
-    success = 1 - len(failed) / len(outcomes)
-    if success >= minimum:
-        return
-    causes = ", ".join(f"{cause} ({count})" for cause, count in causes_of(failed).most_common(TOP_CAUSES))
-    hosts = Counter(urlsplit(url).hostname for url in failed["url"].to_pylist())
-    names = ", ".join(f"{host} ({count})" for host, count in hosts.most_common(TOP_CAUSES))
-    raise DownloadError(
-        f"chunk {chunk}: only {success:.1%} of {len(outcomes)} URLs gave an image, less than download.minimum_success "
-        f"({minimum:.1%}). Causes: {causes}. Hosts: {names}. Check the network and run the same command again, or lower "
-        "download.minimum_success. The chunks before this one are kept."
-    )
 
 
 def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry: dict) -> dict:
@@ -395,11 +218,6 @@ def told(chunks: Chunks, urls: int, images: Counter) -> Iterator[None]:
     finally:
         ended.set()
         teller.join()
-
-
-def limits_of(options: dict) -> Limits:
-    """The limits that the experiment's `download` section sets on each request."""
-    return Limits(**{field.name: options[field.name] for field in fields(Limits)})
 
 
 def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -> dict:

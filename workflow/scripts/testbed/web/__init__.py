@@ -4,4 +4,6 @@
 ``pace``         how fast a host may be asked
 ``connections``  urllib3's connections, to checked addresses alone, and cut off at a deadline
 ``fetch``        one URL to the bytes of its image, or to the one cause of its failure
+``chunks``       img2dataset's downloader and resizer with these requests
+``outcomes``     the table of what became of each URL
 """

@@ -1,0 +1,131 @@
+"""img2dataset's downloader and resizer with our requests: a chunk of rows to a tar of images and an outcome for each."""
+
+import io
+import os
+import tarfile
+import time
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+
+import pyarrow as pa
+
+from testbed.archive import add_member
+from testbed.web.fetch import Fetcher, Limits
+
+LIST_COLUMNS = ["uid", "url", "caption"]
+
+
+class DownloadError(RuntimeError):
+    """Too few images came back, or the product is not whole."""
+
+
+def limits_of(options: dict) -> Limits:
+    """The limits that the experiment's `download` section sets on each request."""
+    return Limits(**{field.name: options[field.name] for field in fields(Limits)})
+
+
+def import_img2dataset():
+    """img2dataset's downloader module and its resizer.
+
+    Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
+    /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
+    """
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    from img2dataset import downloader, resizer
+
+    resizer.SuppressStdoutStderr = nullcontext
+    return downloader, resizer.Resizer
+
+
+class Chunks:
+    """Fetches chunks into the folder `scratch` with img2dataset's downloader, whose requests `fetcher` makes.
+
+    `options` is the experiment's `download` section.
+    """
+
+    def __init__(self, scratch: Path, options: dict, fetcher: Fetcher):
+        module, resizer = import_img2dataset()
+        self.scratch = scratch
+        self.fetcher = fetcher
+        self.seconds = options["chunk_deadline"]
+        self.outcomes: list[dict] = []
+        self.faults: list[OSError] = []
+        self.done = 0
+        chunks = self
+
+        class Writer:
+            """What img2dataset's downloader gives a resized image or a failure to; see its WebDatasetSampleWriter.
+
+            Captions and metadata stay in the list. The downloader would go on after a full disk, and lose the samples.
+            """
+
+            def __init__(self, number: int, folder: str, *_):
+                chunks.outcomes = []
+                path = Path(folder) / f"{number:05d}.tar"
+                self.tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+
+            def write(self, image: bytes | None, key: str, caption: str, outcome: dict) -> None:
+                try:
+                    if image is not None:
+                        add_member(self.tar, f"{key}.jpg", image)
+                    chunks.outcomes.append(outcome)
+                except OSError as error:
+                    chunks.faults.append(error)
+                    fetcher.end = 0.0
+
+            def close(self) -> None:
+                self.tar.close()
+
+        def fetch(row: tuple[int, str], **_) -> tuple[int, io.BytesIO | None, str | None]:
+            key, url = row
+            body, cause = fetcher.fetch(url)
+            self.done += 1
+            return key, None if body is None else io.BytesIO(body), cause
+
+        module.download_image_with_retry = fetch
+        self.downloader = module.Downloader(
+            sample_writer_class=Writer,
+            resizer=resizer(
+                image_size=options["image_size"],
+                resize_mode="keep_ratio",
+                resize_only_if_bigger=True,
+                encode_quality=options["quality"],
+                min_image_size=options["minimum_size"],
+            ),
+            thread_count=options["threads"],
+            save_caption=True,
+            extract_exif=False,
+            output_folder=str(scratch),
+            column_list=LIST_COLUMNS,
+            timeout=options["timeout"],
+            number_sample_per_shard=options["chunk_size"],
+            oom_shard_count=5,
+            compute_hash="sha256",
+            verify_hash_type=None,
+            encode_format="jpg",
+            retries=options["retries"],
+            user_agent_token=options["user_agent"],
+            disallowed_header_directives=None,
+        )
+
+    def fetch(self, number: int, rows: pa.Table) -> list[dict]:
+        """Fetch `rows` (uid, url, caption) as chunk `number`: its images into a tar in `scratch`, and what became of each.
+
+        Raises `DownloadError` where the disk is full.
+        """
+        chunk = f"{number:05d}"
+        request_file = self.scratch / f"{chunk}.feather"
+        try:
+            with pa.ipc.new_file(request_file, rows.schema) as file:
+                file.write_table(rows)
+            self.fetcher.end = time.monotonic() + self.seconds
+            self.downloader.download_shard((number, str(request_file)))
+        except OSError as error:
+            self.faults.append(error)
+        if self.faults:
+            raise DownloadError(
+                f"chunk {chunk}: cannot be written ({self.faults[0]}). Make room and run the same command again: the "
+                "chunks before this one are kept."
+            )
+        return self.outcomes
