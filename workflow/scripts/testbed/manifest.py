@@ -14,7 +14,7 @@ def write_json(path: Path | str, content: dict) -> None:
     """Write `content` as JSON to `path` so that a reader sees the old file or the whole new one, even after a crash."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     publish(temporary, path)
 

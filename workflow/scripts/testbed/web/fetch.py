@@ -164,7 +164,8 @@ class Fetcher:
             try:
                 return self.follow(url, parts, deadline)
             except FetchError as error:
-                failure = error
+                # A new one: the one that was raised holds on to all that its functions held, bodies among it.
+                failure = FetchError(error.cause, error.again, error.wait)
             wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
             if not failure.again or tried == self.limits.retries or time.monotonic() + wait >= deadline:
                 break
