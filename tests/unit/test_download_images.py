@@ -2,11 +2,13 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -14,10 +16,12 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
+from download_images import told
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
 from shard_samples import Part, shard_samples
+from testbed.log import PROGRESS
 from testbed.manifest import problem, read_json, write_json
 
 OPTIONS = {name: value for name, value in load(DEMO).config["download"].items() if name != "proxy"} | {
@@ -332,6 +336,14 @@ def test_what_is_in_shards_is_not_fetched_again(fetch, copied, fetched):
     answer = fetch(**copied)
     assert answer["visits"] == {}
     assert answer["manifest"] == fetched[1]["manifest"]
+
+
+def test_progress_is_told_while_it_lasts(monkeypatch, caplog):
+    monkeypatch.setattr("download_images.PROGRESS_SECONDS", 0.05)
+    with caplog.at_level(PROGRESS), told(SimpleNamespace(done=50), 200, Counter({"success": 30, "http 404": 10})):
+        time.sleep(0.2)
+    assert re.fullmatch(r"50 of 200 URLs, \d+ per s, 75.0% gave an image, 0 min left", caplog.messages[0])
+    assert caplog.records[0].levelno == PROGRESS
 
 
 def test_a_chunk_has_an_end(fetch, hostile, tmp_path):

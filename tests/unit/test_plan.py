@@ -112,5 +112,5 @@ def test_the_papers_sizes_are_expected_to_be_reached():
 
 
 def test_a_list_says_where_it_comes_from():
-    assert where_from(SOURCES, "redcaps") == " RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
+    assert where_from(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
     assert where_from(SOURCES, "csv") == ""

@@ -13,6 +13,6 @@ def released_sources(path: Path | str) -> dict[str, dict[str, str]]:
 
 
 def where_from(path: Path | str, format: str) -> str:
-    """One sentence that says where a list in `format` comes from, or nothing for formats of nobody's in particular."""
+    """The end of a message: where a list in `format` comes from, or nothing for formats of nobody's in particular."""
     row = released_sources(path).get(format)
-    return f" {row['name']} comes from: {row['origin']}." if row else ""
+    return f". {row['name']} comes from: {row['origin']}." if row else ""
