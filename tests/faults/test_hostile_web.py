@@ -18,7 +18,7 @@ HARMLESS = ("ok", "ok", "png", "webp", "exif", "cmyk")
 LIMITS = {
     "proxy": "none",
     "private_networks": ["127.0.0.1/32"],
-    "chunk_size": 5000,
+    "chunk_size": 1000,
     "threads": 64,
     "timeout": 2.0,
     "deadline": 6.0,
@@ -55,5 +55,5 @@ def test_every_url_of_a_hostile_web_is_accounted_for(hostile, scripts_environmen
     for path in (tmp_path / "00000").glob("*.parquet"):
         found |= {row["url"]: row["cause"] for row in parquet.read_table(path, columns=["url", "cause"]).to_pylist()}
     assert found == {url: OUTCOMES[kind] for url, kind in zip(urls, kinds, strict=True)}
-    # What the rule asks for (download_memory in common.smk), without the room to decode a large image: none is let in.
-    assert answer["memory_mb"] < 1000 + 2 * LIMITS["threads"] * LIMITS["max_bytes"] / 1e6
+    # 64 threads and a queue of 64 may hold 3 MB each; the process itself takes about 200.
+    assert answer["memory_mb"] < 800
