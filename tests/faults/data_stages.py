@@ -1,7 +1,7 @@
 """Shuffle, download and shard as their rules do, skipping what has its manifest, as Snakemake does.
 
-``python data_stages.py FOLDER OPTIONS``: FOLDER holds pairs.parquet, OPTIONS is a JSON file. It says "ready" when all is
-imported, so that a test can kill it in the middle of the work.
+``python data_stages.py FOLDER OPTIONS``: FOLDER holds pairs.parquet, OPTIONS is a JSON file. It says which stage begins
+(shuffle, download, shard) and when all is done, so that a test can kill it in the middle of one.
 """
 
 import json
@@ -16,23 +16,30 @@ from testbed.web.chunks import import_img2dataset
 from testbed.work import locked
 
 
+def say(stage: str) -> None:
+    print(stage, flush=True)
+
+
 def main(folder: Path, options: dict) -> None:
     import_img2dataset()
-    print("ready", flush=True)
     shuffled, shards = folder / "shuffled", folder / "shards"
     if not (shuffled / "manifest.json").is_file():
+        say("shuffle")
         content = shuffle_pairs(
             folder / "pairs.parquet", shuffled, "mine", options["samples"], options["part_size"], 1, seed=0
         )
         write_json(shuffled / "manifest.json", content)
+    say("download")
     parts = [Part(rows, folder / "downloads" / rows.stem) for rows in sorted(shuffled.glob("*.parquet"))]
     for part in parts:
         if not (part.downloads / "manifest.json").is_file():
             with locked(part.downloads):
                 content = download_images(part.rows, part.downloads, options["download"], [])
                 write_json(part.downloads / "manifest.json", content)
+    say("shard")
     with locked(shards):
         write_json(shards / "manifest.json", shard_samples("mine", parts, shards, options["shard_size"], 1))
+    say("done")
 
 
 if __name__ == "__main__":

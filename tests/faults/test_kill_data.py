@@ -1,4 +1,4 @@
-"""kill -9 at twenty random moments of shuffling, downloading and sharding: the same bytes as undisturbed in the end."""
+"""kill -9 at twenty-one random moments of shuffling, downloading and sharding: the same bytes as undisturbed in the end."""
 
 import json
 import random
@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +19,10 @@ from hostile import HostileServer
 from testbed.manifest import problem
 from testbed.pairs import uid
 
-KILLS = 20
+STAGES = ("shuffle", "download", "shard")
+KILLS = 7
+"""In each stage."""
+
 ROWS = 3000
 CHUNK = 100
 SCRIPT = Path(__file__).with_name("data_stages.py")
@@ -53,12 +58,28 @@ def prepare(folder: Path, server: HostileServer) -> Path:
 
 
 def start(folder: Path, options: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """Start the stages in `folder` and wait until they begin to work."""
-    process = subprocess.Popen(
+    """Start the stages in `folder`."""
+    return subprocess.Popen(
         [sys.executable, SCRIPT, folder, options], env=environment, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline().strip() == "ready"
-    return process
+
+
+def begins(process: subprocess.Popen, stage: str) -> bool:
+    """Wait until `stage` begins, or until all is done; whether it began."""
+    said = next((line for line in map(str.strip, process.stdout) if line in (stage, "done")), None)
+    assert said is not None, f"failed with {process.wait()}"
+    return said == stage
+
+
+def stages_left(folder: Path) -> tuple[str, ...]:
+    """The stages that are not done yet."""
+    if (folder / "shards" / "manifest.json").is_file():
+        return ()
+    if not (folder / "shuffled" / "manifest.json").is_file():
+        return STAGES
+    parts = list((folder / "shuffled").glob("*.parquet"))
+    downloaded = all((folder / "downloads" / part.stem / "manifest.json").is_file() for part in parts)
+    return STAGES[2:] if downloaded else STAGES[1:]
 
 
 def shards_of(folder: Path) -> dict[str, bytes]:
@@ -72,35 +93,36 @@ def finished_urls(folder: Path) -> set[str]:
     return {"/" + url.split("/", 3)[3] for url in urls}
 
 
-def test_twenty_kills_change_no_byte(hostile, scripts_environment, tmp_path):
+def test_kills_in_every_stage_change_no_byte(hostile, scripts_environment, tmp_path):
     options = prepare(tmp_path / "undisturbed", hostile)
     process = start(tmp_path / "undisturbed", options, scripts_environment)
-    started = time.monotonic()
+    started = {stage: time.monotonic() for stage in [*STAGES, "done"] if begins(process, stage)}
     assert process.wait() == 0
-    seconds = time.monotonic() - started
+    seconds = {stage: started[then] - started[stage] for stage, then in pairwise(started)}
     wanted = shards_of(tmp_path / "undisturbed")
     assert len(wanted) == 18
 
-    moments, kills, runs = random.Random(0), 0, 0
-    while kills < KILLS:
+    moments, kills, runs = random.Random(0), Counter(), 0
+    while any(kills[stage] < KILLS for stage in STAGES):
         runs += 1
         folder = tmp_path / f"killed{runs}"
         options = prepare(folder, hostile)
-        while True:
+        while left := stages_left(folder):
             before = {path: hostile.visits.get(path, 0) for path in finished_urls(folder)}
             process = start(folder, options, scripts_environment)
+            stage = next((stage for stage in left if kills[stage] < KILLS), "done")
+            assert begins(process, stage)
             try:
-                assert process.wait(moments.uniform(0, seconds / 4)) == 0
-                break
+                # The download goes on where it was, so that a whole one has room for several kills.
+                assert process.wait(None if stage == "done" else moments.uniform(0, seconds[stage] / 2)) == 0
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                kills += 1
-            finally:
-                assert {path: hostile.visits[path] for path in before} == before, "a finished chunk was fetched again"
+                kills[stage] += stage in stages_left(folder)
+            assert {path: hostile.visits[path] for path in before} == before, "a finished chunk was fetched again"
         assert shards_of(folder) == wanted
         manifest = json.loads((folder / "shards" / "manifest.json").read_text())
         assert [problem(folder / "shards", file) for file in manifest["files"]] == [None] * len(wanted)
         assert not list(folder.glob("shards/.*.tmp"))
         shutil.rmtree(folder)
-    print(f"{kills} kills in {runs} runs of {seconds:.1f} s", file=sys.stderr)
+    print(f"{dict(kills)} kills in {runs} runs of {sum(seconds.values()):.1f} s", file=sys.stderr)

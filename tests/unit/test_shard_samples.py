@@ -1,6 +1,7 @@
 """Shards: of exact size, in the list's order, the same bytes for the same input, and rewritten where they are not whole."""
 
 import json
+import random
 import shutil
 import subprocess
 import tarfile
@@ -14,7 +15,7 @@ from experiments import DEMO, load
 from mini_parts import draw_jpeg, draw_page, make_rows, write_downloads, write_manifest, write_part
 from shard_samples import Part, ShardError, shard_samples, write_shard
 from testbed.archive import add_member
-from testbed.manifest import problem, read_json, record, write_json
+from testbed.manifest import problem, publish, read_json, record, write_json
 
 URLS = [[f"http://a.test/{part}/{number}.jpg" for number in range(25)] for part in range(2)]
 MISSING = {URLS[0][3], URLS[0][24], *URLS[1][10:14]}
@@ -205,6 +206,27 @@ def test_downloads_go_when_their_images_are_in_shards(source, tmp_path):
     before = times(tmp_path / "shards")
     assert source.shard(keep=False)["files"] == manifest["files"]
     assert times(tmp_path / "shards") == before
+
+
+def test_a_source_takes_little_more_room_than_its_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mini_parts.draw_jpeg", lambda url: b"\xff\xd8" + random.Random(url).randbytes(30_000) + b"\xff\xd9"
+    )
+    source = Source(tmp_path)
+    for part in range(4):
+        source.add([f"http://a.test/{part}/{number}.jpg" for number in range(100)])
+    peaks = []
+
+    def measure(temporary, path):
+        peaks.append(sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()))
+        publish(temporary, path)
+
+    monkeypatch.setattr("shard_samples.publish", measure)
+    manifest = source.shard(shard_size=40, keep=False)
+    size = sum(file["bytes"] for file in manifest["files"])
+    assert len(peaks) == 10
+    # A tenth for the shard whose images are still there as downloads, and the tables.
+    assert size < max(peaks) < 1.2 * size
 
 
 def test_a_longer_list_fills_the_last_shard(source, tmp_path):

@@ -37,6 +37,8 @@ FACTS = ("sha256", "width", "height", "original_width", "original_height")
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PROGRESS_SECONDS = 30.0
+WRITE_BYTES = 1 << 20
+"""Written at once; a sample is three small files and their headers."""
 
 
 class ShardError(RuntimeError):
@@ -175,21 +177,23 @@ def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
         )
 
 
-class HashedFile:
+class HashedFile(io.RawIOBase):
     """A file to write to that hashes what it is given."""
 
     def __init__(self, file: BinaryIO):
         self.file = file
         self.hash = hashlib.sha256()
-        self.written = 0
 
-    def write(self, content: bytes) -> int:
-        self.hash.update(content)
-        self.written += len(content)
-        return self.file.write(content)
+    def writable(self) -> bool:
+        return True
 
     def tell(self) -> int:
-        return self.written
+        return self.file.tell()
+
+    def write(self, content: memoryview) -> int:
+        written = self.file.write(content)
+        self.hash.update(content[:written])
+        return written
 
 
 def read_samples(samples: pa.Table, chunk: Chunk) -> Iterator[tuple[bytes, dict]]:
@@ -213,9 +217,12 @@ def write_shard(path: Path, samples: pa.Table, chunks: list[Chunk]) -> dict:
     """
     numbers = samples["chunk"].to_numpy()
     temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
+    with open(temporary, "wb", buffering=0) as file:
         hashed = HashedFile(file)
-        with tarfile.open(fileobj=hashed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        with (
+            io.BufferedWriter(hashed, WRITE_BYTES) as buffered,
+            tarfile.open(fileobj=buffered, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        ):
             for number in dict.fromkeys(numbers.tolist()):
                 own = samples.filter(pa.array(numbers == number))
                 for image, row in read_samples(own, chunks[number]):

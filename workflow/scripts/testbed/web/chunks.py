@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import tarfile
 import time
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from testbed.archive import add_member
+from testbed.imports import stand_in
 from testbed.web.fetch import Fetcher, Limits
 
 LIST_COLUMNS = ["uid", "url", "caption"]
@@ -28,10 +30,13 @@ def limits_of(options: dict) -> Limits:
 def import_img2dataset():
     """img2dataset's downloader module and its resizer.
 
+    Its package imports torch (through webdataset) and wandb for nothing that is used here: 3 s and 500 MB in each job.
     Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
     /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    sys.modules.setdefault("torch", None)
+    stand_in("wandb")
     from img2dataset import downloader, resizer
 
     resizer.SuppressStdoutStderr = nullcontext
