@@ -13,7 +13,7 @@ from pathlib import Path
 from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.manifest import write_json
 
-skip_unused_imports()
+skip_unused_imports("tensorboard")
 skip_compiler()
 
 import torch  # noqa: E402
@@ -21,24 +21,34 @@ from open_clip_train import train as trainer  # noqa: E402
 from open_clip_train.train import train_one_epoch  # noqa: E402
 
 from evaluate_clip import EvaluationError, evaluate_clip, label_ranks, load_model, metrics_of  # noqa: E402
-from train_clip import TrainingError, export, train_clip  # noqa: E402
+from testbed.recipe import TrainingError  # noqa: E402
+from train_clip import export, train_clip  # noqa: E402
 
 trained_epochs: list[int] = []
 """Numbers of the epochs that were trained since the last answer."""
 
 
-def train(architecture: dict, trainset: str, seed: int, folder: str, die_in: int | None = None, **options) -> dict:
-    """Train as the rule does, manifest included; killed at the beginning of the epoch `die_in`."""
+def train(
+    architecture: dict,
+    trainset: str,
+    seed: int,
+    folder: str,
+    die_in: int | None = None,
+    how: int = signal.SIGKILL,
+    log: str | None = None,
+    **options,
+) -> dict:
+    """Train as the rule does, manifest included; the signal `how` comes at the beginning of the epoch `die_in`."""
 
     def watched_epoch(model, batches, loss, epoch, *arguments, **options):
         if epoch == die_in:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), how)
         trained_epochs.append(epoch)
         return train_one_epoch(model, batches, loss, epoch, *arguments, **options)
 
     trainer.train_one_epoch = watched_epoch
     Path(folder).mkdir(parents=True, exist_ok=True)
-    entry = train_clip(architecture, Path(trainset), seed, Path(folder), **options)
+    entry = train_clip(architecture, Path(trainset), seed, Path(folder), log=log and Path(log), **options)
     write_json(Path(folder) / "manifest.json", entry)
     return entry
 

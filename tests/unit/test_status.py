@@ -68,6 +68,16 @@ def test_a_failed_training_is_told_with_its_reason(experiment):
     assert failures == [f"train_clip {model.name}: TrainingError: weights are not finite"]
 
 
+def test_a_training_that_the_machine_ended_goes_on(experiment):
+    model = experiment.models()[0]
+    note = {"cause": "SIGTERM", "checkpoints": 3, "planned": 16}
+    write_json(f"results/models/{model.name}/interrupted.json", note)
+    failures = []
+    assert model_row(model, failures)[1:] == ("interrupted", "waiting")
+    reason = "SIGTERM after 3 of 16 checkpoints; the same command goes on"
+    assert failures == [f"train_clip {model.name}: {reason}"]
+
+
 def test_a_job_that_runs_again_is_no_failure(experiment):
     log("train_clip", "m", "2026-01-01 00:00:01,000 CRITICAL TrainingError: no\n")
     with hold("results/models/m"):

@@ -1,5 +1,7 @@
 """Training with the real trainer: reproducible, resumable, checked; and the arithmetic of its command line."""
 
+import csv
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -10,24 +12,38 @@ from safetensors import safe_open
 
 from processes import helper
 from testbed.manifest import ManifestError, problem, read_json
-from train_clip import (
+from testbed.recipe import (
     RUN,
-    WEIGHTS_FILE,
     TrainingError,
-    batches_per_epoch,
-    finished,
+    batches_per_part,
+    device_batch,
     loading_processes,
     optimiser_steps,
-    train_clip,
     trainer_arguments,
     warmup_steps,
 )
+from testbed.trainer import SPARE_SECONDS, is_late
+from train_clip import CURVE, WEIGHTS_FILE, finished, train_clip
 
-PLAIN = {"batch_size": 64, "epochs": 8, "workers": 0, "extra": {}}
+PLAIN = {"batch_size": 64, "epochs": 8, "workers": 0, "gpus": 1, "nodes": 1, "checkpoints_per_epoch": 1, "extra": {}}
 
 
 def weights(folder: Path) -> bytes:
     return (folder / WEIGHTS_FILE).read_bytes()
+
+
+def curve(folder: Path) -> list[dict[str, str]]:
+    with open(folder / CURVE, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lost(folder: Path, number: int | None = None) -> None:
+    """Cut the checkpoints after `number` parts, and the newest."""
+    for name in ("latest", number):
+        for path in folder.glob(f"{RUN}/*/checkpoints/epoch_{name}.pt"):
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content[:-1000])
 
 
 @pytest.mark.parametrize(
@@ -42,16 +58,41 @@ def weights(folder: Path) -> bytes:
         ({"extra": {"accum-freq": 4}}, 11 * 64, 44, 11 * 8),
         ({"extra": {"accum-freq": 4}}, 11 * 64 + 1, 45, 11 * 8),
         ({"batch_size": 1024, "epochs": 32, "workers": 4}, 15_000_000, 14652, 14652 * 32),
+        # Devices share a batch, and so change nothing.
+        ({"batch_size": 1024, "gpus": 8}, 15_000_000, 14649, 14649 * 8),
+        # Each of four parts of an epoch is rounded up.
+        ({"checkpoints_per_epoch": 4}, 1000, 4, 4 * 4 * 8),
     ],
 )
 def test_batches_and_steps_are_those_of_the_trainer(changes, size, batches, steps):
-    assert batches_per_epoch(PLAIN | changes, size) == batches
+    assert batches_per_part(PLAIN | changes, size) == batches
     assert optimiser_steps(PLAIN | changes, size) == steps
 
 
-def test_a_batch_that_cannot_be_cut_is_refused():
-    with pytest.raises(TrainingError, match=r"batch_size: 64 is no multiple of extra.accum-freq, 3"):
-        optimiser_steps(PLAIN | {"extra": {"accum-freq": 3}}, 640)
+@pytest.mark.parametrize(
+    ("changes", "pairs"),
+    [({}, 64), ({"gpus": 0}, 64), ({"gpus": 4}, 16), ({"gpus": 4, "nodes": 2, "extra": {"accum-freq": 2}}, 4)],
+)
+def test_a_step_has_the_pairs_of_the_experiment_on_any_number_of_devices(changes, pairs):
+    assert device_batch(PLAIN | changes) == pairs
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"extra": {"accum-freq": 3}}, "64 is no multiple of 1 devices (nodes times gpus) times extra.accum-freq, 3"),
+        ({"gpus": 3}, "64 is no multiple of 3 devices"),
+        ({"gpus": 8, "nodes": 3}, "64 is no multiple of 24 devices"),
+    ],
+)
+def test_a_batch_that_cannot_be_cut_is_refused(changes, words):
+    with pytest.raises(TrainingError, match=re.escape(words)):
+        device_batch(PLAIN | changes)
+
+
+def test_parts_smaller_than_a_batch_are_refused():
+    with pytest.raises(TrainingError, match="checkpoints_per_epoch: 11 parts of 640 samples are smaller than a batch"):
+        optimiser_steps(PLAIN | {"checkpoints_per_epoch": 11}, 640)
 
 
 @pytest.mark.parametrize(("warmup", "steps"), [(0, 0), (0.5, 40), (0.25, 20), (0.99, 79), (1, 1), (500, 500)])
@@ -77,6 +118,21 @@ def test_every_loading_process_can_fill_a_batch(wanted, shards, processes):
     assert loading_processes(wanted, shards, 64) == processes
 
 
+@pytest.mark.parametrize(("dealt", "processes"), [(2, 4), (4, 2), (8, 1)])
+def test_devices_and_parts_take_their_share_of_the_shards(dealt, processes):
+    assert loading_processes(4, [250] * 8, 64, dealt) == processes
+
+
+def test_devices_without_a_batch_are_refused():
+    with pytest.raises(TrainingError, match=r"8 shards in 9 parts .* may be less than a batch of 64"):
+        loading_processes(4, [250] * 8, 64, 9)
+
+
+def test_options_that_the_experiment_sets_are_no_extras(architecture, trainset, tmp_path):
+    with pytest.raises(TrainingError, match="extra: batch-size, epochs is set by the experiment"):
+        trainer_arguments(architecture | {"extra": {"epochs": 1, "batch-size": 2}}, trainset, 60, 3, tmp_path)
+
+
 def test_the_trainers_command_line(architecture, trainset, tmp_path):
     extra = {"grad-clip-norm": 1.0, "lock-image": True, "torchcompile": False}
     arguments = trainer_arguments(architecture | {"extra": extra}, trainset, 60, 3, tmp_path)
@@ -100,7 +156,8 @@ def test_the_trainers_command_line(architecture, trainset, tmp_path):
 def test_open_clip_understands_the_command_line(architecture, trainset, tmp_path):
     options = parse_args(trainer_arguments(architecture, trainset, 60, 3, tmp_path))
     assert (options.lr, options.beta2, options.eps, options.wd) == (0.003, 0.98, 1e-8, 0.1)
-    assert (options.epochs, options.workers, options.device, options.name) == (2, 0, "cpu", RUN)
+    assert (options.epochs, options.workers, options.device) == (2, 0, "cpu")
+    assert (options.logs, options.name) == (str(tmp_path / RUN), tmp_path.name)
     assert (options.save_most_recent, options.save_frequency) == (True, 0)
 
 
@@ -141,10 +198,11 @@ def test_a_killed_training_ends_in_the_same_bytes(
     run_model, killed, model, architecture, trainset, tmp_path, damage, epochs
 ):
     """It goes on after the last whole epoch, or starts over where the checkpoint does not load."""
-    folder = shutil.copytree(killed, tmp_path / "model")
-    checkpoint = folder / RUN / "checkpoints" / "epoch_latest.pt"
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes({"none": content, "cut": content[:-1000]}.get(damage, b"no checkpoint"))
+    folder = shutil.copytree(killed, tmp_path / killed.name)
+    for checkpoint in folder.glob(f"{RUN}/*/checkpoints/*.pt"):
+        content = checkpoint.read_bytes()
+        checkpoint.unlink()
+        checkpoint.write_bytes({"none": content, "cut": content[:-1000]}.get(damage, b"no checkpoint"))
     answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)
     assert answer["epochs"] == epochs
     assert weights(folder) == weights(model)
@@ -175,7 +233,7 @@ def test_a_forced_training_starts_over(run_model, model, copied, architecture, t
 def test_a_forced_training_that_was_killed_goes_on(run_model, killed, architecture, trainset, tmp_path):
     """A cluster job that is put back to the queue starts with the same command, forced rules included."""
     request = {"architecture": architecture, "trainset": trainset, "seed": 0, "start_over": True}
-    folder = shutil.copytree(killed, tmp_path / "model")
+    folder = shutil.copytree(killed, tmp_path / killed.name)
     assert run_model("train", folder=folder, **request)["epochs"] == [1]
 
 
@@ -189,8 +247,111 @@ def test_damaged_weights_are_no_finished_training(copied):
     assert finished(copied, request) is None
 
 
+def killed_training(scripts_environment, folder: Path, how: int = signal.SIGKILL, **request) -> dict:
+    """Train into `folder` until a signal ends it; what the process ended with."""
+    with helper("model_runs.py", scripts_environment) as ask:
+        return ask(["train", {"seed": 0, "folder": folder, "how": how, **request}])
+
+
+def test_a_training_steps_back_over_a_broken_checkpoint(
+    run_model, scripts_environment, architecture, trainset, tmp_path
+):
+    request = {"architecture": architecture | {"epochs": 4}, "trainset": trainset}
+    killed_training(scripts_environment, tmp_path / "killed" / "model", die_in=3, **request)
+    lost(tmp_path / "killed" / "model", 3)
+    answer = run_model("train", seed=0, folder=tmp_path / "killed" / "model", **request)
+    assert answer["epochs"] == [2, 3]
+    run_model("train", seed=0, folder=tmp_path / "whole" / "model", **request)
+    assert weights(tmp_path / "killed" / "model") == weights(tmp_path / "whole" / "model")
+
+
+def test_parts_of_an_epoch_have_checkpoints_of_their_own(
+    run_model, scripts_environment, architecture, trainset, tmp_path
+):
+    request = {"architecture": architecture | {"checkpoints_per_epoch": 2}, "trainset": trainset}
+    folders = [tmp_path / name / "model" for name in ("whole", "killed")]
+    answer = run_model("train", seed=0, folder=folders[0], **request)
+    assert answer["epochs"] == [0, 1, 2, 3]
+    assert answer["value"]["samples_seen"] == 2 * 64
+    killed_training(scripts_environment, folders[1], die_in=3, **request)
+    assert run_model("train", seed=0, folder=folders[1], **request)["epochs"] == [3]
+    assert weights(folders[0]) == weights(folders[1])
+    losses = [[(row["step"], row["epoch"], row["loss"], row["lr"]) for row in curve(folder)] for folder in folders]
+    assert losses[0] == losses[1]
+    assert [row["epoch"] for row in curve(folders[0])] == ["0.25", "0.5", "0.75", "1", "1.25", "1.5", "1.75", "2"]
+
+
+def test_the_curve_of_a_training(model, architecture):
+    rows = curve(model)
+    # The first step of an epoch and the last are logged, and every hundredth.
+    assert [(row["step"], row["epoch"], row["samples_seen"]) for row in rows] == [
+        ("0", "0.25", "16"),
+        ("3", "1", "64"),
+        ("4", "1.25", "80"),
+        ("7", "2", "128"),
+    ]
+    assert all(float(row["loss"]) > 0 and float(row["samples_per_second"]) > 0 for row in rows)
+    # Half of eight steps rise to the experiment's rate, and a cosine falls behind them.
+    assert float(rows[1]["lr"]) == architecture["learning_rate"] == float(rows[2]["lr"])
+    assert 0 < float(rows[3]["lr"]) < architecture["learning_rate"] / 2
+
+
+def test_tensorboard_has_the_curve_too(run_model, architecture, trainset, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loggers = {"tensorboard": True, "wandb_project": ""}
+    run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=tmp_path, loggers=loggers)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    seen = [(str(event.step), f"{event.value:.4g}") for event in events.Scalars("train/loss")]
+    assert seen == [(row["step"], f"{float(row['loss']):.4g}") for row in curve(tmp_path)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1], ids=lambda how: how.name)
+def test_a_signal_ends_a_training_that_goes_on_later(
+    run_model, scripts_environment, model, architecture, trainset, tmp_path, how
+):
+    folder = tmp_path / "model"
+    request = {"architecture": architecture, "trainset": trainset}
+    assert killed_training(scripts_environment, folder, how, die_in=1, **request) == {"ended": 128 + how}
+    assert read_json(folder / "interrupted.json") == {"cause": how.name, "checkpoints": 1, "planned": 2}
+    assert not (folder / WEIGHTS_FILE).exists()
+    assert run_model("train", seed=0, folder=folder, **request)["epochs"] == [1]
+    assert weights(folder) == weights(model)
+    assert not (folder / "interrupted.json").exists()
+
+
+def test_a_part_begins_if_it_can_end_before_the_job_does():
+    assert not is_late([0.0, 100.0], None)
+    # The first is always tried.
+    assert not is_late([0.0], 10.0)
+    assert not is_late([0.0, 100.0], 100.0 + 110.0 + SPARE_SECONDS)
+    assert is_late([0.0, 100.0], 100.0 + 109.0 + SPARE_SECONDS)
+    assert is_late([0.0, 100.0, 120.0], 120.0 + 109.0 + SPARE_SECONDS)
+
+
+def test_several_devices_share_a_batch(run_model, architecture, trainset, tmp_path):
+    """Two processes on the CPU, which talk by gloo as GPUs do by NCCL."""
+    request = {"architecture": architecture | {"gpus": 2}, "trainset": trainset, "seed": 0, "log": tmp_path / "log"}
+    answer = run_model("train", folder=tmp_path / "model", **request)
+    assert answer["value"]["samples_seen"] == 2 * 64
+    assert [row["samples_seen"] for row in curve(tmp_path / "model")] == ["16", "64", "80", "128"]
+    row = curve(tmp_path / "model")[0]
+    assert float(row["samples_per_second"]) == pytest.approx(2 * float(row["samples_per_second_per_gpu"]), rel=1e-4)
+    said = (tmp_path / "log").read_text()
+    assert "Process (global: 0, local 0), total 2." in said
+    assert "batch_size: 8" in said
+
+
+def test_a_training_does_not_go_on_with_other_devices(run_model, killed, architecture, trainset, tmp_path):
+    folder = shutil.copytree(killed, tmp_path / killed.name)
+    answer = run_model("train", architecture=architecture | {"gpus": 2}, trainset=trainset, seed=0, folder=folder)
+    assert "was begun on 1 devices and is to go on with 2" in answer["message"]
+    assert run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)["epochs"] == [1]
+
+
 def test_another_recipe_does_not_go_on_from_what_was_left(run_model, killed, architecture, trainset, tmp_path):
-    folder = shutil.copytree(killed, tmp_path / "model")
+    folder = shutil.copytree(killed, tmp_path / killed.name)
     changed = architecture | {"learning_rate": 0.001}
     assert run_model("train", architecture=changed, trainset=trainset, seed=0, folder=folder)["epochs"] == [0, 1]
 
@@ -208,7 +369,7 @@ def test_a_gpu_that_is_not_there_is_an_error(run_model, copied, architecture, tr
         "train", architecture=architecture | {"device": "cuda"}, trainset=trainset, seed=0, folder=copied
     )
     assert answer["error"] == "TrainingError"
-    assert "architectures.*.device: cuda, but torch sees no GPU" in answer["message"]
+    assert "device: cuda, gpus: 1, but torch sees no GPU" in answer["message"]
     assert (copied / WEIGHTS_FILE).is_file()
 
 
@@ -233,7 +394,7 @@ def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, tr
     [
         ({"value": float("nan")}, "weights are not finite (weight, ...)"),
         ({"value": float("inf")}, "weights are not finite (weight, ...)"),
-        ({"value": 1.0, "epoch": 1}, "the trainer ended after 1 of 2 epochs"),
+        ({"value": 1.0, "epoch": 1}, "the trainer ended after 1 of 2 checkpoints"),
         ({"value": 1.0, "step": 7}, "the trainer took 7 of 8 steps"),
     ],
 )

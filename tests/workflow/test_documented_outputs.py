@@ -6,7 +6,8 @@ from pathlib import Path
 OUTPUTS = Path(__file__).parents[2] / "docs" / "outputs.md"
 # What the tiny run on one machine has no cause to leave.
 LATER_PASS = {f"results/downloads/<source>/<part>/NNNNN-N.{kind}" for kind in ("tar", "parquet")}
-ELSEWHERE = {"results/models/<model>/work/", "results/logs/slurm/", "results/report.zip"} | LATER_PASS
+UNFINISHED = {"results/models/<model>/work/", "results/models/<model>/interrupted.json"}
+ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | LATER_PASS | UNFINISHED
 
 
 def documented() -> dict[str, re.Pattern]:

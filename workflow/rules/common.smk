@@ -16,6 +16,7 @@ from testbed.experiment import (
     check_schema,
     check_testset,
 )
+from testbed.launch import processes_of, threads_of
 from testbed.released import ListError, check_list, find_files, resolve_format
 from testbed.sources import where_from
 from testbed.work import FORCERUN, FolderBusyError, hold
@@ -201,9 +202,54 @@ def shard_manifests(wildcards):
     return [f"{folder}/manifest.json" for folder in shard_folders(wildcards).values()]
 
 
+def architecture_of(wildcards):
+    return config["architectures"][wildcards.architecture]
+
+
 def training_threads(wildcards):
-    """One for the trainer and one for each of its data loading processes."""
-    return 1 + config["architectures"][wildcards.architecture]["workers"]
+    """Cores of a training on each of its nodes."""
+    architecture = architecture_of(wildcards)
+    return threads_of(architecture) * max(1, architecture["gpus"])
+
+
+def is_spread(wildcards):
+    """Whether a training takes several nodes, whose processes SLURM starts; its job then is one of SLURM's MPI kind."""
+    return architecture_of(wildcards)["nodes"] > 1
+
+
+def training_gpus(wildcards):
+    return None if is_spread(wildcards) else architecture_of(wildcards)["gpus"]
+
+
+def training_gres(wildcards):
+    """GPUs by node."""
+    gpus = architecture_of(wildcards)["gpus"]
+    return f"gpu:{gpus}" if is_spread(wildcards) and gpus else None
+
+
+def training_mpi(wildcards):
+    return "srun" if is_spread(wildcards) else None
+
+
+def training_tasks(wildcards):
+    return processes_of(architecture_of(wildcards)) if is_spread(wildcards) else None
+
+
+def training_cpus(wildcards):
+    """Cores of each of several processes that SLURM starts."""
+    return threads_of(architecture_of(wildcards)) if is_spread(wildcards) else None
+
+
+def training_memory(wildcards, attempt):
+    return architecture_of(wildcards)["memory_mb"] * attempt
+
+
+def evaluation_gpus(wildcards):
+    return min(1, architecture_of(wildcards)["gpus"])
+
+
+def evaluation_memory(wildcards, attempt):
+    return config["evaluation"]["memory_mb"] * attempt
 
 
 def evaluation_threads(wildcards):
@@ -245,6 +291,25 @@ def metrics_of(models):
     return [f"results/evaluations/{model.name}/metrics.csv" for model in models]
 
 
+def pool_manifests(wildcards):
+    return [
+        f"results/models/{model.name}/manifest.json"
+        for model in experiment.models([wildcards.pool])
+    ]
+
+
+def pool_curves(wildcards):
+    """Where the learning curve of each model of a pool lies, and what to say of it."""
+    return [
+        {
+            "curve": f"results/models/{model.name}/training.csv",
+            "batch_size": config["architectures"][model.architecture]["batch_size"],
+            **vars(model),
+        }
+        for model in experiment.models([wildcards.pool])
+    ]
+
+
 def mixture_members(wildcards):
     return experiment.members(wildcards.mixture)
 
@@ -274,6 +339,7 @@ def products(wildcards):
         "results/plots/effective_robustness.pdf",
         "results/tables/effective_robustness.csv",
         *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
+        *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools),
     ]
 
 

@@ -13,8 +13,8 @@ rule evaluate_clip:
         "../../envs/evaluate.yaml"
     threads: evaluation_threads
     resources:
-        gpu=lookup(within=config, dpath="architectures/{architecture}/gpus"),
-        mem_mb=lookup(within=config, dpath="evaluation/memory_mb"),
+        gpu=evaluation_gpus,
+        mem_mb=evaluation_memory,
         runtime=lookup(within=config, dpath="evaluation/runtime"),
     params:
         model=model_columns,

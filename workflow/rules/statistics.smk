@@ -93,3 +93,31 @@ rule plot_mixture:
         "Drawing {wildcards.mixture} between its members"
     script:
         "../scripts/plot_mixture.py"
+
+
+rule plot_learning_curves:
+    input:
+        models=pool_manifests,
+    output:
+        pdf="results/plots/learning_curves/{pool}.pdf",
+        png=report(
+            "results/plots/learning_curves/{pool}.png",
+            caption="../report/learning_curves.rst",
+            category="Learning curves",
+            labels={"pool": "{pool}"},
+        ),
+    log:
+        "results/logs/plot_learning_curves/{pool}.log",
+    benchmark:
+        "results/benchmarks/plot_learning_curves/{pool}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        models=pool_curves,
+    message:
+        "Drawing how the models of {wildcards.pool} learnt"
+    script:
+        "../scripts/plot_learning_curves.py"

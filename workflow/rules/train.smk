@@ -11,11 +11,17 @@ rule train_clip:
         "../../envs/train.yaml"
     threads: training_threads
     resources:
-        gpu=lookup(within=config, dpath="architectures/{architecture}/gpus"),
-        mem_mb=lookup(within=config, dpath="architectures/{architecture}/memory_mb"),
+        gpu=training_gpus,
+        gres=training_gres,
+        nodes=lookup(within=config, dpath="architectures/{architecture}/nodes"),
+        mpi=training_mpi,
+        tasks=training_tasks,
+        cpus_per_task=training_cpus,
+        mem_mb=training_memory,
         runtime=lookup(within=config, dpath="architectures/{architecture}/runtime"),
     params:
         architecture=lookup(within=config, dpath="architectures/{architecture}"),
+        loggers=lookup(within=config, dpath="training"),
     message:
         "Training {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"
     script:

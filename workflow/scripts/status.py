@@ -1,4 +1,4 @@
-"""Say what of an experiment is done, under way or failing, and why: a line per source and a line per model.
+"""Say what of an experiment is done, under way, interrupted or failing, and why: a line per source and a line per model.
 
 In:  nothing but the experiment; what is under results/ is only read
 Out: two tables on standard output, and what failing jobs say in their logs
@@ -18,13 +18,13 @@ from testbed.manifest import ManifestError, read_json
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
+DONE, RUNNING, FAILED, WAITING, INTERRUPTED = "done", "running", "failed", "waiting", "interrupted"
 LOG_END = 20_000
 TOP_CAUSES = 3
 
 
 class State(NamedTuple):
-    """How far a job is, and what its log says where it failed."""
+    """How far a job is, and why it is no further."""
 
     name: str
     reason: str = ""
@@ -59,8 +59,19 @@ def state_of(product: str, log: str) -> State:
         return State(DONE)
     if is_held(Path(product).parent):
         return State(RUNNING)
+    if (words := interruption_of(Path(product).parent)) is not None:
+        return State(INTERRUPTED, words)
     reason = failure_in(Path(log))
     return State(FAILED, reason) if reason else State(WAITING)
+
+
+def interruption_of(folder: Path) -> str | None:
+    """How far a training came that the machine ended, or None; see train_clip."""
+    try:
+        entry = read_json(folder / "interrupted.json")
+    except ManifestError:
+        return None
+    return f"{entry['cause']} after {entry['checkpoints']} of {entry['planned']} checkpoints; the same command goes on"
 
 
 def source_row(experiment: Experiment, source: str, failures: list[str]) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ def log_to(path: str, prints: bool = False) -> None:
     terminal = logging.StreamHandler(open(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8"))  # noqa: SIM115
     terminal.setLevel(PROGRESS)
     logging.addLevelName(PROGRESS, "PROGRESS")
-    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    # Emptied and then added to, so that other processes may add to it as well.
+    open(path, "w").close()
+    file = logging.FileHandler(path, mode="a", encoding="utf-8")
     if prints:
         for descriptor in (1, 2):
             os.dup2(file.stream.fileno(), descriptor)

@@ -1,0 +1,95 @@
+"""Draw how the models of one pool learnt: a panel per model with its loss, its learning rate and its speed.
+
+Reads each model's `training.csv`; writes `results/plots/learning_curves/<pool>.pdf` and `.png`.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from testbed.figures import COLOURS, STYLE, FigureError, save_figure, size_label
+from testbed.log import log_to
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+COLUMNS = 4
+PANEL = (1.9, 1.85)
+LOSS, RATE, CHANCE = COLOURS[0], "#999999", "#555555"
+
+
+def read_curve(path: Path | str) -> pd.DataFrame:
+    """The rows of a model's training.csv; raises `FigureError` where it is missing or holds no step."""
+    try:
+        curve = pd.read_csv(path)
+    except (FileNotFoundError, pd.errors.EmptyDataError) as error:
+        raise FigureError(
+            f"{path}: cannot be read ({error}). Force train_clip for this model to have its curve again."
+        ) from error
+    if curve.empty:
+        raise FigureError(f"{path}: holds no step. Force train_clip for this model to have its curve again.")
+    return curve
+
+
+def draw_curve(axes: Axes, curve: pd.DataFrame, batch_size: int, title: str) -> None:
+    """Loss (left) and learning rate (right, without ticks) over the samples seen, and the loss of guessing."""
+    seen = curve["samples_seen"]
+    axes.plot(seen, curve["loss"], color=LOSS, linewidth=1.1, zorder=3)
+    axes.axhline(math.log(batch_size), color=CHANCE, linewidth=0.8, linestyle=":")
+    axes.set_ylim(0, 1.08 * max(curve["loss"].max(), math.log(batch_size)))
+    axes.set_xlim(0, None)
+    speed = curve["samples_per_second"].median()
+    axes.set_title(f"{title}\n{speed:,.0f} samples/s", fontweight="normal", fontsize=7.5)
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3))
+    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+    rate = axes.twinx()
+    rate.plot(seen, curve["lr"], color=RATE, linewidth=0.8, zorder=2)
+    rate.set_ylim(0, 1.08 * curve["lr"].max())
+    rate.set_yticks([])
+    rate.grid(False)
+
+
+def plot_learning_curves(models: Sequence[dict]) -> Figure:
+    """The figure of `models`, each with its `curve` (path), `architecture`, `size`, `seed` and `batch_size`.
+
+    Raises `FigureError` where a curve is missing.
+    """
+    columns = min(COLUMNS, len(models))
+    rows = -(-len(models) // columns)
+    several = len({model["architecture"] for model in models}) > 1
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PANEL[0] * columns + 0.5, PANEL[1] * rows + 0.65), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, model in zip(grid.flat, models, strict=False):
+            title = f"{size_label(model['size'])} samples, seed {model['seed']}"
+            title = f"{model['architecture']}, {title}" if several else title
+            draw_curve(axes, read_curve(model["curve"]), model["batch_size"], title)
+        for axes in grid.flat[len(models) :]:
+            axes.axis("off")
+        figure.supxlabel("samples seen", fontsize=8)
+        figure.supylabel("loss", fontsize=8)
+        lines = {
+            "loss": (LOSS, "-"),
+            "loss of guessing": (CHANCE, ":"),
+            "learning rate, from 0 to its peak": (RATE, "-"),
+        }
+        figure.legend(
+            handles=[
+                Line2D([], [], color=colour, linestyle=dash, label=label) for label, (colour, dash) in lines.items()
+            ],
+            loc="outside upper center",
+            ncols=len(lines),
+        )
+    return figure
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    save_figure(plot_learning_curves(snakemake.params.models), snakemake.output.pdf, snakemake.output.png)
