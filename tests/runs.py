@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "config" / "tiny.yaml"
+CLUSTER = ROOT / "tests" / "config" / "slurm.yaml"
 PARTS = ("Snakefile", "workflow", "config", "profiles", "resources", "envs", "slurm")
 
 

@@ -18,6 +18,7 @@ from testbed.experiment import (
 )
 from testbed.launch import processes_of, threads_of
 from testbed.released import ListError, check_list, find_files, resolve_format
+from testbed.slurm import jobs_in
 from testbed.sources import where_from
 from testbed.work import FORCERUN, FolderBusyError, hold
 
@@ -69,6 +70,12 @@ onstart:
         workflow.held = hold(".snakemake")
     except FolderBusyError as error:
         raise WorkflowError(str(error))
+    # Jobs outlive a Snakemake that is killed, and another run would send them a second time.
+    if jobs := jobs_in("."):
+        raise WorkflowError(
+            f"SLURM still has {len(jobs)} jobs of an earlier run in this folder. Wait until they are done, or end them "
+            f"(scancel {' '.join(jobs)}), and run the same command again. What is done is kept in either case."
+        )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
 
@@ -142,13 +149,13 @@ def miniweb_manifest(wildcards):
     return []
 
 
-def download_memory(wildcards):
+def download_memory(wildcards, attempt):
     """MB of a download job: the process, the bodies that threads and queue hold at most, and one image being decoded."""
     options = config["download"]
     bodies = 2 * options["threads"] * options["max_bytes"]
     # An image with transparency is blended in double precision.
     decoding = 64 * options["max_pixels"]
-    return 1000 + (bodies + decoding) // 1_000_000
+    return (1000 + (bodies + decoding) // 1_000_000) * attempt
 
 
 def page_files(wildcards):
@@ -240,16 +247,21 @@ def training_cpus(wildcards):
     return threads_of(architecture_of(wildcards)) if is_spread(wildcards) else None
 
 
+def growing(amount):
+    """A resource that is asked for once more in each further attempt, because too little may have been the cause."""
+
+    def by_attempt(wildcards, attempt):
+        return amount * attempt
+
+    return by_attempt
+
+
 def training_memory(wildcards, attempt):
     return architecture_of(wildcards)["memory_mb"] * attempt
 
 
 def evaluation_gpus(wildcards):
     return min(1, architecture_of(wildcards)["gpus"])
-
-
-def evaluation_memory(wildcards, attempt):
-    return config["evaluation"]["memory_mb"] * attempt
 
 
 def evaluation_threads(wildcards):

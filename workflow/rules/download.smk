@@ -1,3 +1,8 @@
+# Seconds each: too short for a queue.
+localrules:
+    link_trainset,
+
+
 rule download_images:
     input:
         shuffled="results/shuffled/{source}/manifest.json",
@@ -13,7 +18,7 @@ rule download_images:
     resources:
         downloads=1,
         mem_mb=download_memory,
-        runtime=720,
+        runtime=growing(720),
     params:
         part="results/shuffled/{source}/{part}.parquet",
         options=download_options,
@@ -37,8 +42,8 @@ rule shard_samples:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=growing(8000),
+        runtime=growing(720),
     params:
         parts=part_folders,
         shard_size=lookup(within=config, dpath="shards/shard_size"),

@@ -1,3 +1,8 @@
+# Seconds each: too short for a queue.
+localrules:
+    collect_evaluations,
+
+
 rule evaluate_clip:
     input:
         model="results/models/{pool}-{architecture}-{size}-{seed}/manifest.json",
@@ -14,8 +19,8 @@ rule evaluate_clip:
     threads: evaluation_threads
     resources:
         gpu=evaluation_gpus,
-        mem_mb=evaluation_memory,
-        runtime=lookup(within=config, dpath="evaluation/runtime"),
+        mem_mb=growing(config["evaluation"]["memory_mb"]),
+        runtime=growing(config["evaluation"]["runtime"]),
     params:
         model=model_columns,
         testsets=testset_folders,

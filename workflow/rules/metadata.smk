@@ -11,8 +11,8 @@ rule prepare_metadata:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=1440,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         path=list_path,
         format=list_format,
@@ -35,8 +35,8 @@ rule shuffle_metadata:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=1440,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         samples=lookup(within=config, dpath="sources/{source}/samples"),
         part_size=lookup(within=config, dpath="shuffle/part_size"),

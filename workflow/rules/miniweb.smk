@@ -1,3 +1,9 @@
+# Seconds each: too short for a queue.
+localrules:
+    make_miniweb,
+    make_testset,
+
+
 rule make_miniweb:
     output:
         manifest="results/miniweb/{source}/manifest.json",

@@ -1,3 +1,11 @@
+# Seconds each: too short for a queue.
+localrules:
+    fit_trends,
+    plot_effective_robustness,
+    plot_mixture,
+    plot_learning_curves,
+
+
 rule fit_trends:
     input:
         evaluations="results/tables/evaluations.csv",

@@ -21,15 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.imports import skip_compiler, skip_unused_imports
-from testbed.launch import (
-    Interrupted,
-    command_of,
-    end_of_job,
-    go_on_later,
-    interruptible,
-    processes_of,
-    run_processes,
-)
+from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.recipe import (
@@ -41,6 +33,7 @@ from testbed.recipe import (
     parts_of,
     trainer_arguments,
 )
+from testbed.slurm import end_of_job, go_on_later
 from testbed.trainer import LATEST, OUT_OF_TIME, Run, train
 from testbed.work import follow_parent, is_forced, locked
 
@@ -263,6 +256,8 @@ def train_clip(
     load_checkpoint(checkpoints)
     board = str(folder / "tensorboard") if loggers.get("tensorboard") else None
     parts = architecture["checkpoints_per_epoch"]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
     run = Run(arguments, seed, parts, architecture["batch_size"], str(folder / CURVE), board, end_of_job())
     run_trainer(run, architecture, folder, log)
     export(load_checkpoint(checkpoints), parts_of(architecture), optimiser_steps(architecture, size), folder)

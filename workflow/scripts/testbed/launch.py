@@ -1,26 +1,19 @@
-"""Processes of a training on several devices, the job's end, and the signals that announce it.
+"""Processes of a training on several devices, and the signals that announce the end of its job.
 
-On one node torchrun starts a process for each device; over several nodes SLURM's own launcher does, from inside the
-job. Snakemake's SLURM plugin leaves nothing but the job's id of SLURM's environment, so the rest is asked for.
+On one node torchrun starts a process for each device; over several nodes SLURM's own launcher does, from inside the job.
 """
 
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 ENDING_SECONDS = 10.0
 """For the trainer's processes to end by themselves, well within SLURM's usual 30 s between SIGTERM and SIGKILL."""
-
-REQUEUE_SECONDS = 120.0
-"""How long a job that is to go back into the queue waits to be ended by SLURM."""
 
 
 class Interrupted(SystemExit):
@@ -100,31 +93,3 @@ def run_processes(command: list[str], log: Path | None) -> int:
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
-
-
-def ask_slurm(*command: str) -> str | None:
-    """What one of SLURM's commands prints about this job, or None outside of SLURM and where it fails."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if not job:
-        return None
-    try:
-        return subprocess.run([*command, job], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        logging.warning("%s: %s", " ".join(command), error)
-        return None
-
-
-def end_of_job() -> float | None:
-    """When this SLURM job's time is over, in seconds since 1970; None where there is no such time."""
-    try:
-        return datetime.fromisoformat(ask_slurm("squeue", "--noheader", "--format=%e", "--job") or "").timestamp()
-    except ValueError:
-        return None
-
-
-def go_on_later() -> None:
-    """Put this SLURM job back into the queue and wait for SLURM to end it; returns where that cannot be had."""
-    if ask_slurm("scontrol", "requeue") is None:
-        return
-    logging.info("back into the queue; the job goes on when its turn comes")
-    time.sleep(REQUEUE_SECONDS)

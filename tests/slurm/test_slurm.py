@@ -1,0 +1,230 @@
+"""The shipped profile on a real SLURM: the whole chain, who got which GPUs, and trainings that are ended in every way."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, wait_for
+
+from runs import CLUSTER, ROOT, copy_workflow, snakemake_command
+
+TRAININGS = ROOT / "tests" / "config" / "slurm_trainings.yaml"
+QUICK = ["--slurm-init-seconds-before-status-checks", 2, "--max-status-checks-per-second", 2, "--latency-wait", 5]
+"""The profile's patience is for clusters with thousands of jobs."""
+
+DOWN = ("down", "down*")
+
+
+def command(*arguments: object) -> list[str]:
+    return snakemake_command("--profile", "slurm", *arguments, *QUICK)
+
+
+class Training:
+    """A training that Snakemake sends to the cluster, in a folder that has its trainset."""
+
+    def __init__(self, cluster: Cluster, folder: Path, architecture: str, *options: object):
+        self.cluster, self.folder = cluster, folder
+        self.name = f"mini_yfcc-{architecture}-220-0"
+        self.model = folder / "results" / "models" / self.name
+        self.target = f"results/models/{self.name}/manifest.json"
+        self.options = ["--configfile", CLUSTER, TRAININGS, *options]
+
+    @contextmanager
+    def under_way(self) -> Iterator[subprocess.Popen]:
+        with open(self.folder / "run.log", "a") as log:
+            process = subprocess.Popen(
+                command(self.target, *map(str, self.options)),
+                cwd=self.folder,
+                env=self.cluster.environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def job(self) -> tuple[str, str] | None:
+        """Id and state of its job, waiting or running."""
+        jobs = [(job, state) for job, state, comment in self.cluster.queue() if self.name_in(comment)]
+        assert len(jobs) < 2, f"two jobs for one model: {jobs}"
+        return jobs[0] if jobs else None
+
+    def name_in(self, comment: str) -> bool:
+        return all(word in comment for word in self.name.split("-")[:2])
+
+    def checkpoints(self) -> int:
+        names = self.model.glob("work/*/checkpoints/epoch_[0-9]*.pt")
+        return max((int(path.stem.removeprefix("epoch_")) for path in names), default=0)
+
+    def reach(self, checkpoints: int) -> str:
+        """Wait until the training has so many checkpoints; the id of its job."""
+        wait_for(lambda: self.checkpoints() >= checkpoints, f"checkpoint {checkpoints}:\n{self.said()}", 120)
+        return self.job()[0]
+
+    def resumed_at(self) -> int | None:
+        """The number of checkpoints that the trainer's last start went on from."""
+        found = re.findall(r"=> resuming checkpoint .* \(epoch (\d+)\)", self.log())
+        return int(found[-1]) if found else None
+
+    def log(self) -> str:
+        path = self.folder / "results" / "logs" / "train_clip" / f"{self.name}.log"
+        return path.read_text() if path.is_file() else ""
+
+    def said(self) -> str:
+        return (self.folder / "run.log").read_text()[-3000:] + self.log()[-2000:]
+
+    def went_on(self, before: int) -> None:
+        """Wait for a further start, and see that it repeats less than one part."""
+        wait_for(lambda: (self.resumed_at() or 0) >= before, f"a start from checkpoint {before}:\n{self.said()}", 150)
+
+    def ends_well(self, process: subprocess.Popen, epochs: int) -> None:
+        assert process.wait(300) == 0, self.said()
+        entry = json.loads((self.model / "manifest.json").read_text())
+        assert (entry["epochs"], entry["samples_seen"]) == (epochs, epochs * 220)
+        assert not (self.model / "interrupted.json").exists()
+
+
+@pytest.fixture
+def train(cluster, trainset, tmp_path):
+    """A function that prepares a training in a copy of the folder with its trainset."""
+    folder = shutil.copytree(trainset, tmp_path / "clone", symlinks=True)
+    return lambda architecture, *options: Training(cluster, folder, architecture, *options)
+
+
+def jobs_by_rule(cluster: Cluster, folder: Path) -> dict[str, list[dict[str, str]]]:
+    """What SLURM gave to the jobs of a folder: its fields, by rule."""
+    rules: dict[str, list[dict[str, str]]] = {}
+    for line in cluster.run("scontrol", "show", "job", "--details", "--oneliner").stdout.splitlines():
+        fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if fields.get("WorkDir") == str(folder):
+            rule = re.match(r"rule_(.+?)(_wildcards|$)", fields["Comment"])[1]
+            rules.setdefault(rule, []).append(fields)
+    return rules
+
+
+def interruption(training: Training) -> dict:
+    """What the training left when it was ended."""
+    path = training.model / "interrupted.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def memory_of(fields: dict[str, str]) -> str:
+    return re.search(r"mem=(\w+)", fields["TRES"])[1]
+
+
+def logs_of(folder: Path) -> list[Path]:
+    return list(folder.glob("results/logs/train_clip/*.log"))
+
+
+def test_the_whole_chain_runs_on_the_cluster(cluster, tmp_path):
+    folder = copy_workflow(tmp_path / "clone")
+    ran = subprocess.run(
+        command("--configfile", CLUSTER), cwd=folder, env=cluster.environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert (folder / "results" / "plots" / "effective_robustness.pdf").stat().st_size > 5000
+    jobs = jobs_by_rule(cluster, folder)
+    counts = {rule: len(found) for rule, found in jobs.items()}
+    # Everything else takes seconds, and is no job.
+    lists = {"prepare_metadata": 2, "shuffle_metadata": 2, "download_images": 2, "shard_samples": 2}
+    assert counts == {**lists, "train_clip": 5, "evaluate_clip": 5}
+    for rule, found in jobs.items():
+        for fields in found:
+            assert fields["JobState"] == "COMPLETED"
+            assert fields["JOB_GRES"] == ("gpu:1" if rule in ("train_clip", "evaluate_clip") else "(null)"), rule
+    assert {memory_of(fields) for fields in jobs["train_clip"]} == {"2000M"}
+    assert {fields["TimeLimit"] for fields in jobs["train_clip"]} == {"00:20:00"}
+    seen = [re.search(r"CUDA_VISIBLE_DEVICES=(\S+)", log.read_text())[1] for log in logs_of(folder)]
+    assert len(seen) == 5 and set(seen) <= {"0", "1"}
+
+
+def test_two_devices_of_a_node_share_a_job_that_gets_more_memory(train, cluster):
+    training = train("mini_two")
+    with training.under_way() as process:
+        training.ends_well(process, 4)
+    assert "Process (global: 0, local 0), total 2." in training.log()
+    jobs = jobs_by_rule(cluster, training.folder)["train_clip"]
+    got = [(fields["JobState"], memory_of(fields), fields["JOB_GRES"], fields["NumNodes"]) for fields in jobs]
+    assert got == [("FAILED", "1500M", "gpu:2", "1"), ("COMPLETED", "3G", "gpu:2", "1")]
+
+
+def test_two_nodes_share_a_training(train, cluster):
+    training = train("mini_nodes")
+    with training.under_way() as process:
+        training.ends_well(process, 4)
+    assert "Process (global: 0, local 0), total 2." in training.log()
+    (fields,) = jobs_by_rule(cluster, training.folder)["train_clip"]
+    assert (fields["JOB_GRES"], fields["NumNodes"]) == ("gpu:2", "2")
+
+
+def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
+    """Cancelled, out of time, back in the queue, its node gone, preempted, Snakemake killed: nothing is lost."""
+    training = train("mini_slow", "--set-resources", "train_clip:slurm_partition=scavenge")
+    with training.under_way() as process:
+        job = training.reach(2)
+        before = training.checkpoints()
+        cluster.run("scancel", job)
+        # Snakemake sends another job.
+        wait_for(lambda: training.job() and training.job()[0] != job, "a new job", 120)
+        training.went_on(before)
+
+        job = training.reach(before + 3)
+        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        wait_for(lambda: training.job() and training.job()[0] != job, "another new job", 150)
+        before = training.checkpoints()
+        assert interruption(training)["cause"] == "SIGTERM"
+        training.went_on(before)
+
+        job = training.reach(before + 3)
+        before = training.checkpoints()
+        cluster.run("scontrol", "requeue", job)
+        training.went_on(before)
+        assert training.job()[0] == job
+
+        job = training.reach(before + 3)
+        before = training.checkpoints()
+        node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").stdout.strip()
+        cluster.fail_node(node)
+        wait_for(lambda: cluster.state_of(node) in DOWN, f"{node} to be missed")
+        training.went_on(before)
+        assert training.job()[0] == job
+        cluster.start_node(node)
+
+        job = training.reach(before + 3)
+        before = training.checkpoints()
+        cluster.run("sbatch", "-p", "gpu", "-N2", "--gpus-per-node=2", "-o", "/dev/null", "--wrap", "sleep 3")
+        wait_for(lambda: training.job()[1] == "PENDING", "the job to be preempted")
+        wait_for(lambda: interruption(training), "the training to say so")
+        training.went_on(before)
+        assert training.job()[0] == job
+
+        training.reach(before + 3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    # Its job goes on, and nothing else is sent into the folder.
+    with training.under_way() as process:
+        assert process.wait(60) != 0
+    assert f"scancel {job}" in training.said()
+    assert training.job()[0] == job
+    before = training.checkpoints()
+    cluster.run("scancel", job)
+    wait_for(lambda: training.job() is None, "the job to end")
+    with training.under_way() as process:
+        training.went_on(before)
+        training.ends_well(process, 300)
+
+
+def test_a_training_longer_than_its_time_goes_on(train, cluster):
+    """It sees that its time runs out and goes back into the queue by itself, again and again."""
+    training = train("mini_short")
+    with training.under_way() as process:
+        training.ends_well(process, 300)
+    (fields,) = jobs_by_rule(cluster, training.folder)["train_clip"]
+    assert int(fields["Restarts"]) >= 1
