@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from testbed.imports import skip_compiler, skip_unused_imports
-from testbed.manifest import write_json
+from testbed.manifest import ManifestError, write_json
 
 skip_unused_imports("tensorboard")
 skip_compiler()
@@ -20,8 +20,18 @@ import torch  # noqa: E402
 from open_clip_train import train as trainer  # noqa: E402
 from open_clip_train.train import train_one_epoch  # noqa: E402
 
-from evaluate_clip import EvaluationError, evaluate_clip, label_ranks, load_model, metrics_of  # noqa: E402
+from decode_testset import decode_testset, transform_of  # noqa: E402
+from evaluate_clip import (  # noqa: E402
+    EvaluationError,
+    Evaluator,
+    evaluate_clip,
+    label_ranks,
+    load_model,
+    metrics_of,
+)
+from retrieve_pretrained import PretrainedError, retrieve_pretrained  # noqa: E402
 from testbed.recipe import TrainingError  # noqa: E402
+from testbed.testsets import TestsetError, open_decoded  # noqa: E402
 from train_clip import export, train_clip  # noqa: E402
 
 trained_epochs: list[int] = []
@@ -63,20 +73,50 @@ def export_weights(value: float, folder: str, epoch: int = 2, step: int = 8, **m
     export(checkpoint | more, 2, 8, Path(folder))
 
 
-def evaluate(folder: str, testsets: dict[str, str], workers: int = 0) -> list:
-    options = {"batch_size": 16, "workers": workers}
-    return list(evaluate_clip(Path(folder), {name: Path(path) for name, path in testsets.items()}, "cpu", options))
+def decode(testset: str, model: str, folder: str, workers: int = 0, task: str = "classification") -> dict:
+    """Decode a test set as the rule does, manifest included."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    entry = decode_testset(Path(testset), task, transform_of(model), Path(folder), workers)
+    write_json(Path(folder) / "manifest.json", entry)
+    return entry
+
+
+def evaluate(folder: str, testsets: dict[str, list[str]], batch_size: int = 16) -> list:
+    """Evaluate on test sets, each given as its folder and that of its decoded images."""
+    paths = {name: (Path(path), Path(decoded)) for name, (path, decoded) in testsets.items()}
+    return list(evaluate_clip(Path(folder), paths, "cpu", batch_size))
+
+
+def retrieve(model: str, folder: str, tag: str | None = None, checkpoint: str | None = None) -> dict:
+    """Bring a published checkpoint into a folder as the rule does, manifest included."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    entry = retrieve_pretrained(model, tag, checkpoint, Path(folder))
+    write_json(Path(folder) / "manifest.json", entry)
+    return entry
+
+
+def heads_of(folder: str, testsets: list[list[str]]) -> int:
+    """How many text heads a model computes for test sets, each given as above."""
+    evaluator = Evaluator(*load_model(Path(folder), "cpu"), "cpu", 16)
+    for path, decoded in testsets:
+        evaluator.evaluate(Path(path), open_decoded(Path(decoded)))
+    return len(evaluator.heads)
 
 
 def evaluate_with_clip_benchmark(folder: str, testset: str) -> dict:
     """The metrics that CLIP_benchmark itself gives for a model and a test set."""
-    from clip_benchmark.datasets.builder import build_wds_dataset
-    from clip_benchmark.metrics.zeroshot_classification import evaluate
+    from clip_benchmark.datasets.builder import build_wds_dataset, image_captions_collate_fn
+    from clip_benchmark.metrics import zeroshot_classification, zeroshot_retrieval
 
     model, tokenizer, transform = load_model(Path(folder), "cpu")
     dataset = build_wds_dataset("mine", transform, split="test", data_dir=testset)
+    if dataset.classes is None:
+        loader = torch.utils.data.DataLoader(dataset, batch_size=16, collate_fn=image_captions_collate_fn)
+        return zeroshot_retrieval.evaluate(model, loader, tokenizer, "cpu", amp=False, recall_k_list=[1, 5, 10])
     loader = torch.utils.data.DataLoader(dataset.batched(16), batch_size=None)
-    return evaluate(model, loader, tokenizer, dataset.classes, dataset.templates, "cpu", amp=False)
+    return zeroshot_classification.evaluate(
+        model, loader, tokenizer, dataset.classes, dataset.templates, "cpu", amp=False
+    )
 
 
 def score(logits: list[list[float]], labels: list[int]) -> list:
@@ -85,7 +125,7 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 
 
 def main() -> None:
-    calls = (train, export_weights, evaluate, evaluate_with_clip_benchmark, score)
+    calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)
@@ -93,7 +133,7 @@ def main() -> None:
             # The trainer prints; what it says belongs to the messages, not to the answer.
             with redirect_stdout(sys.stderr):
                 answer = {"value": functions[name](**arguments)}
-        except (TrainingError, EvaluationError) as error:
+        except (TrainingError, EvaluationError, TestsetError, ManifestError, PretrainedError) as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(answer | {"epochs": trained_epochs}), flush=True)
         trained_epochs.clear()

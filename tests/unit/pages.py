@@ -7,7 +7,8 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CONFIG_README = ROOT / "config" / "README.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
-PAGES = [README, CONFIG_README, OUTPUTS]
+SLURM = ROOT / "docs" / "slurm.md"
+PAGES = [README, CONFIG_README, OUTPUTS, SLURM]
 
 
 def text_of(page: Path) -> str:
@@ -40,7 +41,7 @@ def tables(page: Path) -> dict[str, list[list[str]]]:
 def commands(page: Path) -> list[str]:
     """Every command that a page gives, in running text, tables or blocks."""
     text = text_of(page)
-    return sorted({*re.findall(r"`(uv run [^`]+)`", text), *re.findall(r"^uv run .+", text, re.MULTILINE)})
+    return sorted({*re.findall(r"`(uv run [^`]+)`", text), *re.findall(r"^uv run [^#\n]*[^#\s]", text, re.MULTILINE)})
 
 
 def files_to_write(page: Path) -> set[str]:

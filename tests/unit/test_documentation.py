@@ -39,7 +39,7 @@ def rules() -> dict[str, dict[str, list[str]]]:
     """For each rule, the paths under results/ in each of its directives."""
     found = {}
     for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        _, *rest = re.split(r"^rule (\w+):\n", text_of(file), flags=re.MULTILINE)
+        _, *rest = re.split(r"^(?:use rule \w+ as|rule) (\w+)(?: with)?:\n", text_of(file), flags=re.MULTILINE)
         for name, body in zip(rest[::2], rest[1::2], strict=True):
             _, *directives = DIRECTIVE.split(body)
             found[name] = {

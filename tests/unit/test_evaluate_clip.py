@@ -1,15 +1,23 @@
 """Evaluation of a trained model agrees with CLIP_benchmark's own, and with the predictions that are kept."""
 
 import csv
+import io
+import random
 import shutil
+import tarfile
 
+import numpy as np
 import pytest
 from pyarrow import parquet
 
 from evaluate_clip import write_metrics, write_predictions
 from make_testset import make_testset
+from testbed.archive import add_member
+from testbed.manifest import read_json, write_json
+from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
 from testbed.statistics import clopper_pearson
+from testbed.testsets import ANSWERS
 
 IMAGES = 40
 
@@ -22,9 +30,23 @@ def testset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluated(run_model, model, testset):
+def decode(run_model, model, tmp_path_factory):
+    """A function that decodes a test set for the model; its folder and that of the decoded images."""
+
+    def decode(testset, **more):
+        folder = tmp_path_factory.mktemp("decoded")
+        answer = run_model("decode", testset=testset, model=model, folder=folder, **more)
+        assert "value" in answer, answer
+        return [testset, folder]
+
+    return decode
+
+
+@pytest.fixture(scope="module")
+def evaluated(run_model, model, testset, decode):
     """Metric rows and predictions of the trained model on one test set under two names."""
-    return run_model("evaluate", folder=model, testsets={"mine": testset, "again": testset})["value"]
+    decoded = decode(testset)
+    return run_model("evaluate", folder=model, testsets={"mine": decoded, "again": decoded})["value"]
 
 
 def values_of(rows, testset="mine"):
@@ -88,28 +110,103 @@ def test_test_sets_follow_each_other_under_their_names(evaluated):
     assert {row["classes"] for row in rows} == {"all"}
 
 
-def test_loading_processes_change_nothing_but_the_order(run_model, model, testset, evaluated):
-    rows, table = run_model("evaluate", folder=model, testsets={"mine": testset}, workers=2)["value"]
+@pytest.mark.parametrize("batch_size", [7, 40, 100])
+def test_batches_change_nothing(run_model, model, testset, decode, evaluated, batch_size):
+    answer = run_model("evaluate", folder=model, testsets={"mine": decode(testset)}, batch_size=batch_size)
+    rows, table = answer["value"]
     assert values_of(rows) == values_of(evaluated[0])
-
-    def by_key(row):
-        return row["key"]
-
-    assert sorted(predictions_of(table), key=by_key) == sorted(predictions_of(evaluated[1]), key=by_key)
+    assert predictions_of(table) == predictions_of(evaluated[1])
 
 
-def test_a_label_without_a_class_name_is_an_error(run_model, model, testset, tmp_path):
+def test_text_heads_are_shared_by_test_sets_of_the_same_classes(run_model, model, testset, decode, tmp_path):
+    other = shutil.copytree(testset, tmp_path / "other")
+    (other / "zeroshot_classification_templates.txt").write_text("a {c}\n")
+    again = shutil.copytree(testset, tmp_path / "again")
+    testsets = [decode(folder) for folder in (testset, other, again)]
+    assert run_model("heads_of", folder=model, testsets=testsets)["value"] == 2
+
+
+def test_images_decoded_for_another_transform_are_refused(run_model, model, testset, decode, tmp_path):
+    folder, decoded = decode(testset)
+    manifest = read_json(decoded / "manifest.json")
+    write_json(decoded / "manifest.json", manifest | {"transform": "Compose(Resize(7))"})
+    answer = run_model("evaluate", folder=model, testsets={"mine": [folder, decoded]})
+    assert answer["error"] == "EvaluationError"
+    assert "was decoded by Compose(Resize(7)), and the model takes Compose(" in answer["message"]
+
+
+def write_testset(folder, task, samples):
+    """A test set of two shards of (image file, answer) pairs."""
+    (folder / "test").mkdir(parents=True)
+    (folder / "dataset_type.txt").write_text(task + "\n")
+    (folder / "test" / "nshards.txt").write_text("2")
+    half = len(samples) // 2 + 1
+    for shard in range(2):
+        with tarfile.open(folder / "test" / f"{shard}.tar", "w") as archive:
+            for number, (image, answer) in enumerate(samples[shard * half : (shard + 1) * half], shard * half):
+                add_member(archive, f"s{number:04d}.{ANSWERS[task]}", answer)
+                add_member(archive, f"s{number:04d}.png", image)
+    return folder
+
+
+def drawn(label, number):
+    file = io.BytesIO()
+    draw(label, "photo", number, 48).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_retrieval_is_clip_benchmarks(run_model, model, decode, tmp_path):
+    names = [CLASSES[number % len(CLASSES)].name for number in range(31)]
+    captions = [f"a photo of a {name}\n{name} number {place}" for place, name in enumerate(names)]
+    # One image has one text, as few do.
+    captions[3] = "something else"
+    samples = [
+        (drawn(name, place), text.encode()) for place, (name, text) in enumerate(zip(names, captions, strict=True))
+    ]
+    testset = write_testset(tmp_path / "retrieval", "retrieval", samples)
+    rows, table = run_model("evaluate", folder=model, testsets={"mine": decode(testset, task="retrieval")})["value"]
+    theirs = run_model("evaluate_with_clip_benchmark", folder=model, testset=testset)["value"]
+    assert len(theirs) == 6
+    assert values_of(rows) == {name.replace("_retrieval", ""): value for name, value in theirs.items()}
+    assert {row["metric"]: row["n"] for row in rows} == {
+        **{f"image_recall@{k}": 61 for k in (1, 5, 10)},
+        **{f"text_recall@{k}": 31 for k in (1, 5, 10)},
+    }
+    assert all(row["correct"] == round(row["value"] * row["n"]) for row in rows)
+    assert table["key"] == []
+
+
+def test_multi_label_classification_is_clip_benchmarks(run_model, model, testset, decode, tmp_path):
+    chosen = random.Random(0)
+    samples = []
+    for number in range(24):
+        labels = np.array([chosen.random() < 0.3 for _ in CLASSES], dtype=np.int64)
+        file = io.BytesIO()
+        np.save(file, labels)
+        samples.append((drawn(CLASSES[number % len(CLASSES)].name, number), file.getvalue()))
+    folder = write_testset(tmp_path / "multilabel", "multilabel", samples)
+    for name in ("classnames.txt", "zeroshot_classification_templates.txt"):
+        shutil.copy(testset / name, folder)
+    rows, table = run_model("evaluate", folder=model, testsets={"mine": decode(folder, task="multilabel")})["value"]
+    theirs = run_model("evaluate_with_clip_benchmark", folder=model, testset=folder)["value"]
+    assert values_of(rows) == theirs
+    assert 0.1 < theirs["mean_average_precision"] < 0.9
+    assert [(row["n"], row["correct"]) for row in rows] == [(24, None)]
+    assert table["key"] == []
+
+
+def test_a_label_without_a_class_name_is_an_error(run_model, model, testset, decode, tmp_path):
     folder = shutil.copytree(testset, tmp_path / "testset")
     names = (folder / "classnames.txt").read_text().splitlines()
     (folder / "classnames.txt").write_text("\n".join(names[:-1]) + "\n")
-    answer = run_model("evaluate", folder=model, testsets={"mine": folder})
+    answer = run_model("evaluate", folder=model, testsets={"mine": decode(folder)})
     assert answer["error"] == "EvaluationError"
     last = len(CLASSES) - 1
     assert f"{folder}: an image has label {last}, and classnames.txt has {last} names" in answer["message"]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
-def test_damaged_weights_are_refused(run_model, model, testset, tmp_path, damage):
+def test_damaged_weights_are_refused(run_model, model, tmp_path, damage):
     folder = shutil.copytree(model, tmp_path / "model")
     weights = folder / "open_clip_model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -117,7 +214,7 @@ def test_damaged_weights_are_refused(run_model, model, testset, tmp_path, damage
     weights.write_bytes(content[:-4] if damage == "cut" else content)
     if damage == "gone":
         weights.unlink()
-    answer = run_model("evaluate", folder=folder, testsets={"mine": testset})
+    answer = run_model("evaluate", folder=folder, testsets={})
     assert answer["error"] == "EvaluationError"
     assert answer["message"].startswith(f"{weights}: ")
     assert answer["message"].endswith(f"Delete {folder}/manifest.json to train the model again.")

@@ -27,6 +27,11 @@ def random_shares(number: int) -> dict[str, float]:
     return {f"m{place}": round(float(share), 4) for place, share in enumerate(shares)}
 
 
+def corrupted(**options) -> dict:
+    """The change that adds a corrupted test set."""
+    return {"testsets__fog": {"corrupt": {"kind": "fog", "severity": 3} | options}}
+
+
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_the_shipped_experiments_are_valid(name):
     experiment = load(read(name))
@@ -74,6 +79,17 @@ def test_the_shipped_experiments_are_valid(name):
             ["mixtures.x: contains itself (x -> y -> x)", "Take one"],
         ),
         ({"reference": "imagenet"}, ["reference: imagenet is not a test set", "mini_imagenet"]),
+        (corrupted(of="mini_imagenet2"), ["testsets.fog.corrupt.of: mini_imagenet2 is not a test set", "mini_v2"]),
+        (corrupted(of="fog"), ["testsets.fog.corrupt.of: fog is corrupted itself", "mini_imagenet, mini_v2"]),
+        (corrupted() | {"reference": "fog"}, ["testsets.fog.corrupt.of: fog is corrupted itself", "the reference"]),
+        (
+            corrupted() | {"testsets__snow": {"corrupt": {"of": "fog", "kind": "snow", "severity": 1}}},
+            ["testsets.snow.corrupt.of: fog is corrupted itself", "Name one of: mini_imagenet"],
+        ),
+        (corrupted(kind="frost"), ["testsets.fog.corrupt.kind: 'frost'", "gaussian_noise"]),
+        (corrupted(severity=6), ["testsets.fog.corrupt.severity: 6", "maximum"]),
+        (corrupted(severity="3"), ["testsets.fog.corrupt.severity: '3'", "integer"]),
+        (corrupted(strength=3), ["testsets.fog.corrupt: unknown key strength", "severity"]),
         ({"statistics__baseline": "pool:who"}, ["statistics.baseline: pool who", "mini_yfcc", "none"]),
         ({"statistics__baseline": "who"}, ["statistics.baseline: 'who'", "pool:<name>"]),
         ({"sources__mini_wit__samples": 4799}, ["4800 samples of mini_wit", "only 4799", "Lower the size"]),
@@ -209,6 +225,13 @@ def test_without_a_baseline_no_pool_is_one():
 
 def test_all_test_sets_but_the_reference_are_shifts():
     assert load(DEMO).shifts == ["mini_v2", "mini_sketch", "mini_rendition", "mini_objectnet"]
+
+
+def test_a_corrupted_test_set_is_made_of_the_reference_or_of_the_one_that_it_names():
+    named = {"testsets__snow": {"corrupt": {"of": "mini_v2", "kind": "snow", "severity": 1}}}
+    experiment = load(changed(**corrupted(), **named))
+    assert (experiment.original("fog"), experiment.original("snow")) == ("mini_imagenet", "mini_v2")
+    assert experiment.shifts[-2:] == ["fog", "snow"]
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ TEXT = yaml.safe_load(SCHEMA.read_text())
 WITHOUT_DEFAULT = {
     # one or the other
     *["metadata.path", "metadata.format", "metadata.columns", "metadata.miniweb", "testset.path", "testset.miniweb"],
+    *["testset.retrieve", "testset.corrupt"],
+    # the reference
+    "corrupt.of",
     # as the experiment's
     *["source.sizes", "mixture.sizes"],
 }

@@ -378,7 +378,7 @@ def test_an_unknown_model_is_an_error(run_model, architecture, trainset, tmp_pat
         "train", architecture=architecture | {"model": "RN51"}, trainset=trainset, seed=0, folder=tmp_path
     )
     assert answer["error"] == "TrainingError"
-    assert "architectures: RN51 is neither a folder nor a model that open_clip" in answer["message"]
+    assert "RN51 is neither a folder nor a model that open_clip" in answer["message"]
 
 
 def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, trainset, tmp_path):

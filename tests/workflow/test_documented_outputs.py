@@ -7,7 +7,14 @@ OUTPUTS = Path(__file__).parents[2] / "docs" / "outputs.md"
 # What the tiny run on one machine has no cause to leave.
 LATER_PASS = {f"results/downloads/<source>/<part>/NNNNN-N.{kind}" for kind in ("tar", "parquet")}
 UNFINISHED = {"results/models/<model>/work/", "results/models/<model>/interrupted.json"}
-ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | LATER_PASS | UNFINISHED
+OF_FETCHED_TESTSETS = {f"results/testsets/<testset>/{name}" for name in ("dataset_type.txt", "record.json")}
+OF_CORRUPTED_TESTSETS = {"results/testsets/<testset>/test/N.json"}
+PRETRAINED = {
+    f"results/pretrained/<pretrained>/{name}"
+    for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors")
+}
+RARE = LATER_PASS | UNFINISHED | OF_FETCHED_TESTSETS | OF_CORRUPTED_TESTSETS | PRETRAINED
+ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 
 
 def documented() -> dict[str, re.Pattern]:

@@ -43,10 +43,18 @@ wildcard_constraints:
     pool="|".join(experiment.pools),
     mixture="|".join(experiment.mixtures) or "none",
     architecture="|".join(config["architectures"]),
+    pretrained="|".join(experiment.pretrained) or "none",
+    network="|".join([*config["architectures"], *experiment.pretrained]),
     testset="|".join(experiment.testsets),
     size="[0-9]+",
     seed="[0-9]+",
     part="[0-9]{5}",
+
+
+def testsets_by(key):
+    """A regular expression for the names of the test sets whose entries have `key`; nothing fits it where none has."""
+    names = [name for name, entry in experiment.testsets.items() if key in entry]
+    return "|".join(names) or "(?!)"
 
 
 # What the plan of a run found missing. A run with such gaps stops before any work; a dry run tells and goes on.
@@ -264,8 +272,8 @@ def evaluation_gpus(wildcards):
     return min(1, architecture_of(wildcards)["gpus"])
 
 
-def evaluation_threads(wildcards):
-    return 1 + config["evaluation"]["workers"]
+def decoding_threads(wildcards):
+    return max(1, config["evaluation"]["workers"])
 
 
 def model_columns(wildcards):
@@ -280,23 +288,94 @@ def testset_folder(testset):
     return experiment.testsets[testset].get("path", f"results/testsets/{testset}")
 
 
+def decoded_folder(testset, network):
+    return f"results/decoded/{testset}-{network}"
+
+
+def network_of(wildcards):
+    """The name of the architecture, or of the published checkpoint, that test sets are decoded for."""
+    return wildcards.get("pretrained") or wildcards.architecture
+
+
 def testset_folders(wildcards):
-    return {testset: testset_folder(testset) for testset in experiment.testsets}
+    """For each test set its folder and that of its decoded images."""
+    return {
+        testset: [
+            testset_folder(testset),
+            decoded_folder(testset, network_of(wildcards)),
+        ]
+        for testset in experiment.testsets
+    }
 
 
-def testset_files(wildcards):
-    """What an evaluation waits for: the manifest of a test set that is drawn, the class names of one that is given."""
-    files = []
-    for testset, entry in experiment.testsets.items():
-        if "path" not in entry:
-            files.append(f"results/testsets/{testset}/manifest.json")
-            continue
-        try:
-            check_testset(testset, entry["path"])
-            files.append(f"{entry['path']}/classnames.txt")
-        except ExperimentError as error:
-            report_missing(testset, str(error))
-    return files
+def decoded_manifests(wildcards):
+    return [
+        f"{decoded_folder(testset, network_of(wildcards))}/manifest.json"
+        for testset in experiment.testsets
+    ]
+
+
+def network_entry(wildcards):
+    """Model and, of published checkpoints, tag, which decide how images are resized and cropped."""
+    entry = (config["architectures"] | experiment.pretrained)[wildcards.network]
+    return {"model": entry["model"], "tag": entry.get("tag")}
+
+
+def pretrained_entry(wildcards):
+    return experiment.pretrained[wildcards.pretrained]
+
+
+def pretrained_checkpoint(wildcards):
+    entry = pretrained_entry(wildcards)
+    return [entry["checkpoint"]] if "checkpoint" in entry else []
+
+
+def pretrained_gpus(wildcards):
+    return int(pretrained_entry(wildcards)["device"] == "cuda")
+
+
+def pretrained_columns(wildcards):
+    """What the table of metrics says of a published checkpoint; 0 samples stand for a number that is not known."""
+    name, model = wildcards.pretrained, pretrained_entry(wildcards)["model"]
+    return {
+        "model": name,
+        "pool": "pretrained",
+        "architecture": model,
+        "size": 0,
+        "seed": 0,
+    }
+
+
+def own_folder(wildcards):
+    return testset_folder(wildcards.testset)
+
+
+def files_of_testset(testset):
+    """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given."""
+    entry = experiment.testsets[testset]
+    if "path" not in entry:
+        return [f"results/testsets/{testset}/manifest.json"]
+    try:
+        return [check_testset(testset, entry["path"])]
+    except ExperimentError as error:
+        report_missing(testset, str(error))
+        return []
+
+
+def own_files(wildcards):
+    return files_of_testset(wildcards.testset)
+
+
+def original_testset(wildcards):
+    return experiment.original(wildcards.testset)
+
+
+def original_folder(wildcards):
+    return testset_folder(original_testset(wildcards))
+
+
+def original_files(wildcards):
+    return files_of_testset(original_testset(wildcards))
 
 
 def metrics_of(models):

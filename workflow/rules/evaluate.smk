@@ -3,10 +3,36 @@ localrules:
     collect_evaluations,
 
 
+rule decode_testset:
+    input:
+        testset=own_files,
+    output:
+        manifest="results/decoded/{testset}-{network}/manifest.json",
+    log:
+        "results/logs/decode_testset/{testset}-{network}.log",
+    benchmark:
+        "results/benchmarks/decode_testset/{testset}-{network}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: decoding_threads
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        testset=own_folder,
+        task=lookup(within=config, dpath="testsets/{testset}/task"),
+        network=network_entry,
+        workers=lookup(within=config, dpath="evaluation/workers"),
+    message:
+        "Decoding {wildcards.testset} for {wildcards.network}"
+    script:
+        "../scripts/decode_testset.py"
+
+
 rule evaluate_clip:
     input:
         model="results/models/{pool}-{architecture}-{size}-{seed}/manifest.json",
-        testsets=testset_files,
+        decoded=decoded_manifests,
     output:
         metrics="results/evaluations/{pool}-{architecture}-{size}-{seed}/metrics.csv",
         predictions="results/evaluations/{pool}-{architecture}-{size}-{seed}/predictions.parquet",
@@ -16,7 +42,8 @@ rule evaluate_clip:
         "results/benchmarks/evaluate_clip/{pool}-{architecture}-{size}-{seed}.tsv"
     conda:
         "../../envs/evaluate.yaml"
-    threads: evaluation_threads
+    # One computes, and one reads the next batch.
+    threads: 2
     resources:
         gpu=evaluation_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
@@ -25,12 +52,60 @@ rule evaluate_clip:
         model=model_columns,
         testsets=testset_folders,
         device=lookup(within=config, dpath="architectures/{architecture}/device"),
-        options=lookup(within=config, dpath="evaluation"),
+        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
         confidence=lookup(within=config, dpath="statistics/point_confidence"),
     message:
         "Evaluating {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"
     script:
         "../scripts/evaluate_clip.py"
+
+
+rule retrieve_pretrained:
+    input:
+        checkpoint=pretrained_checkpoint,
+    output:
+        manifest="results/pretrained/{pretrained}/manifest.json",
+    log:
+        "results/logs/retrieve_pretrained/{pretrained}.log",
+    benchmark:
+        "results/benchmarks/retrieve_pretrained/{pretrained}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        downloads=1,
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        entry=pretrained_entry,
+    message:
+        "Fetching {wildcards.pretrained}"
+    script:
+        "../scripts/retrieve_pretrained.py"
+
+
+use rule evaluate_clip as evaluate_pretrained with:
+    input:
+        model="results/pretrained/{pretrained}/manifest.json",
+        decoded=decoded_manifests,
+    output:
+        metrics="results/evaluations/{pretrained}/metrics.csv",
+        predictions="results/evaluations/{pretrained}/predictions.parquet",
+    log:
+        "results/logs/evaluate_pretrained/{pretrained}.log",
+    benchmark:
+        "results/benchmarks/evaluate_pretrained/{pretrained}.tsv"
+    resources:
+        gpu=pretrained_gpus,
+        mem_mb=growing(config["evaluation"]["memory_mb"]),
+        runtime=growing(config["evaluation"]["runtime"]),
+    params:
+        model=pretrained_columns,
+        testsets=testset_folders,
+        device=lookup(within=config, dpath="pretrained/{pretrained}/device"),
+        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
+        confidence=lookup(within=config, dpath="statistics/point_confidence"),
+    message:
+        "Evaluating {wildcards.pretrained}"
 
 
 rule collect_evaluations:

@@ -33,6 +33,8 @@ rule make_testset:
         "results/logs/make_testset/{testset}.log",
     benchmark:
         "results/benchmarks/make_testset/{testset}.tsv"
+    wildcard_constraints:
+        testset=testsets_by("miniweb"),
     conda:
         "../../envs/data.yaml"
     resources:

@@ -42,6 +42,9 @@ rule plot_effective_robustness:
     input:
         evaluations="results/tables/evaluations.csv",
         trends="results/tables/trends.csv",
+        published=[
+            f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
+        ],
     output:
         pdf="results/plots/effective_robustness.pdf",
         png=report(

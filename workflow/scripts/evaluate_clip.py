@@ -1,9 +1,11 @@
 """Evaluate one model zero-shot on all test sets: CLIP_benchmark's prompts and metric code, one process per model.
 
-Test sets are local WebDatasets in CLIP_benchmark's format, with their own class names and prompt templates. Each image's
-prediction is kept, so that accuracies over fewer classes or of several models together can be had without a GPU.
+Test sets are local WebDatasets in CLIP_benchmark's format, with their own class names and prompt templates, whose images
+decode_testset has decoded. Their task is classification, multi-label classification or retrieval. Text heads are computed
+once for each list of classes. Of classifications each image's prediction is kept, so that accuracies over fewer classes
+or of several models together can be had without a GPU.
 
-In:  a model's manifest (and its folder), the test sets' folders
+In:  a model's manifest (and its folder), the test sets' folders and those of their decoded images
 Out: a table of metrics with the columns of results/tables/evaluations.csv, and a parquet table with a row per image:
      testset, key, label, prediction, rank (place of the label among the five best classes, 0 the best; null below)
 """
@@ -11,13 +13,17 @@ Out: a table of metrics with the columns of results/tables/evaluations.csv, and 
 import csv
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json
+from testbed.testsets import Decoded, open_decoded, read_lines, to_picture
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -25,43 +31,48 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 TOP = 5
+RECALLS = (1, 5, 10)
+PREDICTION_COLUMNS = ("testset", "key", "label", "prediction", "rank")
 
 
 class EvaluationError(RuntimeError):
     """A model or a test set cannot be evaluated as it is."""
 
 
-@dataclass
 class Batches:
-    """A test set's batches as CLIP_benchmark wants them, (images, labels), with the images' keys noted on the way."""
+    """A decoded test set's batches as CLIP_benchmark wants them: normalised images (B, 3, H, W) on `device`, and answers."""
 
-    loader: "torch.utils.data.DataLoader"
-    keys: list[str] = field(default_factory=list)
+    def __init__(self, decoded: Decoded, transform, batch_size: int, device: str):
+        import torch
 
-    def __iter__(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-        for images, labels, keys in self.loader:
-            self.keys.extend(keys)
-            yield images, labels
+        self.decoded, self.batch_size, self.device = decoded, batch_size, device
+        normalise = transform.transforms[-1]
+        self.mean, self.std = (
+            torch.tensor(values, device=device).view(-1, 1, 1) for values in (normalise.mean, normalise.std)
+        )
 
+    def __iter__(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor | list"]]:
+        import torch
 
-def read_lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").strip("\n").split("\n")
+        starts = range(0, len(self.decoded.keys), self.batch_size)
+        # The next batch comes from the disk while the model works on this one.
+        with ThreadPoolExecutor(1) as reader:
+            pending = [reader.submit(self.read, start) for start in starts[:1]]
+            for place, start in enumerate(starts):
+                images = pending.pop().result()
+                pending += [reader.submit(self.read, later) for later in starts[place + 1 : place + 2]]
+                answers = self.decoded.answers[start : start + self.batch_size]
+                if self.decoded.task != "retrieval":
+                    answers = torch.tensor(answers)
+                # The steps of torchvision's ToTensor and Normalize, in their order: bit for bit the same numbers.
+                pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous().float().div(255)
+                yield pixels.sub_(self.mean).div_(self.std), answers
 
+    def read(self, start: int) -> "torch.Tensor":
+        """Images (B, H, W, 3) from `start` on, in bytes."""
+        import torch
 
-def open_testset(folder: Path, transform, batch_size: int, workers: int) -> Batches:
-    """The images of a local test set, transformed, in batches of (images (B, 3, H, W), labels (B,), keys)."""
-    import torch
-    import webdataset
-
-    shards = int((folder / "test" / "nshards.txt").read_text())
-    urls = [str(folder / "test" / f"{shard}.tar") for shard in range(shards)]
-    dataset = (
-        webdataset.WebDataset(urls, shardshuffle=False, nodesplitter=webdataset.single_node_only)
-        .decode(webdataset.autodecode.ImageHandler("pil", extensions=["webp", "png", "jpg", "jpeg"]))
-        .to_tuple("webp;png;jpg;jpeg", "cls", "__key__")
-        .map_tuple(transform, int, str)
-    )
-    return Batches(torch.utils.data.DataLoader(dataset, batch_size=batch_size, num_workers=min(workers, shards)))
+        return torch.from_numpy(np.array(self.decoded.images[start : start + self.batch_size]))
 
 
 def label_ranks(logits: "torch.Tensor", labels: "torch.Tensor") -> list[int | None]:
@@ -88,31 +99,80 @@ def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
     return [*rows, {"metric": "mean_per_class_recall", "n": n, "correct": None, "value": recall}]
 
 
-def evaluate_testset(model, tokenizer, transform, folder: Path, device: str, options: dict) -> tuple[list[dict], dict]:
-    """Metrics and per-image predictions of `model` on the test set in `folder`.
+@dataclass
+class Evaluator:
+    """A model that is evaluated on one test set after the other."""
 
-    `options` is the experiment's `evaluation` section. Raises `EvaluationError` where a label has no class name.
-    """
-    from clip_benchmark.metrics.zeroshot_classification import run_classification, zero_shot_classifier
+    model: object
+    tokenizer: object
+    transform: object
+    device: str
+    batch_size: int
+    heads: dict[tuple, "torch.Tensor"] = field(default_factory=dict)
 
-    names = read_lines(folder / "classnames.txt")
-    templates = read_lines(folder / "zeroshot_classification_templates.txt")
-    # Without automatic mixed precision: bfloat16 logits tie, and ties make accuracy depend on the order of classes.
-    classifier = zero_shot_classifier(model, tokenizer, names, templates, device, amp=False)
-    batches = open_testset(folder, transform, options["batch_size"], options["workers"])
-    logits, labels = run_classification(model, classifier, batches, device, amp=False)
-    if labels.max() >= len(names):
-        raise EvaluationError(
-            f"{folder}: an image has label {int(labels.max())}, and classnames.txt has {len(names)} names. "
-            "Labels count from 0, in the order of classnames.txt."
-        )
-    predictions = {
-        "key": batches.keys,
-        "label": labels.tolist(),
-        "prediction": logits.argmax(dim=1).tolist(),
-        "rank": label_ranks(logits, labels),
-    }
-    return metrics_of(logits, labels), predictions
+    def head(self, names: list[str], templates: list[str]) -> "torch.Tensor":
+        """The text embeddings (D, C) of classes, which test sets with the same classes and templates share."""
+        from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
+
+        key = (tuple(names), tuple(templates))
+        if key not in self.heads:
+            # Without automatic mixed precision: bfloat16 logits tie, and ties make accuracy depend on the order of classes.
+            self.heads[key] = zero_shot_classifier(self.model, self.tokenizer, names, templates, self.device, amp=False)
+        return self.heads[key]
+
+    def evaluate(self, folder: Path, decoded: Decoded) -> tuple[list[dict], dict]:
+        """Metrics and per-image predictions (of classifications) on the test set in `folder`.
+
+        Raises `EvaluationError` where its images were decoded for another transform, or where a label has no class name.
+        """
+        if decoded.transform != repr(to_picture(self.transform)):
+            raise EvaluationError(
+                f"{folder}: was decoded by {decoded.transform}, and the model takes {self.transform}. Delete "
+                "results/decoded to have it decoded again."
+            )
+        batches = Batches(decoded, self.transform, self.batch_size, self.device)
+        if decoded.task == "retrieval":
+            return self.retrieval(batches), {}
+        from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class, run_classification
+
+        names = read_lines(folder / "classnames.txt")
+        head = self.head(names, read_lines(folder / "zeroshot_classification_templates.txt"))
+        logits, labels = run_classification(self.model, head, batches, self.device, amp=False)
+        classes = labels.shape[1] if decoded.task == "multilabel" else int(labels.max()) + 1
+        if classes > len(names):
+            raise EvaluationError(
+                f"{folder}: an image has label {classes - 1}, and classnames.txt has {len(names)} names. "
+                "Labels count from 0, in the order of classnames.txt."
+            )
+        if decoded.task == "multilabel":
+            value = float(average_precision_per_class(logits, labels).mean())
+            return [{"metric": "mean_average_precision", "n": len(labels), "correct": None, "value": value}], {}
+        predictions = {
+            "key": decoded.keys,
+            "label": labels.tolist(),
+            "prediction": logits.argmax(dim=1).tolist(),
+            "rank": label_ranks(logits, labels),
+        }
+        return metrics_of(logits, labels), predictions
+
+    def retrieval(self, batches: Batches) -> list[dict]:
+        """CLIP_benchmark's recalls: the share of texts with their image among the k best, and of images with a text."""
+        from clip_benchmark.metrics.zeroshot_retrieval import evaluate
+
+        images = len(batches.decoded.keys)
+        queries = {"image": sum(len(captions) for captions in batches.decoded.answers), "text": images}
+        ks = [k for k in RECALLS if k <= images]
+        values = evaluate(self.model, batches, self.tokenizer, self.device, amp=False, recall_k_list=ks)
+        return [
+            {
+                "metric": f"{kind}_recall@{k}",
+                "n": n,
+                "correct": round(values[f"{kind}_retrieval_recall@{k}"] * n),
+                "value": values[f"{kind}_retrieval_recall@{k}"],
+            }
+            for kind, n in queries.items()
+            for k in ks
+        ]
 
 
 def load_model(folder: Path, device: str):
@@ -128,17 +188,23 @@ def load_model(folder: Path, device: str):
     return model.eval(), open_clip.get_tokenizer(name), transform
 
 
-def evaluate_clip(folder: Path, testsets: dict[str, Path], device: str, options: dict) -> tuple[list[dict], dict]:
-    """Evaluate the model in `folder` on `testsets` (name to folder); returns metric rows and the table of predictions."""
-    model, tokenizer, transform = load_model(folder, device)
-    rows, table = [], {}
-    for testset, path in testsets.items():
-        metrics, predictions = evaluate_testset(model, tokenizer, transform, path, device, options)
-        logging.info("%s: top1 %.4f of %d images", testset, metrics[0]["value"], metrics[0]["n"])
+def evaluate_clip(
+    folder: Path, testsets: dict[str, tuple[Path, Path]], device: str, batch_size: int
+) -> tuple[list[dict], dict]:
+    """Evaluate the model in `folder` on `testsets`, name to its folder and that of its decoded images.
+
+    Returns metric rows and the table of predictions.
+    """
+    evaluator = Evaluator(*load_model(folder, device), device, batch_size)
+    rows, table = [], {name: [] for name in PREDICTION_COLUMNS}
+    for testset, (path, decoded) in testsets.items():
+        metrics, predictions = evaluator.evaluate(path, open_decoded(decoded))
+        first = metrics[0]
+        logging.info("%s: %s %.4f of %d", testset, first["metric"], first["value"], first["n"])
         rows += [{"testset": testset, "classes": "all", **row} for row in metrics]
-        predictions = {"testset": [testset] * len(predictions["key"]), **predictions}
-        for column, values in predictions.items():
-            table.setdefault(column, []).extend(values)
+        if predictions:
+            for column, values in {"testset": [testset] * len(predictions["key"]), **predictions}.items():
+                table[column].extend(values)
     return rows, table
 
 
@@ -178,8 +244,8 @@ if __name__ == "__main__":
     skip_sklearn()
     if params.device == "cpu":
         skip_compiler()
-    testsets = {name: Path(path) for name, path in params.testsets.items()}
+    testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in params.testsets.items()}
     with locked(Path(snakemake.output.metrics).parent):
-        rows, predictions = evaluate_clip(folder, testsets, params.device, dict(params.options))
+        rows, predictions = evaluate_clip(folder, testsets, params.device, params.batch_size)
         write_predictions(predictions, Path(snakemake.output.predictions))
         write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))

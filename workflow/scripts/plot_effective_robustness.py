@@ -1,6 +1,7 @@
 """Draw the accuracy of every model under each shift over its accuracy on the reference, with the trend of every pool.
 
-Reads `results/tables/evaluations.csv` and `trends.csv`; writes `results/plots/effective_robustness.pdf` and `.png`.
+Reads `results/tables/evaluations.csv` and `trends.csv`, and the metrics of published checkpoints; writes
+`results/plots/effective_robustness.pdf` and `.png`.
 """
 
 import logging
@@ -29,15 +30,19 @@ def plot_effective_robustness(
     shifts: Sequence[str],
     pools: Sequence[Mapping],
     settings: Settings,
+    published: pd.DataFrame | None = None,
 ) -> Figure:
     """The main figure: one panel per shift with all `pools`, each a mapping with `name` and `kind`.
+
+    `published` are evaluations of published checkpoints, which are drawn beside them and are part of no trend.
 
     Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
     """
     pairs = pair_with_reference(evaluations, reference)
     _tell_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
-    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings)
+    stars = None if published is None else pair_with_reference(published, reference)
+    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, stars)
 
 
 def _tell_differences(evaluated: set[str], named: list[str]) -> None:
@@ -49,6 +54,7 @@ def _tell_differences(evaluated: set[str], named: list[str]) -> None:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
+    published = snakemake.input.get("published")
     figure = plot_effective_robustness(
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
@@ -56,5 +62,6 @@ if __name__ == "__main__":
         snakemake.params.shifts,
         snakemake.params.pools,
         Settings(**snakemake.params.statistics),
+        read_evaluations(published) if published else None,
     )
     save_figure(figure, snakemake.output.pdf, snakemake.output.png)

@@ -25,10 +25,13 @@ from testbed.launch import Interrupted, command_of, interruptible, processes_of,
 from testbed.log import log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.recipe import (
+    CONFIG_FILE,
     RUN,
+    WEIGHTS_FILE,
     TrainingError,
     accumulated_batches,
     loading_processes,
+    model_config,
     optimiser_steps,
     parts_of,
     trainer_arguments,
@@ -40,26 +43,10 @@ from testbed.work import follow_parent, is_forced, locked
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
 RESOURCES = {"gpus", "nodes", "cpus_per_gpu", "memory_mb", "runtime"}
 """Keys of an architecture that do not change what is trained."""
-
-
-def model_config(model: str) -> dict:
-    """The open_clip configuration of `model`, a folder with an open_clip_config.json or a name that open_clip knows."""
-    if Path(model).is_dir():
-        return read_json(Path(model) / CONFIG_FILE)
-    import open_clip
-
-    config = open_clip.get_model_config(model)
-    if config is None:
-        raise TrainingError(
-            f"architectures: {model} is neither a folder nor a model that open_clip {version('open_clip_torch')} knows. "
-            "Name one of open_clip.list_models()."
-        )
-    return {"model_cfg": config, "preprocess_cfg": {}}
 
 
 def load_checkpoint(folder: Path) -> dict | None:

@@ -100,6 +100,7 @@ class Experiment:
         self.sources: dict[str, dict] = config["sources"]
         self.mixtures: dict[str, dict] = config["mixtures"]
         self.testsets: dict[str, dict] = config["testsets"]
+        self.pretrained: dict[str, dict] = config["pretrained"]
         self.reference: str = config["reference"]
         self._check_names()
         self._check_sizes()
@@ -110,12 +111,21 @@ class Experiment:
 
     @property
     def shifts(self) -> list[str]:
-        return [name for name in self.testsets if name != self.reference]
+        return [name for name in self.classifications if name != self.reference]
+
+    @property
+    def classifications(self) -> list[str]:
+        """The test sets that have accuracies, unlike those for retrieval and of several labels."""
+        return [name for name, entry in self.testsets.items() if entry["task"] == "classification"]
 
     @property
     def baseline_pool(self) -> str | None:
         kind, _, name = self.config["statistics"]["baseline"].partition(":")
         return name if kind == "pool" else None
+
+    def original(self, testset: str) -> str:
+        """The test set whose images are corrupted to make `testset`."""
+        return self.testsets[testset]["corrupt"].get("of", self.reference)
 
     def sizes(self, pool: str) -> list[int]:
         own = self.sources.get(pool) or self.mixtures[pool]
@@ -170,6 +180,9 @@ class Experiment:
         ]
 
     def _check_names(self) -> None:
+        both = sorted(set(self.pretrained) & set(self.config["architectures"]))
+        if both:
+            raise ExperimentError(f"pretrained.{both[0]}: is the name of an architecture too. Give it another name.")
         both = sorted(set(self.sources) & set(self.mixtures))
         if both:
             raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
@@ -192,11 +205,29 @@ class Experiment:
             raise ExperimentError(
                 f"reference: {self.reference} is not a test set. Name one of: {', '.join(self.testsets)}."
             )
+        if self.reference not in self.classifications or not self.shifts:
+            raise ExperimentError(
+                f"testsets: the reference ({self.reference}) and at least one other have to be classifications. Set their "
+                "task."
+            )
+        self._check_originals()
         if self.baseline_pool is not None and self.baseline_pool not in self.pools:
             raise ExperimentError(
                 f"statistics.baseline: pool {self.baseline_pool} is not in the experiment. Name one of: "
                 f"{', '.join(self.pools)}, or set it to none."
             )
+
+    def _check_originals(self) -> None:
+        corrupted = [name for name, entry in self.testsets.items() if "corrupt" in entry]
+        whole = [name for name in self.classifications if name not in corrupted]
+        for testset in corrupted:
+            original = self.original(testset)
+            if original not in whole:
+                fault = "is corrupted itself" if original in corrupted else "is not a test set of a classification"
+                raise ExperimentError(
+                    f"testsets.{testset}.corrupt.of: {original} {fault}. Name one of: {', '.join(whole) or 'none'}; "
+                    "where of is left out, it is the reference."
+                )
 
     def _check_mixture(self, mixture: str, above: tuple[str, ...]) -> None:
         if mixture in above:
@@ -230,17 +261,24 @@ class Experiment:
                 )
 
 
-def check_testset(name: str, folder: Path | str) -> None:
-    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` for what is missing."""
+def check_testset(name: str, folder: Path | str) -> str:
+    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` for what is missing.
+
+    Returns the path of the first file that it must hold: its class names, or the number of shards of one for image-text
+    retrieval, which has captions instead.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise ExperimentError(
             f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path."
         )
-    for required in CLIP_BENCHMARK_FILES:
+    kind = folder / "dataset_type.txt"
+    is_retrieval = kind.is_file() and kind.read_text(encoding="utf-8", errors="replace").strip().lower() == "retrieval"
+    needed = CLIP_BENCHMARK_FILES[-1:] if is_retrieval else CLIP_BENCHMARK_FILES
+    for required in needed:
         if not (folder / required).is_file():
             raise ExperimentError(
-                f"testsets.{name}.path: {folder / required} is missing. A test set holds {', '.join(CLIP_BENCHMARK_FILES)} "
+                f"testsets.{name}.path: {folder / required} is missing. A test set holds {', '.join(needed)} "
                 "and test/0.tar, test/1.tar, ... (CLIP_benchmark's local WebDataset format)."
             )
     count = (folder / "test/nshards.txt").read_text().strip()
@@ -254,3 +292,4 @@ def check_testset(name: str, folder: Path | str) -> None:
                 f"testsets.{name}.path: {folder}/test/{shard}.tar is missing, and test/nshards.txt promises it. "
                 "Copy the test set again."
             )
+    return str(folder / needed[0])

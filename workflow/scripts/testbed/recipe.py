@@ -1,9 +1,13 @@
 """From an experiment's architecture to the command line of open_clip's trainer."""
 
 import math
+from importlib.metadata import version
 from pathlib import Path
 
 from testbed.launch import processes_of
+from testbed.manifest import read_json
+
+CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
 RUN = "work"
 """The trainer's own folder (its ``--logs``) inside the model's."""
@@ -11,6 +15,21 @@ RUN = "work"
 
 class TrainingError(RuntimeError):
     """The trainer left no model that saw the planned samples."""
+
+
+def model_config(model: str) -> dict:
+    """The open_clip configuration of `model`, a folder with an open_clip_config.json or a name that open_clip knows."""
+    if Path(model).is_dir():
+        return read_json(Path(model) / CONFIG_FILE)
+    import open_clip
+
+    config = open_clip.get_model_config(model)
+    if config is None:
+        raise TrainingError(
+            f"{model} is neither a folder nor a model that open_clip {version('open_clip_torch')} knows. "
+            "Name one of open_clip.list_models()."
+        )
+    return {"model_cfg": config, "preprocess_cfg": {}}
 
 
 def loading_processes(wanted: int, shards: list[int], batch_size: int, dealt: int = 1) -> int:

@@ -10,6 +10,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+# Not the root's, which would be set up by its first message in the process of Snakemake itself.
+logger = logging.getLogger(__name__)
+
 REQUEUE_SECONDS = 120.0
 """How long a job that is to go back into the queue waits to be ended by SLURM."""
 
@@ -21,7 +24,7 @@ def ask(*command: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, subprocess.SubprocessError) as error:
-        logging.warning("%s: %s", " ".join(command), error)
+        logger.info("%s: %s", " ".join(command), error)
         return None
 
 
@@ -41,7 +44,7 @@ def go_on_later() -> None:
     job = os.environ.get("SLURM_JOB_ID")
     if not job or ask("scontrol", "requeue", job) is None:
         return
-    logging.info("back into the queue; the job goes on when its turn comes")
+    logger.info("back into the queue; the job goes on when its turn comes")
     time.sleep(REQUEUE_SECONDS)
 
 

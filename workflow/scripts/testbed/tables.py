@@ -29,11 +29,11 @@ class EvaluationsError(ValueError):
 def read_evaluations(paths: Path | str | Sequence[Path | str]) -> pd.DataFrame:
     """The top-1 evaluations in one or several CSV files: one row per model, test set and classes, in the files' order.
 
-    Columns are `EVALUATION_COLUMNS`: names are text, accuracies float (fractions), `size`, `seed`, `n`, `correct`
-    whole. Rows of other metrics are checked for duplicates and then left out.
+    Columns are `EVALUATION_COLUMNS`: names are text, accuracies float (fractions), `size` (0 where it is not known),
+    `seed`, `n`, `correct` whole. Rows of other metrics are checked for duplicates and then left out.
 
     Raises `EvaluationsError`, naming file, line, model, value and way out, for: a missing column; an empty name; text,
-    NaN or infinity in place of a number; a count that is not whole; n or size <= 0; correct outside of [0, n]; a value
+    NaN or infinity in place of a number; a count that is not whole; n <= 0 or size < 0; correct outside of [0, n]; a value
     that is not correct / n; two rows with the same model, testset, classes and metric; no top-1 row at all.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
@@ -117,8 +117,8 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
 def _refuse_impossible(table: pd.DataFrame) -> None:
     for column in ("size", "seed", "n", "correct"):
         _refuse(table, table[column] % 1 != 0, column, "is not whole")
-    for column in ("size", "n"):
-        _refuse(table, table[column] <= 0, column, "is not above 0")
+    _refuse(table, table["size"] < 0, "size", "is below 0")
+    _refuse(table, table["n"] <= 0, "n", "is not above 0")
     counted = "is outside of 0 to n; the count or n is wrong"
     _refuse(table, (table["correct"] < 0) | (table["correct"] > table["n"]), "correct", counted)
     differs = (table["value"] - table["correct"] / table["n"]).abs() > ROUNDING

@@ -97,7 +97,12 @@ def manager_of(watchdog: Watchdog, resolver: Resolver, timeout: float, connectio
 
 
 def proxy_manager_of(proxy: str, watchdog: Watchdog, connections: int) -> urllib3.PoolManager:
-    """The same through the HTTP proxy at `proxy` ([http://][user:password@]host:port), which looks up the names itself.
+    """The same through the HTTP proxy at `proxy`, which looks up the names itself; see `proxy_manager`."""
+    return guarded(proxy_manager(proxy, connections), watchdog, None, 0.0)
+
+
+def proxy_manager(proxy: str, connections: int) -> urllib3.ProxyManager:
+    """A urllib3 pool manager through the HTTP proxy at `proxy` ([http://][user:password@]host:port).
 
     Raises ValueError for a proxy of another kind.
     """
@@ -107,8 +112,7 @@ def proxy_manager_of(proxy: str, watchdog: Watchdog, connections: int) -> urllib
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     headers = urllib3.make_headers(proxy_basic_auth=user)
     address = f"http://{parts.netloc.rpartition('@')[2]}"
-    manager = urllib3.ProxyManager(address, proxy_headers=headers, **pool_options(connections))
-    return guarded(manager, watchdog, None, 0.0)
+    return urllib3.ProxyManager(address, proxy_headers=headers, **pool_options(connections))
 
 
 def guarded(

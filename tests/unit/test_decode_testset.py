@@ -1,0 +1,125 @@
+"""Decoded test sets hold the pictures that a model's own transform gives, whatever the number of processes."""
+
+import io
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from decode_testset import transform_of
+from make_testset import make_testset
+from testbed.archive import add_member
+from testbed.manifest import problem, read_json
+from testbed.testsets import TestsetError as SetError
+from testbed.testsets import open_decoded, read_samples, task_of
+
+IMAGES = 30
+
+
+@pytest.fixture(scope="module")
+def testset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("testset")
+    make_testset("imagenet", IMAGES, 0, folder)
+    return folder
+
+
+@pytest.fixture
+def decode(run_model, model, tmp_path):
+    """A function that decodes a test set for the trained model: the answer, and the folder of the decoded images."""
+
+    def decode(testset, **more):
+        folder = tmp_path / f"decoded{len(list(tmp_path.iterdir()))}"
+        return run_model("decode", testset=testset, model=model, folder=folder, **more), folder
+
+    return decode
+
+
+def test_pictures_are_those_of_the_models_transform(model, testset, decode):
+    answer, folder = decode(testset)
+    decoded = open_decoded(folder)
+    assert (answer["value"]["images"], decoded.task) == (IMAGES, "classification")
+    transform = transform_of(str(model))
+    samples = [
+        sample for shard in sorted((testset / "test").glob("*.tar")) for sample in read_samples(shard, decoded.task)
+    ]
+    assert decoded.keys == [key for key, _, _ in samples]
+    assert decoded.answers == [int(label) for _, _, label in samples]
+    mean, std = (
+        np.array(values).reshape(3, 1, 1) for values in (transform.transforms[-1].mean, transform.transforms[-1].std)
+    )
+    for number, (_, content, _) in enumerate(samples):
+        with Image.open(io.BytesIO(content)) as image:
+            wanted = transform(image).numpy()
+        given = (decoded.images[number].transpose(2, 0, 1) / 255 - mean) / std
+        assert np.abs(given - wanted).max() < 1e-5
+
+
+def test_processes_change_no_byte(testset, decode):
+    first, second = (decode(testset, workers=workers)[0]["value"] for workers in (0, 3))
+    assert first["files"] == second["files"]
+
+
+def test_the_manifest_records_what_is_there(testset, decode):
+    answer, folder = decode(testset)
+    assert [problem(folder, file) for file in answer["value"]["files"]] == [None, None]
+    assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "manifest.json", "samples.parquet"]
+    assert read_json(folder / "manifest.json") == answer["value"]
+    assert parquet.read_table(folder / "samples.parquet").column_names == ["key", "answer"]
+
+
+def test_a_changed_file_is_refused(testset, decode):
+    _, folder = decode(testset)
+    with open(folder / "images.npy", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(ValueError, match=r"images.npy: has .* to have it decoded again"):
+        open_decoded(folder)
+
+
+def broken(testset, folder, name, content):
+    """A copy of a test set with one more file at the end of its last shard."""
+    shutil.copytree(testset, folder)
+    last = sorted((folder / "test").glob("*.tar"))[-1]
+    with tarfile.open(last, "a") as archive:
+        add_member(archive, name, content)
+        add_member(archive, name.rpartition(".")[0] + ".cls", b"0")
+    return folder
+
+
+def test_an_image_that_cannot_be_decoded_is_named(testset, decode, tmp_path):
+    answer, folder = decode(broken(testset, tmp_path / "broken", "x9.jpg", b"no image"))
+    assert answer["error"] == "TestsetError"
+    assert "image x9 cannot be decoded" in answer["message"]
+    assert not (folder / "images.npy").exists()
+
+
+def test_a_sample_without_an_answer_is_named(testset, tmp_path):
+    folder = shutil.copytree(testset, tmp_path / "copy")
+    shard = folder / "test" / "0.tar"
+    with tarfile.open(shard, "a") as archive:
+        add_member(archive, "x9.jpg", b"image")
+    with pytest.raises(SetError, match=r"0.tar: sample x9 has jpg, and not an image and its .cls"):
+        list(read_samples(shard, "classification"))
+
+
+def test_a_cut_shard_is_named(testset, decode, tmp_path):
+    folder = shutil.copytree(testset, tmp_path / "copy")
+    shard = folder / "test" / "0.tar"
+    shard.write_bytes(shard.read_bytes()[:-20_000])
+    answer, _ = decode(folder)
+    assert answer["error"] == "TestsetError"
+    assert "0.tar: cannot be read" in answer["message"]
+
+
+def test_another_task_than_the_experiments_is_an_error(testset, decode):
+    answer, _ = decode(testset, task="retrieval")
+    assert answer["error"] == "TestsetError"
+    assert "its task is classification by its dataset_type.txt, and retrieval in the experiment" in answer["message"]
+
+
+def test_an_unknown_task_is_an_error(tmp_path):
+    (tmp_path / "dataset_type.txt").write_text("captioning")
+    with pytest.raises(SetError, match="'captioning' is none of classification, multilabel, retrieval"):
+        task_of(tmp_path)

@@ -1,0 +1,51 @@
+rule retrieve_testset:
+    output:
+        manifest="results/testsets/{testset}/manifest.json",
+    log:
+        "results/logs/retrieve_testset/{testset}.log",
+    benchmark:
+        "results/benchmarks/retrieve_testset/{testset}.tsv"
+    wildcard_constraints:
+        testset=testsets_by("retrieve"),
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        downloads=1,
+        mem_mb=1000,
+        runtime=growing(720),
+    params:
+        name=lookup(within=config, dpath="testsets/{testset}/retrieve"),
+        origin=lookup(within=config, dpath="testset_origin"),
+        proxy=lookup(within=config, dpath="download/proxy"),
+        table="resources/testsets.csv",
+    message:
+        "Fetching test set {wildcards.testset}"
+    script:
+        "../scripts/retrieve_testset.py"
+
+
+rule corrupt_testset:
+    input:
+        original=original_files,
+    output:
+        manifest="results/testsets/{testset}/manifest.json",
+    log:
+        "results/logs/corrupt_testset/{testset}.log",
+    benchmark:
+        "results/benchmarks/corrupt_testset/{testset}.tsv"
+    wildcard_constraints:
+        testset=testsets_by("corrupt"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(240),
+    params:
+        of=original_testset,
+        folder=original_folder,
+        kind=lookup(within=config, dpath="testsets/{testset}/corrupt/kind"),
+        severity=lookup(within=config, dpath="testsets/{testset}/corrupt/severity"),
+    message:
+        "Corrupting the images of {params.of} into {wildcards.testset}"
+    script:
+        "../scripts/corrupt_testset.py"

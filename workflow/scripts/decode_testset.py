@@ -1,0 +1,129 @@
+"""Decode, resize and crop the images of a test set once for all models of an architecture.
+
+Decoding takes most of an evaluation's time, and is the same for every model; here it needs no GPU. What a model's
+transform does behind the crop (to numbers, normalised) is done by evaluate_clip, on its device.
+
+In:  a test set in CLIP_benchmark's local WebDataset format, and the architecture's model
+Out: a manifest; beside it images.npy (N, H, W, 3) in bytes and samples.parquet with key and answer of each
+"""
+
+import io
+import logging
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.imports import skip_compiler, skip_unused_imports
+from testbed.log import log_to
+from testbed.manifest import publish, record, write_json
+from testbed.recipe import model_config
+from testbed.testsets import (
+    IMAGES_FILE,
+    SAMPLES_FILE,
+    TestsetError,
+    answer_of,
+    count_samples,
+    read_samples,
+    shards_of,
+    task_of,
+    to_picture,
+)
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def transform_of(model: str, tag: str | None = None):
+    """open_clip's transform for evaluation with `model`, a name that it knows or a folder with an open_clip_config.json.
+
+    Published weights, known by their `tag`, may have one of their own.
+    """
+    from open_clip import get_pretrained_cfg
+    from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+
+    config = model_config(model)
+    preprocess = merge_preprocess_dict(PreprocessCfg(), config.get("preprocess_cfg", {}))
+    if tag:
+        preprocess = merge_preprocess_dict(preprocess, get_pretrained_cfg(model, tag))
+    size = config["model_cfg"]["vision_cfg"]["image_size"]
+    return image_transform_v2(PreprocessCfg(**preprocess | {"size": size}), is_train=False)
+
+
+def decode_shard(shard: Path, task: str, picture: Callable, target: Path, start: int) -> tuple[list[str], list]:
+    """Write the pictures of a shard into the array file `target` from row `start` on; returns keys and answers.
+
+    Raises `TestsetError` for an image that cannot be decoded.
+    """
+    from PIL import Image
+
+    images = np.load(target, mmap_mode="r+")
+    keys, answers = [], []
+    for place, (key, content, answer) in enumerate(read_samples(shard, task), start):
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                images[place] = np.asarray(picture(image))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
+        keys.append(key)
+        answers.append(answer_of(answer, task))
+    images.flush()
+    logging.info("%s: %d images", shard, len(keys))
+    return keys, answers
+
+
+def decode_testset(testset: Path, task: str, transform, folder: Path, workers: int) -> dict:
+    """Decode the test set in the folder `testset` into `folder` with `workers` processes; returns the manifest.
+
+    Raises `TestsetError` where its task is not `task`, or where a sample is not whole.
+    """
+    import pyarrow as pa
+    from PIL import Image
+    from pyarrow import parquet
+
+    if task_of(testset) != task:
+        raise TestsetError(
+            f"{testset}: its task is {task_of(testset)} by its dataset_type.txt, and {task} in the experiment. Set "
+            "testsets.*.task."
+        )
+    shards, picture = shards_of(testset), to_picture(transform)
+    counts = [count_samples(shard) for shard in shards]
+    shape = np.asarray(picture(Image.new("RGB", (8, 8)))).shape
+    temporary = folder / f".tmp.{IMAGES_FILE}"
+    np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *shape)).flush()
+    starts = np.cumsum([0, *counts[:-1]]).tolist()
+    tasks = [(shard, task, picture, temporary, start) for shard, start in zip(shards, starts, strict=True)]
+    if workers:
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(decode_shard, *zip(*tasks, strict=True)))
+    else:
+        parts = [decode_shard(*task) for task in tasks]
+    keys = [key for part, _ in parts for key in part]
+    answers = [answer for _, part in parts for answer in part]
+    if len(keys) != sum(counts) or not keys:
+        raise TestsetError(f"{testset}: {sum(counts)} images, and {len(keys)} samples. Copy the test set again.")
+    publish(temporary, folder / IMAGES_FILE)
+    rows = folder / f".tmp.{SAMPLES_FILE}"
+    parquet.write_table(pa.table({"key": keys, "answer": answers}), rows, compression="zstd")
+    publish(rows, folder / SAMPLES_FILE)
+    files = [record(folder / name) for name in (IMAGES_FILE, SAMPLES_FILE)]
+    return {"images": len(keys), "task": task, "transform": repr(picture), "files": files}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    network = dict(snakemake.params.network)
+    if Path(network["model"]).is_dir():
+        skip_unused_imports(network)
+    skip_compiler()
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        transform = transform_of(**network)
+        manifest = decode_testset(
+            Path(snakemake.params.testset), snakemake.params.task, transform, folder, snakemake.params.workers
+        )
+        write_json(snakemake.output.manifest, manifest)

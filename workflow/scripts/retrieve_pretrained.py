@@ -1,0 +1,71 @@
+"""Bring a published checkpoint into the form of a trained model, so that it is evaluated like one.
+
+In:  a model and one of its tags in open_clip's list of pretrained weights, or a checkpoint file of one's own
+Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import publish, record, sha256, write_json
+from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE, model_config
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+class PretrainedError(RuntimeError):
+    """There is no such checkpoint, or it is not one of the model."""
+
+
+def load_pretrained(model: str, tag: str | None, checkpoint: str | None):
+    """The open_clip model `model` with the weights of `tag` or of the file `checkpoint`; raises `PretrainedError`."""
+    import open_clip
+
+    if tag:
+        known = open_clip.list_pretrained_tags_by_model(model)
+        if tag not in known:
+            raise PretrainedError(
+                f"pretrained: open_clip has no {tag} of {model}; it has {', '.join(known) or 'none of this model'}."
+            )
+        wanted = bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
+        if wanted != bool(model_config(model)["model_cfg"].get("quick_gelu")):
+            # open_clip warns of it, and the accuracies are wrong.
+            other = model.removesuffix("-quickgelu") if not wanted else f"{model}-quickgelu"
+            raise PretrainedError(f"pretrained: {tag} was trained with another activation than {model}. Write {other}.")
+        return open_clip.create_model_and_transforms(model, pretrained=tag)[0]
+    name = f"local-dir:{model}" if Path(model).is_dir() else model
+    network = open_clip.create_model_and_transforms(name)[0]
+    try:
+        open_clip.load_checkpoint(network, checkpoint)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise PretrainedError(f"pretrained: {checkpoint} is no checkpoint of {model} ({str(error)[:300]}).") from error
+    return network
+
+
+def retrieve_pretrained(model: str, tag: str | None, checkpoint: str | None, folder: Path) -> dict:
+    """Write the configuration and weights of a checkpoint into `folder`; returns the manifest."""
+    from safetensors.torch import save_file
+
+    network = load_pretrained(model, tag, checkpoint)
+    config = model_config(model)
+    preprocess = {**config.get("preprocess_cfg", {}), **network.visual.preprocess_cfg}
+    write_json(folder / CONFIG_FILE, config | {"preprocess_cfg": preprocess})
+    temporary = folder / f".{WEIGHTS_FILE}.tmp"
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+    publish(temporary, folder / WEIGHTS_FILE)
+    logging.info("%s: %s", folder, tag or checkpoint)
+    origin = {"tag": tag} if tag else {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint)}
+    return {"model": model, **origin, "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)]}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    entry = dict(snakemake.params.entry)
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        manifest = retrieve_pretrained(entry["model"], entry.get("tag"), entry.get("checkpoint"), folder)
+        write_json(snakemake.output.manifest, manifest)
