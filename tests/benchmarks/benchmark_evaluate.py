@@ -157,7 +157,7 @@ def accuracies(models: list[Path], out: Path) -> tuple[dict, dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--pixels", type=int, default=320)
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()

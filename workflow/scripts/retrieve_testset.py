@@ -23,13 +23,13 @@ from urllib3.exceptions import HTTPError
 
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
+from testbed.testsets import IMAGES
 from testbed.web.connections import pool_options, proxy_manager
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-IMAGE_EXTENSIONS = {"jpg", "jpeg", "png", "webp"}
 TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
 PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 """Answers after which another try may succeed."""
@@ -190,7 +190,7 @@ def count_images(shard: Path) -> int:
     """Number of images in a tar; raises `RetrieveError` where it is none."""
     try:
         with tarfile.open(shard, "r:") as archive:
-            return sum(member.name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS for member in archive)
+            return sum(member.name.rpartition(".")[2].lower() in IMAGES for member in archive)
     except tarfile.TarError as error:
         raise RetrieveError(
             f"{shard}: came as it is, and is no whole tar ({error}). Delete it to fetch it again."
