@@ -272,6 +272,12 @@ def evaluation_gpus(wildcards):
     return min(1, architecture_of(wildcards)["gpus"])
 
 
+def evaluation_threads(wildcards):
+    """One core to feed a GPU, and one that reads the next batch; on a CPU reading takes next to nothing."""
+    entry = (config["architectures"] | experiment.pretrained)[network_of(wildcards)]
+    return 2 if entry["device"] == "cuda" else 1
+
+
 def decoding_threads(wildcards):
     return max(1, config["evaluation"]["workers"])
 

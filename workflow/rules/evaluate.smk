@@ -42,8 +42,7 @@ rule evaluate_clip:
         "results/benchmarks/evaluate_clip/{pool}-{architecture}-{size}-{seed}.tsv"
     conda:
         "../../envs/evaluate.yaml"
-    # One computes, and one reads the next batch.
-    threads: 2
+    threads: evaluation_threads
     resources:
         gpu=evaluation_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
@@ -94,6 +93,7 @@ use rule evaluate_clip as evaluate_pretrained with:
         "results/logs/evaluate_pretrained/{pretrained}.log",
     benchmark:
         "results/benchmarks/evaluate_pretrained/{pretrained}.tsv"
+    threads: evaluation_threads
     resources:
         gpu=pretrained_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
