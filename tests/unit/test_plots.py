@@ -254,7 +254,7 @@ def test_names_and_shares_are_readable():
     assert mixture_label({"a": 1, "b": 2}) == "33.3 % a + 66.7 % b"
 
 
-def test_published_checkpoints_are_stars_and_part_of_no_trend(tmp_path):
+def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
     evaluations = example(n=2000)
     trends, _ = fit_trends(evaluations, REFERENCE, BASELINE)
     published = evaluations[evaluations["model"].isin(evaluations["model"].unique()[:2])].copy()
@@ -267,12 +267,12 @@ def test_published_checkpoints_are_stars_and_part_of_no_trend(tmp_path):
     figure = plot_effective_robustness(evaluations, trends, REFERENCE, SHIFTS, POOLS, BASELINE, published)
     assert labels_of(figure) == [*labels_of(plain), "published checkpoint"]
     for axes, before in zip(figure.axes, plain.axes, strict=True):
-        assert points_drawn(axes, "*") == 2
+        assert points_drawn(axes, "x") == 2
         assert sorted(text.get_text() for text in axes.texts) == ["early", "late"]
-        assert points_drawn(before, "*") == 0
-        (star, _) = [line for line in axes.lines if line.get_marker() == "*"]
-        assert star.get_xdata()[0] == pytest.approx(transform(0.98, BASELINE.scale))
-        assert axes.get_xlim()[0] < star.get_xdata()[0] < axes.get_xlim()[1]
+        assert points_drawn(before, "x") == 0
+        (cross, _) = [line for line in axes.lines if line.get_marker() == "x"]
+        assert cross.get_xdata()[0] == pytest.approx(transform(0.98, BASELINE.scale))
+        assert axes.get_xlim()[0] < cross.get_xdata()[0] < axes.get_xlim()[1]
         assert len(fitted_lines(axes, COLOURS[0])) == len(fitted_lines(before, COLOURS[0])) == 1
     save_figure(figure, tmp_path / "a.pdf", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000

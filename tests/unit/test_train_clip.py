@@ -128,6 +128,12 @@ def test_devices_without_a_batch_are_refused():
         loading_processes(4, [250] * 8, 64, 9)
 
 
+@pytest.mark.parametrize(("samples", "steps"), [(60, 1), (64 * 1000, 100), (16 * 250, 10)])
+def test_short_trainings_are_logged_often(architecture, trainset, tmp_path, samples, steps):
+    arguments = trainer_arguments(architecture, trainset, samples, 0, tmp_path)
+    assert f"--log-every-n-steps={steps}" in arguments
+
+
 def test_options_that_the_experiment_sets_are_no_extras(architecture, trainset, tmp_path):
     with pytest.raises(TrainingError, match="extra: batch-size, epochs is set by the experiment"):
         trainer_arguments(architecture | {"extra": {"epochs": 1, "batch-size": 2}}, trainset, 60, 3, tmp_path)
@@ -283,17 +289,15 @@ def test_parts_of_an_epoch_have_checkpoints_of_their_own(
 
 def test_the_curve_of_a_training(model, architecture):
     rows = curve(model)
-    # The first step of an epoch and the last are logged, and every hundredth.
     assert [(row["step"], row["epoch"], row["samples_seen"]) for row in rows] == [
-        ("0", "0.25", "16"),
-        ("3", "1", "64"),
-        ("4", "1.25", "80"),
-        ("7", "2", "128"),
+        (str(step), f"{(step + 1) / 4:g}", str(16 * (step + 1))) for step in range(8)
     ]
     assert all(float(row["loss"]) > 0 and float(row["samples_per_second"]) > 0 for row in rows)
     # Half of eight steps rise to the experiment's rate, and a cosine falls behind them.
-    assert float(rows[1]["lr"]) == architecture["learning_rate"] == float(rows[2]["lr"])
-    assert 0 < float(rows[3]["lr"]) < architecture["learning_rate"] / 2
+    rates = [float(row["lr"]) / architecture["learning_rate"] for row in rows]
+    assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert 0 < rates[7] < 0.2
 
 
 def test_tensorboard_has_the_curve_too(run_model, architecture, trainset, tmp_path):
@@ -335,7 +339,7 @@ def test_several_devices_share_a_batch(run_model, architecture, trainset, tmp_pa
     request = {"architecture": architecture | {"gpus": 2}, "trainset": trainset, "seed": 0, "log": tmp_path / "log"}
     answer = run_model("train", folder=tmp_path / "model", **request)
     assert answer["value"]["samples_seen"] == 2 * 64
-    assert [row["samples_seen"] for row in curve(tmp_path / "model")] == ["16", "64", "80", "128"]
+    assert [row["samples_seen"] for row in curve(tmp_path / "model")] == [str(16 * step) for step in range(1, 9)]
     row = curve(tmp_path / "model")[0]
     assert float(row["samples_per_second"]) == pytest.approx(2 * float(row["samples_per_second_per_gpu"]), rel=1e-4)
     said = (tmp_path / "log").read_text()

@@ -41,8 +41,8 @@ def plot_effective_robustness(
     """
     pairs = pair_with_reference(evaluations, reference)
     _tell_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
-    stars = None if published is None else pair_with_reference(published, reference)
-    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, stars)
+    crosses = None if published is None else pair_with_reference(published, reference)
+    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, crosses)
 
 
 def _tell_differences(evaluated: set[str], named: list[str]) -> None:

@@ -32,8 +32,9 @@ LEFT, RIGHT, TOP, BOTTOM = 0.6, 0.1, 0.24, 0.46
 BESIDE, BELOW = 0.42, 0.5
 ROW = 0.162
 COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
-STAR_STYLE = {"marker": "*", "markersize": 7.5, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.4}
-STAR = Line2D([], [], linestyle="", label="published checkpoint", **STAR_STYLE)
+# no pool has crosses
+CROSS_STYLE = {"marker": "x", "markersize": 4.5, "markeredgecolor": "#333333", "markeredgewidth": 1.2}
+CROSS = Line2D([], [], linestyle="", label="published checkpoint", **CROSS_STYLE)
 # how far a pool's line goes beyond its own models, as a share of the x axis
 BEYOND = 0.02
 
@@ -51,7 +52,7 @@ def draw_panels(
 
     `pairs` are rows of `testbed.tables.pair_with_reference`, of which those on all classes are drawn; `trends` is the
     table of `testbed.trends.fit_pool_trends`, from which the lines come. A pool without a line has points alone.
-    `published` are pairs of published checkpoints, which are drawn as stars under their names.
+    `published` are pairs of published checkpoints, which are drawn as crosses beside their names.
 
     Raises `FigureError` for a shift on which no model of `series` was evaluated, and for a line that `trends` lacks.
     """
@@ -66,32 +67,32 @@ def draw_panels(
             )
     areas = marker_areas(pairs["size"])
     published = pairs.iloc[:0] if published is None else published[published["classes"] == "all"]
-    stars = [published[published["testset"] == shift] for shift in shifts]
-    x, ys = panel_limits([pd.concat(both) for both in zip(panels, stars, strict=True)], settings.scale)
-    entries = legend_entries(series, areas, settings) + [STAR] * (not published.empty)
+    crosses = [published[published["testset"] == shift] for shift in shifts]
+    x, ys = panel_limits([pd.concat(both) for both in zip(panels, crosses, strict=True)], settings.scale)
+    entries = legend_entries(series, areas, settings) + [CROSS] * (not published.empty)
     with matplotlib.rc_context(STYLE):
         labels = (
             f"{title_of(reference)} accuracy (%), both axes on the {settings.scale} scale",
             "Shifted accuracy (%)",
         )
         figure, grid = _new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels)
-        for axes, shift, points, star, y in zip(grid, shifts, panels, stars, ys, strict=True):
+        for axes, shift, points, cross, y in zip(grid, shifts, panels, crosses, ys, strict=True):
             axes.set_title(title_of(shift))
             scale_axes(axes, x, y, settings.scale)
             axes.axline((x[0], x[0]), slope=1, color="#555555", linewidth=0.9, linestyle=":", zorder=1)
             for one in series:
                 _draw_series(axes, points, trends, one, areas, settings)
-            _draw_stars(axes, star, settings)
+            _draw_crosses(axes, cross, settings)
     return figure
 
 
-def _draw_stars(axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
+def _draw_crosses(axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
     """Published checkpoints, with their names on the side of the panel that has room."""
     xs = place(points["reference_value"], axes.get_xlim(), settings.scale)
     ys = place(points["value"], axes.get_ylim(), settings.scale)
     middle = sum(axes.get_xlim()) / 2
     for name, x, y in zip(points["model"], xs, ys, strict=True):
-        axes.plot([x], [y], linestyle="", zorder=4, clip_on=False, **STAR_STYLE)
+        axes.plot([x], [y], linestyle="", zorder=4, clip_on=False, **CROSS_STYLE)
         side = ("right", -4) if x > middle else ("left", 4)
         axes.annotate(
             name, (x, y), (side[1], 0), textcoords="offset points", ha=side[0], va="center", fontsize=6, color="#333333"

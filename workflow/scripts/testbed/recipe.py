@@ -131,6 +131,8 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         # By which Weights & Biases knows it.
         "name": folder.name,
         "resume": "latest",
+        # As often as the trainer would, and some fifty times in a short training.
+        "log-every-n-steps": min(100, max(1, optimiser_steps(architecture, size) // 50)),
         # Beside the last epoch's checkpoint, which --save-most-recent keeps, open_clip would keep every epoch's.
         "save-frequency": 0,
     }
