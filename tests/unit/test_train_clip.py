@@ -347,6 +347,25 @@ def test_several_devices_share_a_batch(run_model, architecture, trainset, tmp_pa
     assert "batch_size: 8" in said
 
 
+def test_options_of_the_trainer_are_passed_through(run_model, architecture, trainset, tmp_path):
+    """Half precision, accumulated batches and a loss by device, on two devices."""
+    extra = {"accum-freq": 2, "local-loss": True, "gather-with-grad": True, "grad-checkpointing": True}
+    changed = architecture | {"gpus": 2, "precision": "amp_bf16", "extra": extra}
+    request = {"architecture": changed, "trainset": trainset, "seed": 0, "log": tmp_path / "log"}
+    answer = run_model("train", folder=tmp_path / "model", **request)
+    assert answer["value"]["samples_seen"] == 2 * 64
+    assert [row["samples_seen"] for row in curve(tmp_path / "model")] == [str(16 * step) for step in range(1, 9)]
+    said = (tmp_path / "log").read_text()
+    for line in (
+        "accum_freq: 2",
+        "batch_size: 4",
+        "local_loss: True",
+        "precision: amp_bf16",
+        "grad_checkpointing: True",
+    ):
+        assert f"  {line}\n" in said
+
+
 def test_a_training_does_not_go_on_with_other_devices(run_model, killed, architecture, trainset, tmp_path):
     folder = shutil.copytree(killed, tmp_path / killed.name)
     answer = run_model("train", architecture=architecture | {"gpus": 2}, trainset=trainset, seed=0, folder=folder)

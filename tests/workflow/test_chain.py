@@ -164,6 +164,15 @@ def test_a_forced_mixture_is_retrained_and_nothing_else(own_copy):
     }
 
 
+def test_weights_and_biases_gets_a_run_of_the_models_name(own_copy, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (own_copy / "wandb.yaml").write_text("training: {wandb_project: mine}")
+    name = "mini_yfcc-mini_rn-100-0"
+    target = f"results/models/{name}/manifest.json"
+    run_snakemake(own_copy, target, "--forcerun", "train_clip", "--configfile", TINY, "wandb.yaml")
+    assert len(list(own_copy.glob(f"results/models/{name}/wandb/offline-run-*-{name}/*.wandb"))) == 1
+
+
 def test_a_changed_comment_retrains_and_fetches_nothing(own_copy):
     for script in ("train_clip", "download_images", "shard_samples"):
         path = own_copy / f"workflow/scripts/{script}.py"

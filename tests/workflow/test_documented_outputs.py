@@ -6,7 +6,11 @@ from pathlib import Path
 OUTPUTS = Path(__file__).parents[2] / "docs" / "outputs.md"
 # What the tiny run on one machine has no cause to leave.
 LATER_PASS = {f"results/downloads/<source>/<part>/NNNNN-N.{kind}" for kind in ("tar", "parquet")}
-UNFINISHED = {"results/models/<model>/work/", "results/models/<model>/interrupted.json"}
+UNFINISHED = {
+    "results/models/<model>/work/",
+    "results/models/<model>/wandb/",
+    "results/models/<model>/interrupted.json",
+}
 OF_FETCHED_TESTSETS = {f"results/testsets/<testset>/{name}" for name in ("dataset_type.txt", "record.json")}
 OF_CORRUPTED_TESTSETS = {"results/testsets/<testset>/test/N.json"}
 PRETRAINED = {

@@ -238,6 +238,7 @@ def train_clip(
     arguments = trainer_arguments(architecture, trainset, size, seed, folder)
     if loggers.get("wandb_project"):
         os.environ.setdefault("WANDB_RESUME", "allow")
+        os.environ.setdefault("WANDB_DIR", str(folder.resolve()))
         arguments += ["--report-to=wandb", f"--wandb-project-name={loggers['wandb_project']}"]
     checkpoints = folder / RUN / folder.name / "checkpoints"
     load_checkpoint(checkpoints)
