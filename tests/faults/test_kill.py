@@ -79,7 +79,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def test_a_run_killed_again_and_again_equals_an_undisturbed_one(tiny_run, tmp_path):
     folder = copy_workflow(tmp_path / "clone")
-    chunks, checkpoints = "downloads/*/*/[0-9]*.json", "models/*/work/checkpoints/epoch_latest.pt"
+    chunks, checkpoints = "downloads/*/*/[0-9]*.json", "models/*/work/*/checkpoints/epoch_latest.pt"
 
     kill_when(folder, lambda: bool(records(folder, chunks)), "a finished chunk")
     # The records themselves are written once more when their images are in shards.

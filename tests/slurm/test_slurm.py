@@ -152,7 +152,7 @@ def test_two_devices_of_a_node_share_a_job_that_gets_more_memory(train, cluster)
     assert "Process (global: 0, local 0), total 2." in training.log()
     jobs = jobs_by_rule(cluster, training.folder)["train_clip"]
     got = [(fields["JobState"], memory_of(fields)) for fields in jobs]
-    assert got == [("FAILED", "1500M"), ("COMPLETED", "3G")]
+    assert got == [("FAILED", "2000M"), ("COMPLETED", "4000M")]
     # Both GPUs of one node, and for each a core for the trainer, which loads its data itself.
     asked = {(fields["JOB_GRES"], fields["NumNodes"], fields["CPUs/Task"]) for fields in jobs}
     assert asked == {("gpu:2", "1", "2")}
