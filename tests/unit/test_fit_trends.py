@@ -188,7 +188,7 @@ def test_several_files_are_one_table(tmp_path):
     ("column", "value", "message"),
     [
         ("n", 0, "n '0' is not above 0"),
-        ("size", -5, "size '-5' is not above 0"),
+        ("size", -5, "size '-5' is below 0"),
         ("correct", 1001, "correct '1001' is outside of 0 to n"),
         ("correct", -1, "correct '-1' is outside of 0 to n"),
         ("correct", 12.5, "correct '12.5' is not whole"),
