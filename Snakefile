@@ -11,6 +11,8 @@ configfile: f"config/{config['experiment']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/common_sources.smk"
+include: "workflow/rules/common_models.smk"
 include: "workflow/rules/miniweb.smk"
 include: "workflow/rules/metadata.smk"
 include: "workflow/rules/download.smk"

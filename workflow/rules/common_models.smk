@@ -1,0 +1,161 @@
+# What the rules of trainings, test sets and evaluations ask of the experiment.
+from testbed.experiment import ExperimentError, Model, check_testset
+from testbed.launch import processes_of, threads_of
+
+
+def architecture_of(wildcards):
+    return config["architectures"][wildcards.architecture]
+
+
+def training_threads(wildcards):
+    """Cores of a training on each of its nodes."""
+    architecture = architecture_of(wildcards)
+    return threads_of(architecture) * max(1, architecture["gpus"])
+
+
+def is_spread(wildcards):
+    """Whether a training takes several nodes, whose processes SLURM starts; its job then is one of SLURM's MPI kind."""
+    return architecture_of(wildcards)["nodes"] > 1
+
+
+def training_gpus(wildcards):
+    return None if is_spread(wildcards) else architecture_of(wildcards)["gpus"]
+
+
+def training_gres(wildcards):
+    """GPUs by node."""
+    gpus = architecture_of(wildcards)["gpus"]
+    return f"gpu:{gpus}" if is_spread(wildcards) and gpus else None
+
+
+def training_mpi(wildcards):
+    return "srun" if is_spread(wildcards) else None
+
+
+def training_tasks(wildcards):
+    return processes_of(architecture_of(wildcards)) if is_spread(wildcards) else None
+
+
+def training_cpus(wildcards):
+    """Cores of each of several processes that SLURM starts."""
+    return threads_of(architecture_of(wildcards)) if is_spread(wildcards) else None
+
+
+def training_memory(wildcards, attempt):
+    return architecture_of(wildcards)["memory_mb"] * attempt
+
+
+def evaluation_gpus(wildcards):
+    return min(1, architecture_of(wildcards)["gpus"])
+
+
+def evaluation_threads(wildcards):
+    """One core to feed a GPU, and one that reads the next batch; on a CPU reading takes next to nothing."""
+    entry = (config["architectures"] | experiment.pretrained)[network_of(wildcards)]
+    return 2 if entry["device"] == "cuda" else 1
+
+
+def decoding_threads(wildcards):
+    return max(1, config["evaluation"]["workers"])
+
+
+def model_columns(wildcards):
+    """What evaluations.csv says of a model."""
+    model = Model(
+        wildcards.pool, wildcards.architecture, int(wildcards.size), int(wildcards.seed)
+    )
+    return {"model": model.name, **vars(model)}
+
+
+def testset_folder(testset):
+    return experiment.testsets[testset].get("path", f"results/testsets/{testset}")
+
+
+def decoded_folder(testset, network):
+    return f"results/decoded/{testset}-{network}"
+
+
+def network_of(wildcards):
+    """The name of the architecture, or of the published checkpoint, that test sets are decoded for."""
+    return wildcards.get("pretrained") or wildcards.architecture
+
+
+def testset_folders(wildcards):
+    """For each test set its folder and that of its decoded images."""
+    return {
+        testset: [
+            testset_folder(testset),
+            decoded_folder(testset, network_of(wildcards)),
+        ]
+        for testset in experiment.testsets
+    }
+
+
+def decoded_manifests(wildcards):
+    return [
+        f"{decoded_folder(testset, network_of(wildcards))}/manifest.json"
+        for testset in experiment.testsets
+    ]
+
+
+def network_entry(wildcards):
+    """Model and, of published checkpoints, tag, which decide how images are resized and cropped."""
+    entry = (config["architectures"] | experiment.pretrained)[wildcards.network]
+    return {"model": entry["model"], "tag": entry.get("tag")}
+
+
+def pretrained_entry(wildcards):
+    return experiment.pretrained[wildcards.pretrained]
+
+
+def pretrained_checkpoint(wildcards):
+    entry = pretrained_entry(wildcards)
+    return [entry["checkpoint"]] if "checkpoint" in entry else []
+
+
+def pretrained_gpus(wildcards):
+    return int(pretrained_entry(wildcards)["device"] == "cuda")
+
+
+def pretrained_columns(wildcards):
+    """What the table of metrics says of a published checkpoint; 0 samples stand for a number that is not known."""
+    name, model = wildcards.pretrained, pretrained_entry(wildcards)["model"]
+    return {
+        "model": name,
+        "pool": "pretrained",
+        "architecture": model,
+        "size": 0,
+        "seed": 0,
+    }
+
+
+def own_folder(wildcards):
+    return testset_folder(wildcards.testset)
+
+
+def files_of_testset(testset):
+    """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given."""
+    entry = experiment.testsets[testset]
+    if "path" not in entry:
+        return [f"results/testsets/{testset}/manifest.json"]
+    try:
+        return [check_testset(testset, entry["path"])]
+    except ExperimentError as error:
+        report_missing(testset, str(error))
+        return []
+
+
+def own_files(wildcards):
+    return files_of_testset(wildcards.testset)
+
+
+def original_testset(wildcards):
+    return experiment.original(wildcards.testset)
+
+
+def original_folder(wildcards):
+    return testset_folder(original_testset(wildcards))
+
+
+def original_files(wildcards):
+    return files_of_testset(original_testset(wildcards))
