@@ -82,6 +82,24 @@ def wait_for(condition: Callable[[], object], what: str, patience: float = PATIE
     return value
 
 
+def free_ports(count: int) -> int:
+    """The first of `count` free ports in a row, below those that the system gives to connections."""
+    # Two clusters on a machine begin their search in different places.
+    first = 10_000 + 10 * (os.getpid() % 1000)
+    for port in range(first, 32_000 - count, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for offset, one in enumerate(sockets):
+                one.bind(("127.0.0.1", port + offset))
+            return port
+        except OSError:
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+    raise OSError(f"no {count} free ports in a row between {first} and 32000")
+
+
 def children_of(pid: int) -> list[int]:
     """All processes below a process."""
     parents = {}
@@ -119,9 +137,7 @@ class Cluster:
         }
 
     def configure(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_ports(1 + len(self.nodes))
         host = socket.gethostname()
         try:
             socket.gethostbyname(host)
