@@ -48,4 +48,6 @@ def changed(**changes) -> dict:
 def small(**changes) -> dict:
     """An experiment of two sources, without mixtures, on which sizes are easily counted."""
     sources = {name: {"metadata": {"miniweb": "yfcc"}, "samples": 1000} for name in ("a", "b")}
-    return changed(**{"sources": sources, "mixtures": {}, "statistics": {}, "sizes": [100], **changes})
+    return changed(
+        **{"sources": sources, "mixtures": {}, "statistics": {"baseline": "none"}, "sizes": [100], **changes}
+    )

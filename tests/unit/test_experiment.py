@@ -42,6 +42,10 @@ def test_the_shipped_experiments_are_valid(name):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        (
+            {"statistics": {"baseline": "standard"}},
+            ["statistics.baseline: standard models are measured on imagenet", "mini_imagenet", "pool:<name of a pool>"],
+        ),
         ({"sourcs": {}}, ["the experiment: unknown key sourcs", "sources"]),
         ({"download__thread": 3}, ["download: unknown key thread", "threads"]),
         ({f"{METADATA}__file": "x"}, ["sources.mini_yfcc.metadata: unknown key file", "path"]),

@@ -30,8 +30,8 @@ def written(tmp_path, evaluations: pd.DataFrame, name: str = "evaluations.csv"):
 def test_columns_are_those_of_the_interface():
     trends, robustness = fit_trends(example(), REFERENCE, BASELINE)
     assert ",".join(trends.columns) == (
-        "pool,architecture,testset,classes,scale,n,slope,slope_low,slope_high,intercept,intercept_low,intercept_high,r2,"
-        "reference_min,reference_max"
+        "pool,architecture,testset,classes,scale,n,left_out,slope,slope_low,slope_high,intercept,intercept_low,intercept_high,"
+        "r2,reference_min,reference_max"
     )
     assert ",".join(robustness.columns) == (
         "model,testset,classes,scale,baseline,pool,architecture,size,seed,reference_value,value,effective_robustness,"
@@ -87,7 +87,9 @@ def test_baseline_that_was_not_evaluated_is_named():
         fit_trends(example(), REFERENCE, Settings(baseline="pool:nobody"))
 
 
-@pytest.mark.parametrize("wrong", [{"scale": "log"}, {"baseline": "pool:"}, {"baseline": "standart"}])
+@pytest.mark.parametrize(
+    "wrong", [{"scale": "log"}, {"baseline": "pool:"}, {"baseline": "standart"}, {"classes": "some"}]
+)
 def test_unknown_settings_are_named(wrong):
     (value,) = wrong.values()
     with pytest.raises(TrendError, match=f"'{value}' is unknown; use"):
@@ -102,7 +104,8 @@ def test_models_at_zero_are_left_out_and_named(caplog):
         trends, robustness = fit_trends(evaluations, REFERENCE, BASELINE)
     assert "photos-mini_rn-600-0: left out of its trend, 0 and 1 have no logit" in caplog.text
     trend = trends[(trends["pool"] == "photos") & (trends["testset"] == "mini_sketch")].iloc[0]
-    assert trend["n"] == len(SIZES) - 1
+    assert (trend["n"], trend["left_out"]) == (len(SIZES) - 1, 1)
+    assert trends["left_out"].sum() == 1
     assert trend["slope"] == pytest.approx(0.9, abs=1e-4)
     assert trend["reference_min"] > expit(-1) + 0.01
     # the model is still below the baseline by all that the baseline expects

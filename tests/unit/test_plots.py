@@ -10,11 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 
-from example_evaluations import LINES, POOLS, REFERENCE, example
+from example_evaluations import LINES, POOLS, REFERENCE, example, row, table
+from experiments import ROOT
 from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
 from plot_mixture import plot_mixture
 from testbed.axes import panel_limits, percent_ticks
+from testbed.baselines import read_baselines
+from testbed.figures import BASELINE as BASELINE_COLOUR
 from testbed.figures import (
     COLOURS,
     STYLE,
@@ -276,3 +279,44 @@ def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
         assert len(fitted_lines(axes, COLOURS[0])) == len(fitted_lines(before, COLOURS[0])) == 1
     save_figure(figure, tmp_path / "a.pdf", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def backdrop_figure(classes: str) -> Figure:
+    """ImageNet-R over all classes and over its own, on which the same models stand further right."""
+    pool, rows = "photos", []
+    for size, correct in zip([600, 1200, 2400], [10_000, 16_000, 22_000], strict=True):
+        rows.append(row(pool, size, "imagenet", correct, 50_000))
+        rows.append(row(pool, size, "imagenet-r", correct // 3, 30_000))
+        for testset, n in (("imagenet", 50_000), ("imagenet-r", 30_000)):
+            entry = row(pool, size, testset, correct + 20_000 if testset == "imagenet" else correct // 3, n)
+            entry[6] = "imagenet-r"
+            rows.append(entry)
+    models = pd.DataFrame(
+        {"testset": "imagenet-r", "classes": "all", "reference_value": [0.3, 0.31, 0.9], "value": [0.2, 0.22, 0.8]}
+    )
+    settings = Settings(baseline="standard_extended", classes=classes)
+    baselines = read_baselines(ROOT / "resources" / "baselines.csv")
+    evaluations = table(rows)
+    trends, _ = fit_trends(evaluations, "imagenet", settings, baselines)
+    pools = [{"name": pool, "kind": "source"}]
+    arguments = (evaluations, trends, "imagenet", ["imagenet-r"], pools, settings, None, baselines, models)
+    return plot_effective_robustness(*arguments)
+
+
+def test_standard_models_and_public_models_stand_behind():
+    figure = backdrop_figure("all")
+    assert {"standard models, extended (baseline)", "public CLIP model"} <= set(labels_of(figure))
+    axes = figure.axes[0]
+    (drawn,) = [line for line in axes.lines if line.get_marker() == "."]
+    # the third is far outside of the experiment's own range, and is not moved onto the frame
+    assert drawn.get_xdata() == pytest.approx(transform([0.3, 0.31]))
+    solid = next(line for line in fitted_lines(axes, BASELINE_COLOUR) if line.get_linewidth() == 1.3)
+    slope = np.diff(solid.get_ydata()) / np.diff(solid.get_xdata())
+    assert slope == pytest.approx(0.7059, abs=1e-4)
+
+
+def test_x_is_over_the_classes_of_the_shift_where_that_is_asked():
+    whole, own = backdrop_figure("all").axes[0], backdrop_figure("shift").axes[0]
+    assert (whole.get_title(), own.get_title()) == ("ImageNet-R", "ImageNet-R (x: its classes)")
+    highest = [max(line.get_xdata().max() for line in axes.lines if line.get_marker() == "o") for axes in (whole, own)]
+    assert highest == pytest.approx(transform([22 / 50, 42 / 50]))

@@ -40,6 +40,7 @@ wildcard_constraints:
     size="[0-9]+",
     seed="[0-9]+",
     part="[0-9]{5}",
+    table="[a-z][a-z0-9_]*",
 
 
 def testsets_by(key):
@@ -122,6 +123,15 @@ def mixture_metrics(wildcards):
     if baseline and baseline not in pools:
         pools.append(baseline)
     return metrics_of(experiment.models(pools))
+
+
+def reference_models(wildcards):
+    """The table of public models that stand behind the experiment's own, where it asks for them."""
+    return (
+        "results/tables/reference_models.csv"
+        if config["reference_models"] != "none"
+        else []
+    )
 
 
 def asked_targets():

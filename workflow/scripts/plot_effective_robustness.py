@@ -1,7 +1,7 @@
 """Draw the accuracy of every model under each shift over its accuracy on the reference, with the trend of every pool.
 
-Reads `results/tables/evaluations.csv` and `trends.csv`, and the metrics of published checkpoints; writes
-`results/plots/effective_robustness.pdf` and `.png`.
+Reads `results/tables/evaluations.csv` and `trends.csv`, `resources/baselines.csv`, the metrics of published checkpoints
+and the table of public models; writes `results/plots/effective_robustness.pdf` and `.png`.
 """
 
 import logging
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
+from testbed.backdrop import Backdrop
+from testbed.baselines import read_baselines
 from testbed.figures import make_series, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels
@@ -31,10 +33,14 @@ def plot_effective_robustness(
     pools: Sequence[Mapping],
     settings: Settings,
     published: pd.DataFrame | None = None,
+    baselines: pd.DataFrame | None = None,
+    models: pd.DataFrame | None = None,
 ) -> Figure:
     """The main figure: one panel per shift with all `pools`, each a mapping with `name` and `kind`.
 
-    `published` are evaluations of published checkpoints, which are drawn beside them and are part of no trend.
+    `published` are evaluations of published checkpoints, and `models` public models (see `testbed.backdrop`), which are
+    drawn behind them and are part of no trend. `baselines` is the table of `testbed.baselines.read_baselines`, of which the
+    settings' baseline is drawn.
 
     Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
@@ -42,7 +48,8 @@ def plot_effective_robustness(
     pairs = pair_with_reference(evaluations, reference)
     _tell_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
     crosses = None if published is None else pair_with_reference(published, reference)
-    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, crosses)
+    backdrop = Backdrop(crosses, models, baselines)
+    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, backdrop)
 
 
 def _tell_differences(evaluated: set[str], named: list[str]) -> None:
@@ -54,7 +61,7 @@ def _tell_differences(evaluated: set[str], named: list[str]) -> None:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    published = snakemake.input.get("published")
+    published, models = snakemake.input.get("published"), snakemake.input.get("models")
     figure = plot_effective_robustness(
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
@@ -63,5 +70,7 @@ if __name__ == "__main__":
         snakemake.params.pools,
         Settings(**snakemake.params.statistics),
         read_evaluations(published) if published else None,
+        read_baselines(snakemake.input.baselines),
+        pd.read_csv(models) if models else None,
     )
     save_figure(figure, snakemake.output.pdf, snakemake.output.png)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
+from testbed.backdrop import Backdrop
+from testbed.baselines import read_baselines
 from testbed.figures import FigureError, make_series, mixture_label, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels
@@ -29,11 +31,13 @@ def plot_mixture(
     shifts: Sequence[str],
     settings: Settings,
     pools: Sequence[Mapping] | None = None,
+    baselines: pd.DataFrame | None = None,
 ) -> Figure:
     """The figure of `mixture`, whose `members` are pools with their shares.
 
     `pools` are the experiment's, in order, each with `name` and `kind`: with them a pool looks as it does in the main
-    figure. Without them, members come first, then the mixture. The baseline's pool is drawn if it was evaluated.
+    figure. Without them, members come first, then the mixture. The baseline's pool is drawn if it was evaluated, and the
+    line of standard models if `baselines` is given (see `testbed.baselines.read_baselines`).
 
     Raises `FigureError` if the mixture or a member has no evaluated model, and as `draw_panels` does.
     """
@@ -48,7 +52,8 @@ def plot_mixture(
         pools = _pools_of(mixture, members, settings.baseline_pool)
     pairs = pairs[pairs["pool"].isin([*shown, settings.baseline_pool])]
     series = make_series(pairs, pools, {mixture: mixture_label(members)})
-    return draw_panels(pairs, fit_pool_trends(pairs, settings), series, reference, shifts, settings)
+    backdrop = Backdrop(baselines=baselines)
+    return draw_panels(pairs, fit_pool_trends(pairs, settings), series, reference, shifts, settings, backdrop)
 
 
 def _pools_of(mixture: str, members: Mapping[str, float], baseline: str | None) -> list[dict[str, str]]:
@@ -68,5 +73,6 @@ if __name__ == "__main__":
         snakemake.params.shifts,
         Settings(**snakemake.params.statistics),
         snakemake.params.get("pools"),
+        read_baselines(snakemake.input.baselines),
     )
     save_figure(figure, snakemake.output.pdf, snakemake.output.png)

@@ -11,94 +11,26 @@ Out: a manifest; beside it test/nshards.txt and test/N.tar, classnames.txt and z
 import csv
 import logging
 import tarfile
-import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
 
 from testbed.log import PROGRESS, log_to
-from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
+from testbed.manifest import ManifestError, problem, read_json, record, write_json
 from testbed.testsets import IMAGES
-from testbed.web.connections import pool_options, proxy_manager
+from testbed.web.files import FetchError, fetch, open_pool
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
-PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
-"""Answers after which another try may succeed."""
-
-# Files come one after the other, and a file is tried again from its beginning, so that urllib3 only follows redirects.
-ONE_TRY = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=10, retry_after_max=600)
-HEADERS = {"User-Agent": "clip-data-testbed", "Accept-Encoding": "identity"}
-PIECE = 1 << 20
-PROGRESS_SECONDS = 30.0
 
 
 class RetrieveError(RuntimeError):
     """A test set cannot be fetched, or is not what it should be."""
-
-
-def open_pool(url: str, proxy: str) -> urllib3.PoolManager:
-    """Connections for `url`: through `proxy` (http://host:port) or, where that is "none", as the environment says."""
-    parts = urlsplit(url)
-    if proxy == "none" and not urllib.request.proxy_bypass(parts.hostname):
-        proxy = urllib.request.getproxies().get(parts.scheme, "none")
-    return urllib3.PoolManager(**pool_options(1)) if proxy == "none" else proxy_manager(proxy, 1)
-
-
-def save(response: urllib3.BaseHTTPResponse, path: Path, name: str) -> None:
-    """Write a response's body to `path`; raises urllib3's `HTTPError` where it ends before its Content-Length."""
-    length = int(response.headers.get("Content-Length", 0))
-    written, told = 0, time.monotonic()
-    with open(path, "wb") as file:
-        for piece in response.stream(PIECE):
-            written += file.write(piece)
-            if time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                logging.log(PROGRESS, "%s: %.0f of %.0f MB", name, written / 1e6, length / 1e6)
-
-
-def fetch(pool: urllib3.PoolManager, url: str, path: Path, options: dict) -> int:
-    """Fetch `url` to `path`, whole or not at all; returns the HTTP status, which is 200 where the file is there.
-
-    `options` is the experiment's `testset_origin`. Raises `RetrieveError` where no try gave a whole answer.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    timeout = urllib3.Timeout(connect=options["timeout"], read=options["timeout"])
-    cause = ""
-    try:
-        for tried in range(options["retries"] + 1):
-            wait = options["backoff"] * 2**tried
-            try:
-                with pool.request(
-                    "GET", url, headers=HEADERS, preload_content=False, retries=ONE_TRY, timeout=timeout
-                ) as response:
-                    if response.status == 200:
-                        save(response, temporary, path.name)
-                        publish(temporary, path)
-                    if response.status not in PASSING_STATUSES:
-                        return response.status
-                    cause = f"HTTP {response.status}"
-                    wait = ONE_TRY.get_retry_after(response) or wait
-            except HTTPError as error:
-                cause = str(getattr(error, "reason", error))
-            if tried < options["retries"]:
-                logging.warning("%s: %s; trying again in %g s", url, cause, wait)
-                time.sleep(wait)
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise RetrieveError(
-        f"{url}: no whole answer in {options['retries'] + 1} tries, at last: {cause}. Run the same command again when "
-        "the network is better; files that are whole are kept. testset_origin in the experiment says what is asked."
-    )
 
 
 @dataclass
@@ -133,7 +65,13 @@ class Retrieval:
         if name in self.files and problem(self.folder, self.files[name]) is None:
             logging.info("%s: kept", name)
             return 200
-        status = fetch(self.pool, f"{self.origin}/{name}", path, self.options)
+        try:
+            status = fetch(self.pool, f"{self.origin}/{name}", path, self.options)
+        except FetchError as error:
+            raise RetrieveError(
+                f"{error}. Run the same command again when the network is better; files that are whole are kept. "
+                "testset_origin in the experiment says what is asked."
+            ) from error
         if status == 200:
             self.files[name] = record(path) | {"name": name}
             self.note()

@@ -211,6 +211,12 @@ class Experiment:
                 "task."
             )
         self._check_originals()
+        baseline = self.config["statistics"]["baseline"]
+        if baseline.startswith("standard") and self.reference != "imagenet":
+            raise ExperimentError(
+                f"statistics.baseline: {baseline} models are measured on imagenet, and the reference is "
+                f"{self.reference}. Set the baseline to pool:<name of a pool> or to none."
+            )
         if self.baseline_pool is not None and self.baseline_pool not in self.pools:
             raise ExperimentError(
                 f"statistics.baseline: pool {self.baseline_pool} is not in the experiment. Name one of: "

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from testbed.axes import panel_limits, panel_shape, place, scale_axes
+from testbed.backdrop import EMPTY, Backdrop
 from testbed.figures import (
     STYLE,
     FigureError,
@@ -32,9 +32,6 @@ LEFT, RIGHT, TOP, BOTTOM = 0.6, 0.1, 0.24, 0.46
 BESIDE, BELOW = 0.42, 0.5
 ROW = 0.162
 COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
-# no pool has crosses
-CROSS_STYLE = {"marker": "x", "markersize": 4.5, "markeredgecolor": "#333333", "markeredgewidth": 1.2}
-CROSS = Line2D([], [], linestyle="", label="published checkpoint", **CROSS_STYLE)
 # how far a pool's line goes beyond its own models, as a share of the x axis
 BEYOND = 0.02
 
@@ -46,57 +43,53 @@ def draw_panels(
     reference: str,
     shifts: Sequence[str],
     settings: Settings,
-    published: pd.DataFrame | None = None,
+    backdrop: Backdrop = EMPTY,
 ) -> Figure:
     """A figure with one panel for each of `shifts`, in their order, and a legend below.
 
-    `pairs` are rows of `testbed.tables.pair_with_reference`, of which those on all classes are drawn; `trends` is the
-    table of `testbed.trends.fit_pool_trends`, from which the lines come. A pool without a line has points alone.
-    `published` are pairs of published checkpoints, which are drawn as crosses beside their names.
+    `pairs` are rows of `testbed.tables.pair_with_reference`; `trends` is the table of
+    `testbed.trends.fit_pool_trends`, from which the lines come. A pool without a line has points alone. A panel's x axis
+    is over all of the reference's classes or, where `settings.classes` is `shift`, over those of its shift, if it has
+    fewer; its title then says so.
 
     Raises `FigureError` for a shift on which no model of `series` was evaluated, and for a line that `trends` lacks.
     """
     known = {(one.pool, one.architecture) for one in series}
     drawn = [key in known for key in zip(pairs["pool"], pairs["architecture"], strict=True)]
-    pairs = pairs[np.array(drawn, dtype=bool) & (pairs["classes"] == "all")]
-    panels = [pairs[pairs["testset"] == shift] for shift in shifts]
+    pairs = pairs[np.array(drawn, dtype=bool)]
+    classes = [_classes_of(pairs, shift, settings) for shift in shifts]
+    panels = [_on(pairs, *key) for key in zip(shifts, classes, strict=True)]
     for shift, points in zip(shifts, panels, strict=True):
         if points.empty:
             raise FigureError(
                 f"no model was evaluated on {shift!r}; evaluate one, or take it from the experiment's shifts"
             )
     areas = marker_areas(pairs["size"])
-    published = pairs.iloc[:0] if published is None else published[published["classes"] == "all"]
-    crosses = [published[published["testset"] == shift] for shift in shifts]
-    x, ys = panel_limits([pd.concat(both) for both in zip(panels, crosses, strict=True)], settings.scale)
-    entries = legend_entries(series, areas, settings) + [CROSS] * (not published.empty)
+    shown = [backdrop.with_crosses(*panel) for panel in zip(panels, shifts, classes, strict=True)]
+    x, ys = panel_limits(shown, settings.scale)
+    entries = legend_entries(series, areas, settings) + backdrop.entries(settings)
     with matplotlib.rc_context(STYLE):
         labels = (
             f"{title_of(reference)} accuracy (%), both axes on the {settings.scale} scale",
             "Shifted accuracy (%)",
         )
         figure, grid = _new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels)
-        for axes, shift, points, cross, y in zip(grid, shifts, panels, crosses, ys, strict=True):
-            axes.set_title(title_of(shift))
+        for axes, shift, scored, points, y in zip(grid, shifts, classes, panels, ys, strict=True):
+            axes.set_title(title_of(shift) + (" (x: its classes)" if scored != "all" else ""))
             scale_axes(axes, x, y, settings.scale)
             axes.axline((x[0], x[0]), slope=1, color="#555555", linewidth=0.9, linestyle=":", zorder=1)
+            backdrop.draw(axes, shift, scored, settings)
             for one in series:
                 _draw_series(axes, points, trends, one, areas, settings)
-            _draw_crosses(axes, cross, settings)
     return figure
 
 
-def _draw_crosses(axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
-    """Published checkpoints, with their names on the side of the panel that has room."""
-    xs = place(points["reference_value"], axes.get_xlim(), settings.scale)
-    ys = place(points["value"], axes.get_ylim(), settings.scale)
-    middle = sum(axes.get_xlim()) / 2
-    for name, x, y in zip(points["model"], xs, ys, strict=True):
-        axes.plot([x], [y], linestyle="", zorder=4, clip_on=False, **CROSS_STYLE)
-        side = ("right", -4) if x > middle else ("left", 4)
-        axes.annotate(
-            name, (x, y), (side[1], 0), textcoords="offset points", ha=side[0], va="center", fontsize=6, color="#333333"
-        )
+def _classes_of(pairs: pd.DataFrame, shift: str, settings: Settings) -> str:
+    return shift if settings.classes == "shift" and not _on(pairs, shift, shift).empty else "all"
+
+
+def _on(pairs: pd.DataFrame, testset: str, classes: str) -> pd.DataFrame:
+    return pairs[(pairs["testset"] == testset) & (pairs["classes"] == classes)]
 
 
 def _new_figure(count: int, shape: float, entries: list[Artist], labels: tuple[str, str]) -> tuple[Figure, list[Axes]]:

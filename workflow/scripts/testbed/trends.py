@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.baselines import STANDARD_BASELINES
 from testbed.scales import SCALES, transform
 from testbed.statistics import (
     BOOTSTRAP_SEED,
@@ -21,11 +22,12 @@ log = logging.getLogger(__name__)
 
 TREND_KEY = ["pool", "architecture", "testset", "classes"]
 TREND_COLUMNS = [
-    *[*TREND_KEY, "scale", "n"],
+    *[*TREND_KEY, "scale", "n", "left_out"],
     *["slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high", "r2"],
     *["reference_min", "reference_max"],
 ]
 POOL_BASELINE = "pool:"
+CLASSES = ("all", "shift")
 
 
 class TrendError(ValueError):
@@ -34,14 +36,17 @@ class TrendError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The experiment's `statistics`: scale, baseline (`pool:<name>` or `none`), confidences, bootstrap.
+    """The experiment's `statistics`: scale, baseline, classes, confidences, bootstrap.
 
+    `baseline` is one of `STANDARD_BASELINES`, `pool:<name>` or `none`. `classes` says what a figure's x axis is beside a
+    shift with fewer classes than the reference: the accuracy on `all` classes, or on those of the `shift`.
     `point_confidence` is that of the bars of one accuracy, `line_confidence` that of slopes, intercepts, bands and
     effective robustness; the defaults are those of modestyachts/imagenet-testbed (Taori et al. 2020).
     """
 
     scale: str = "logit"
     baseline: str = "none"
+    classes: str = "all"
     point_confidence: float = 0.995
     line_confidence: float = 0.95
     bootstrap: int = 1000
@@ -50,8 +55,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise TrendError(f"statistics: scale {self.scale!r} is unknown; use one of {', '.join(SCALES)}")
-        if self.baseline != "none" and not self.baseline_pool:
-            raise TrendError(f"statistics: baseline {self.baseline!r} is unknown; use none or pool:<name of a pool>")
+        known = ["none", *STANDARD_BASELINES]
+        if self.baseline not in known and not self.baseline_pool:
+            raise TrendError(
+                f"statistics: baseline {self.baseline!r} is unknown; use {', '.join(known)} or pool:<name of a pool>"
+            )
+        if self.classes not in CLASSES:
+            raise TrendError(f"statistics: classes {self.classes!r} is unknown; use one of {', '.join(CLASSES)}")
 
     @property
     def baseline_pool(self) -> str | None:
@@ -62,10 +72,10 @@ class Settings:
 def fit_pool_trends(pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """One row of `TREND_COLUMNS` per pool, architecture, testset and classes of `pairs` (see `pair_with_reference`).
 
-    `n` counts the models in the fit, slopes and intercepts are on `settings.scale`, `reference_min` and `reference_max`
-    (fractions) are those of the models in the fit. Models at exactly 0 or 1 have no logit or probit: they are left out
-    and logged. What the points do not give is NaN: with fewer than two distinct reference accuracies the line, with
-    fewer than three distinct points its interval.
+    `n` counts the models in the fit, `left_out` those at exactly 0 or 1, which have no logit or probit (they are logged
+    too). Slopes and intercepts are on `settings.scale`, `reference_min` and `reference_max` (fractions) are those of the
+    models in the fit. What the points do not give is NaN: with fewer than two distinct reference accuracies the line,
+    with fewer than three distinct points its interval.
     """
     groups = pairs.groupby(TREND_KEY, sort=False)
     rows = [dict(zip(TREND_KEY, key, strict=True)) | _trend(points, settings) for key, points in groups]
@@ -109,6 +119,7 @@ def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
     return {
         "scale": settings.scale,
         "n": line.n,
+        "left_out": len(points) - line.n,
         "slope": line.slope,
         "slope_low": low[0],
         "slope_high": high[0],

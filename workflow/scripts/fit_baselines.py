@@ -1,0 +1,31 @@
+"""Fit the lines of standard ImageNet models to the table that the ImageNet testbed published.
+
+The result is committed as resources/baselines.csv, so that no run needs this: it shows where that file comes from.
+
+In:  results/retrieved/imagenet_testbed.csv and resources/standard_models.csv
+Out: results/tables/baselines.csv
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from testbed.baselines import fit_standard
+from testbed.log import log_to
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+ORIGIN = "github.com/modestyachts/imagenet-testbed@0170eec robustness_top1s.csv (MIT; Taori et al. 2020)"
+
+
+def fit_baselines(results: Path | str, types: Path | str, output: Path | str) -> None:
+    """Write the table of baselines of the testbed's `results` and the `types` of its models to `output`."""
+    table = fit_standard(pd.read_csv(results), pd.read_csv(types), ORIGIN)
+    table.to_csv(output, index=False, float_format="%.8g", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    fit_baselines(snakemake.input.results, snakemake.input.types, snakemake.output.baselines)

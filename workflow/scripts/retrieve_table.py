@@ -1,0 +1,52 @@
+"""Retrieve a published table of results from its pinned address, and check that it is the very file.
+
+In:  resources/tables.csv, which has address and SHA-256 of each table
+Out: results/retrieved/<table>.csv
+"""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import publish, sha256
+from testbed.web.files import FetchError, fetch, open_pool
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+OPTIONS = {"timeout": 60, "retries": 3, "backoff": 2}
+
+
+class TableError(RuntimeError):
+    """A table cannot be fetched, or is not the file that it should be."""
+
+
+def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "none") -> None:
+    """Fetch the table `name` of the list `tables` to `output`; raises `TableError`, and then leaves no `output`."""
+    with open(tables, newline="", encoding="utf-8") as file:
+        row = next((row for row in csv.DictReader(file) if row["table"] == name), None)
+    if row is None:
+        raise TableError(f"{tables}: has no table {name!r}; add its address and SHA-256")
+    fetched = output.with_name(f".{output.name}.fetched")
+    by_hand = f"Get it by hand from {row['url']} and put it at {output}, or run the same command again"
+    try:
+        status = fetch(open_pool(row["url"], proxy), row["url"], fetched, OPTIONS)
+        if status != 200:
+            raise TableError(f"{row['url']}: answers HTTP {status}. {by_hand}.")
+        if (found := sha256(fetched)) != row["sha256"]:
+            raise TableError(
+                f"{row['url']}: what came has the SHA-256 {found}, and {tables} pins {row['sha256']}. {by_hand}."
+            )
+        publish(fetched, output)
+    except FetchError as error:
+        raise TableError(f"{error}. {by_hand}.") from error
+    finally:
+        fetched.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    retrieve_table(
+        snakemake.wildcards.table, snakemake.params.tables, Path(snakemake.output.table), snakemake.params.proxy
+    )
