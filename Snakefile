@@ -19,7 +19,9 @@ include: "workflow/rules/download.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/testsets.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/baselines.smk"
 include: "workflow/rules/statistics.smk"
+include: "workflow/rules/plots.smk"
 include: "workflow/rules/checks.smk"
 
 

@@ -49,5 +49,12 @@ def small(**changes) -> dict:
     """An experiment of two sources, without mixtures, on which sizes are easily counted."""
     sources = {name: {"metadata": {"miniweb": "yfcc"}, "samples": 1000} for name in ("a", "b")}
     return changed(
-        **{"sources": sources, "mixtures": {}, "statistics": {"baseline": "none"}, "sizes": [100], **changes}
+        **{
+            "sources": sources,
+            "mixtures": {},
+            "statistics": {"baseline": "none"},
+            "claims": [],
+            "sizes": [100],
+            **changes,
+        }
     )

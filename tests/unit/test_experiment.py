@@ -46,6 +46,14 @@ def test_the_shipped_experiments_are_valid(name):
             {"statistics": {"baseline": "standard"}},
             ["statistics.baseline: standard models are measured on imagenet", "mini_imagenet", "pool:<name of a pool>"],
         ),
+        (
+            {"claims": [{"best": ["yfcc"], "shift": "mini_v2"}]},
+            ["claims: best names yfcc", "not a source", "mini_yfcc"],
+        ),
+        (
+            {"claims": [{"best": ["mini_yfcc"], "shift": "mini_imagenet"}]},
+            ["claims: mini_imagenet is not a shift", "mini_v2"],
+        ),
         ({"sourcs": {}}, ["the experiment: unknown key sourcs", "sources"]),
         ({"download__thread": 3}, ["download: unknown key thread", "threads"]),
         ({f"{METADATA}__file": "x"}, ["sources.mini_yfcc.metadata: unknown key file", "path"]),

@@ -148,7 +148,11 @@ def products(wildcards):
         return []
     return [
         "results/plots/effective_robustness.pdf",
+        "results/plots/data_efficiency.pdf",
         "results/tables/effective_robustness.csv",
+        "results/tables/dilution.csv",
+        "results/tables/scaling.csv",
+        "results/claims.csv",
         *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
         *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools),
     ]

@@ -102,6 +102,7 @@ class Experiment:
         self.testsets: dict[str, dict] = config["testsets"]
         self.pretrained: dict[str, dict] = config["pretrained"]
         self.reference: str = config["reference"]
+        self.claims: list[dict] = config["claims"]
         self._check_names()
         self._check_sizes()
 
@@ -211,6 +212,7 @@ class Experiment:
                 "task."
             )
         self._check_originals()
+        self._check_claims()
         baseline = self.config["statistics"]["baseline"]
         if baseline.startswith("standard") and self.reference != "imagenet":
             raise ExperimentError(
@@ -233,6 +235,18 @@ class Experiment:
                 raise ExperimentError(
                     f"testsets.{testset}.corrupt.of: {original} {fault}. Name one of: {', '.join(whole) or 'none'}; "
                     "where of is left out, it is the reference."
+                )
+
+    def _check_claims(self) -> None:
+        for claim in self.claims:
+            unknown = [name for name in claim["best"] if name not in self.sources]
+            if unknown:
+                raise ExperimentError(
+                    f"claims: best names {unknown[0]}, which is not a source. Name some of: {', '.join(self.sources)}."
+                )
+            if claim["shift"] not in self.shifts:
+                raise ExperimentError(
+                    f"claims: {claim['shift']} is not a shift. Name one of: {', '.join(self.shifts)}."
                 )
 
     def _check_mixture(self, mixture: str, above: tuple[str, ...]) -> None:

@@ -73,7 +73,7 @@ def draw_panels(
             f"{title_of(reference)} accuracy (%), both axes on the {settings.scale} scale",
             "Shifted accuracy (%)",
         )
-        figure, grid = _new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels)
+        figure, grid = new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels)
         for axes, shift, scored, points, y in zip(grid, shifts, classes, panels, ys, strict=True):
             axes.set_title(title_of(shift) + (" (x: its classes)" if scored != "all" else ""))
             scale_axes(axes, x, y, settings.scale)
@@ -92,7 +92,7 @@ def _on(pairs: pd.DataFrame, testset: str, classes: str) -> pd.DataFrame:
     return pairs[(pairs["testset"] == testset) & (pairs["classes"] == classes)]
 
 
-def _new_figure(count: int, shape: float, entries: list[Artist], labels: tuple[str, str]) -> tuple[Figure, list[Axes]]:
+def new_figure(count: int, shape: float, entries: list[Artist], labels: tuple[str, str]) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels of that shape (height by width), x and y labels for all of them, and a legend below.
 
     Everything is placed in inches, and not by a layout engine: these settle after several drawings only, so that a PDF

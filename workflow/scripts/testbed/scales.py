@@ -41,6 +41,19 @@ def inverse(scaled: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
     return expit(scaled) if scale == "logit" else ndtr(scaled)
 
 
+def slope_of_inverse(scaled: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
+    """Derivative of `inverse` at `scaled` (any shape): how much accuracy changes for a step on the scale.
+
+    Raises `ScaleError` for an unknown scale.
+    """
+    scaled = np.asarray(scaled, dtype=np.float64)
+    if _known(scale) == "linear":
+        return np.ones_like(scaled)
+    if scale == "logit":
+        return expit(scaled) * expit(-scaled)
+    return np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
+
+
 def _known(scale: str) -> str:
     if scale not in SCALES:
         raise ScaleError(f"scale {scale!r} is unknown; use one of {', '.join(SCALES)}")

@@ -39,7 +39,9 @@ class Settings:
     """The experiment's `statistics`: scale, baseline, classes, confidences, bootstrap.
 
     `baseline` is one of `STANDARD_BASELINES`, `pool:<name>` or `none`. `classes` says what a figure's x axis is beside a
-    shift with fewer classes than the reference: the accuracy on `all` classes, or on those of the `shift`.
+    shift with fewer classes than the reference: the accuracy on `all` classes, or on those of the `shift`. Pools are
+    compared at the reference accuracy `compare_at` (fraction), 0 being the middle of what they have in common;
+    differences of up to `margin` (percentage points) count as none.
     `point_confidence` is that of the bars of one accuracy, `line_confidence` that of slopes, intercepts, bands and
     effective robustness; the defaults are those of modestyachts/imagenet-testbed (Taori et al. 2020).
     """
@@ -47,6 +49,8 @@ class Settings:
     scale: str = "logit"
     baseline: str = "none"
     classes: str = "all"
+    compare_at: float = 0.0
+    margin: float = 1.0
     point_confidence: float = 0.995
     line_confidence: float = 0.95
     bootstrap: int = 1000
@@ -90,7 +94,7 @@ def on_scale(points: pd.DataFrame, scale: str) -> NDArray[np.bool_]:
 
 def bootstrap_trend(points: pd.DataFrame, settings: Settings) -> NDArray[np.float64]:
     """Slopes and intercepts (kept, 2) of resampled models of one trend; the same ones each time it is asked."""
-    return bootstrap_lines(*_scaled(points, settings.scale), settings.bootstrap, settings.bootstrap_seed)
+    return bootstrap_lines(*scaled_points(points, settings.scale), settings.bootstrap, settings.bootstrap_seed)
 
 
 def read_trends(path: Path | str) -> pd.DataFrame:
@@ -113,7 +117,7 @@ def line_of(trend: pd.Series) -> Line:
 def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
     fitted = points[on_scale(points, settings.scale)]
     _tell_left_out(points, fitted, settings.scale)
-    line, lines = fit_line(*_scaled(points, settings.scale)), bootstrap_trend(points, settings)
+    line, lines = fit_line(*scaled_points(points, settings.scale)), bootstrap_trend(points, settings)
     _tell_gaps(points, line, lines, settings)
     low, high = percentile_interval(lines, settings.line_confidence)
     return {
@@ -132,7 +136,8 @@ def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
     }
 
 
-def _scaled(points: pd.DataFrame, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scaled_points(points: pd.DataFrame, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scaled reference and shifted accuracies (n,) of the models in `points` that have a place on the scale."""
     fitted = points[on_scale(points, scale)]
     return transform(fitted["reference_value"], scale), transform(fitted["value"], scale)
 

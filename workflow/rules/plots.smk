@@ -1,0 +1,134 @@
+# Seconds each: too short for a queue.
+localrules:
+    plot_effective_robustness,
+    plot_mixture,
+    plot_data_efficiency,
+    plot_learning_curves,
+
+
+rule plot_effective_robustness:
+    input:
+        evaluations="results/tables/evaluations.csv",
+        trends="results/tables/trends.csv",
+        baselines="resources/baselines.csv",
+        models=reference_models,
+        published=[
+            f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
+        ],
+    output:
+        pdf="results/plots/effective_robustness.pdf",
+        png=report(
+            "results/plots/effective_robustness.png",
+            caption="../report/effective_robustness.rst",
+            category="Effective robustness",
+        ),
+    log:
+        "results/logs/plot_effective_robustness.log",
+    benchmark:
+        "results/benchmarks/plot_effective_robustness.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        reference=lookup(within=config, dpath="reference"),
+        shifts=experiment.shifts,
+        pools=experiment.plotted_pools(),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Drawing effective robustness"
+    script:
+        "../scripts/plot_effective_robustness.py"
+
+
+rule plot_mixture:
+    input:
+        metrics=mixture_inputs,
+        baselines="resources/baselines.csv",
+    output:
+        pdf="results/plots/mixtures/{mixture}.pdf",
+        png=report(
+            "results/plots/mixtures/{mixture}.png",
+            caption="../report/mixture.rst",
+            category="Mixtures",
+            labels={"mixture": "{mixture}"},
+        ),
+    log:
+        "results/logs/plot_mixture/{mixture}.log",
+    benchmark:
+        "results/benchmarks/plot_mixture/{mixture}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        evaluations=mixture_metrics,
+        mixture="{mixture}",
+        members=mixture_members,
+        reference=lookup(within=config, dpath="reference"),
+        shifts=experiment.shifts,
+        pools=experiment.plotted_pools(),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Drawing {wildcards.mixture} between its members"
+    script:
+        "../scripts/plot_mixture.py"
+
+
+rule plot_data_efficiency:
+    input:
+        evaluations="results/tables/evaluations.csv",
+    output:
+        pdf="results/plots/data_efficiency.pdf",
+        png=report(
+            "results/plots/data_efficiency.png",
+            caption="../report/data_efficiency.rst",
+            category="Data efficiency",
+        ),
+    log:
+        "results/logs/plot_data_efficiency.log",
+    benchmark:
+        "results/benchmarks/plot_data_efficiency.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        testsets=experiment.classifications,
+        pools=experiment.plotted_pools(),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Drawing accuracy over samples"
+    script:
+        "../scripts/plot_data_efficiency.py"
+
+
+rule plot_learning_curves:
+    input:
+        models=pool_manifests,
+    output:
+        pdf="results/plots/learning_curves/{pool}.pdf",
+        png=report(
+            "results/plots/learning_curves/{pool}.png",
+            caption="../report/learning_curves.rst",
+            category="Learning curves",
+            labels={"pool": "{pool}"},
+        ),
+    log:
+        "results/logs/plot_learning_curves/{pool}.log",
+    benchmark:
+        "results/benchmarks/plot_learning_curves/{pool}.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        models=pool_curves,
+    message:
+        "Drawing how the models of {wildcards.pool} learnt"
+    script:
+        "../scripts/plot_learning_curves.py"

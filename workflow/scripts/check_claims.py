@@ -1,0 +1,176 @@
+"""Check the paper's findings against this run: which it supports, which it contradicts, and which it leaves undecided.
+
+In:  results/tables/evaluations.csv
+Out: results/claims.csv, a row per claim; results/tables/comparisons.csv, a row for each difference that a claim rests on;
+     results/report/claims.html, the same to read
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from testbed.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Claim, all_claims
+from testbed.log import log_to
+from testbed.tables import pair_with_reference, read_evaluations
+from testbed.trends import Settings
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+CLAIM_COLUMNS = [
+    *["claim", "statement", "verdict", "comparisons", SUPPORTED, CONTRADICTED, UNDECIDED],
+    *["subject", "architecture", "testset", "reference_value", "difference", "difference_low", "difference_high"],
+    *["confidence", "tests", "rule"],
+]
+COMPARISON_COLUMNS = [
+    *["claim", "pool", "other", "architecture", "testset", "reference_value"],
+    *["difference", "difference_low", "difference_high", "confidence", "tests", "verdict"],
+]
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Claims</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }}
+table {{ border-collapse: collapse; width: 100%; font-size: 13px }}
+caption {{ text-align: left; color: #555; padding: .2rem 0 }}
+th, td {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; vertical-align: top }}
+td.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
+section {{ margin: 1.6rem 0; border-left: 4px solid #999; padding-left: 1rem }}
+h2 {{ font-size: 1.05rem; margin: 0 }}
+.verdict {{ font-weight: 700 }}
+.supported {{ border-color: #00714e }} .supported > p > .verdict {{ color: #00714e }}
+.contradicted {{ border-color: #b3261e }} .contradicted > p > .verdict {{ color: #b3261e }}
+.rule {{ color: #555; font-size: 13px }}
+</style>
+<h1>What this run says of the paper's findings</h1>
+<p>{summary}</p>
+<p class="rule">Pools are compared by their trends at a reference accuracy that they have in common. Differences are in
+percentage points of shifted accuracy, each positive where the first pool is higher. Intervals are at {confidence} % for all
+comparisons of a claim together (Student's t, one residual variance per shift, Bonferroni). Differences of up to {margin}
+points count as none. What another set of images of the same sources would change is not in the intervals.</p>
+{sections}
+</html>
+"""
+SECTION = """<section class="{verdict}">
+<h2>{statement}</h2>
+<p><span class="verdict">{mark} {verdict}</span> &mdash; {counts}</p>
+<p class="rule">{rule}.</p>
+<details><summary>{comparisons} comparisons</summary>
+<table>
+{head}
+{rows}
+</table></details>
+</section>"""
+HEAD = "<tr>" + "".join(
+    f"<th>{title}</th>"
+    for title in ["pool", "above", "test set", "architecture", "at", "points", "interval", "verdict"]
+)
+ROW = (
+    "<tr><td>{one}</td><td>{other}</td><td>{testset}</td><td>{architecture}</td><td class=number>{at}</td>"
+    "<td class=number>{value}</td><td class=number>{interval}</td><td>{verdict}</td></tr>"
+)
+MARKS = {SUPPORTED: "&#10003;", CONTRADICTED: "&#10007;", UNDECIDED: "?"}
+
+
+def check_claims(
+    evaluations: pd.DataFrame,
+    pools: Sequence[Mapping],
+    reference: str,
+    named: Sequence[Mapping],
+    settings: Settings,
+) -> list[Claim]:
+    """The claims about `pools` (see `testbed.pools.Pool`) on `evaluations`; `named` are the experiment's own."""
+    return all_claims(pair_with_reference(evaluations, reference), pools, named, settings)
+
+
+def claims_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
+    """One row of `CLAIM_COLUMNS` per claim; of a claim without comparisons the statistic's cells are empty."""
+    rows = []
+    for claim in claims:
+        row = {"claim": claim.name, "statement": claim.statement, "verdict": claim.verdict, "rule": claim.rule}
+        row |= {"comparisons": len(claim.comparisons), **_counts(claim), "confidence": settings.line_confidence}
+        if one := claim.statistic:
+            row |= {"subject": f"{one.one} above {one.other}", "architecture": one.architecture, "testset": one.testset}
+            row |= {"reference_value": one.difference.at, "difference": one.difference.value, "tests": one.tests}
+            row |= {"difference_low": one.low, "difference_high": one.high}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=CLAIM_COLUMNS).astype({"tests": "Int64"})
+
+
+def comparisons_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
+    """One row of `COMPARISON_COLUMNS` per comparison of `claims`; differences in percentage points."""
+    rows = [
+        [one.claim, one.one, one.other, one.architecture, one.testset, one.difference.at]
+        + [one.difference.value, one.low, one.high, settings.line_confidence, one.tests, one.verdict]
+        for claim in claims
+        for one in claim.comparisons
+    ]
+    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+
+
+def claims_page(claims: Sequence[Claim], settings: Settings) -> str:
+    """An HTML page that needs no other file: each claim with its verdict, and behind a click what it rests on."""
+    verdicts = [claim.verdict for claim in claims]
+    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED)]
+    sections = []
+    for claim in claims:
+        number = _counts(claim)
+        text = (
+            ", ".join(f"{number[verdict]} {verdict}" for verdict in number)
+            if claim.comparisons
+            else "nothing to compare"
+        )
+        sections.append(
+            SECTION.format(
+                verdict=claim.verdict,
+                mark=MARKS[claim.verdict],
+                statement=escape(claim.statement),
+                rule=escape(claim.rule.capitalize()),
+                counts=text,
+                head=HEAD,
+                comparisons=len(claim.comparisons),
+                rows="\n".join(_row(one) for one in claim.comparisons),
+            )
+        )
+    summary = f"Of {len(claims)} findings it leaves: {', '.join(counts)}."
+    confidence, margin = f"{100 * settings.line_confidence:g}", f"{settings.margin:g}"
+    return PAGE.format(summary=summary, confidence=confidence, margin=margin, sections="\n".join(sections))
+
+
+def _counts(claim: Claim) -> dict[str, int]:
+    verdicts = [comparison.verdict for comparison in claim.comparisons]
+    return {verdict: verdicts.count(verdict) for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED)}
+
+
+def _row(one) -> str:
+    names = {name: escape(getattr(one, name)) for name in ("one", "other", "testset", "architecture")}
+    known = np.isfinite(one.difference.value)
+    return ROW.format(
+        **names,
+        at=f"{100 * one.difference.at:.1f} %" if known else "none in common",
+        value=f"{one.difference.value:+.1f}" if known else "",
+        interval=f"{one.low:+.1f} to {one.high:+.1f}" if np.isfinite(one.low) else "",
+        verdict=one.verdict,
+    )
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    settings = Settings(**snakemake.params.statistics)
+    claims = check_claims(
+        read_evaluations(snakemake.input.evaluations),
+        snakemake.params.pools,
+        snakemake.params.reference,
+        snakemake.params.claims,
+        settings,
+    )
+    claims_table(claims, settings).to_csv(snakemake.output.claims, index=False)
+    comparisons_table(claims, settings).to_csv(snakemake.output.comparisons, index=False)
+    Path(snakemake.output.page).write_text(claims_page(claims, settings), encoding="utf-8")

@@ -1,0 +1,23 @@
+"""Fit how accuracy grows with the number of training samples: a power law of the error, per pool and test set.
+
+In:  results/tables/evaluations.csv
+Out: results/tables/scaling.csv, a row per pool, architecture, test set and classes
+"""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from testbed.log import log_to
+from testbed.scaling import fit_scaling
+from testbed.tables import read_evaluations
+from testbed.trends import Settings
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    evaluations: pd.DataFrame = read_evaluations(snakemake.input.evaluations)
+    table = fit_scaling(evaluations, Settings(**snakemake.params.statistics))
+    table.to_csv(snakemake.output.scaling, index=False)

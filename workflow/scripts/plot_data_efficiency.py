@@ -1,0 +1,118 @@
+"""Draw accuracy over the number of training samples: a panel per test set, a power law of the error per pool.
+
+Reads `results/tables/evaluations.csv`; writes `results/plots/data_efficiency.pdf` and `.png`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from testbed.figures import STYLE, FigureError, Series, make_series, save_figure, size_label, title_of
+from testbed.log import log_to
+from testbed.panels import new_figure
+from testbed.scaling import BEYOND, accuracy_at, accuracy_band, power_law
+from testbed.tables import read_evaluations
+from testbed.trends import Settings
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+SHAPE = 0.8
+AREA = 22.0
+# a step of the x axis's ticks that leaves their labels room, as a factor of samples
+TICK_STEP = 1.35
+
+
+def plot_data_efficiency(
+    evaluations: pd.DataFrame, testsets: Sequence[str], pools: Sequence[Mapping], settings: Settings
+) -> Figure:
+    """The figure of all `pools` (each with `name` and `kind`) on `testsets`, in their order, over all classes.
+
+    A point is the mean over seeds, its bar goes from the worst to the best seed. Lines are power laws, thin where they
+    are extrapolated to twice the largest trainset, with the band of the pairs bootstrap where three models or more allow.
+
+    Raises `FigureError` where no model of a known size was evaluated on one of `testsets`.
+    """
+    whole = evaluations[(evaluations["classes"] == "all") & (evaluations["size"] > 0)]
+    panels = [whole[whole["testset"] == testset] for testset in testsets]
+    for testset, points in zip(testsets, panels, strict=True):
+        if points.empty:
+            raise FigureError(f"no model was evaluated on {testset!r}; evaluate one, or take it from the test sets")
+    series = make_series(whole, pools)
+    with matplotlib.rc_context(STYLE):
+        labels = ("Training samples (logarithmic)", "Accuracy (%)")
+        figure, grid = new_figure(len(testsets), SHAPE, _legend(series, whole, settings), labels)
+        for axes, testset, points in zip(grid, testsets, panels, strict=True):
+            axes.set_title(title_of(testset))
+            _scale(axes, points)
+            for one in series:
+                own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
+                if not own.empty:
+                    _draw(axes, own, one, settings)
+            # room for every line; bands of few models open like fans, and may leave the panel
+            axes.set_ylim(0, 1.05 * max(np.max(line.get_ydata()) for line in axes.lines))
+    return figure
+
+
+def _scale(axes: Axes, points: pd.DataFrame) -> None:
+    sizes = sorted(points["size"].unique())
+    axes.set_xscale("log")
+    axes.set_xlim(sizes[0] / 1.15, BEYOND * sizes[-1] * 1.15)
+    shown = [sizes[-1]]
+    for size in reversed(sizes[:-1]):
+        if shown[-1] / size >= TICK_STEP:
+            shown.append(size)
+    axes.set_xticks(shown, [size_label(int(size)) for size in shown])
+    axes.minorticks_off()
+    axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+
+
+def _draw(axes: Axes, own: pd.DataFrame, one: Series, settings: Settings) -> None:
+    line, lines = power_law(own, settings)
+    if not np.isnan(line.slope):
+        smallest, largest = own["size"].min(), own["size"].max()
+        look = {"color": one.colour, "linestyle": one.dashes, "zorder": 2.5}
+        inside = np.geomspace(smallest, largest, 100)
+        beyond = np.geomspace(largest, BEYOND * largest, 50)
+        axes.plot(inside, 100 * accuracy_at(line, inside), linewidth=1.3, **look)
+        axes.plot(beyond, 100 * accuracy_at(line, beyond), linewidth=0.6, **look)
+        whole = np.concatenate([inside, beyond])
+        low, high = accuracy_band(lines, whole, settings.line_confidence)
+        axes.fill_between(whole, 100 * low, 100 * high, color=one.colour, alpha=0.1, linewidth=0, zorder=1.5)
+    seeds = own.groupby("size")["value"].agg(["mean", "min", "max", "count"])
+    several = seeds[seeds["count"] > 1]
+    axes.vlines(several.index, 100 * several["min"], 100 * several["max"], color=one.colour, linewidth=0.9, zorder=2.8)
+    axes.plot(seeds.index, 100 * seeds["mean"], linestyle="", zorder=3, clip_on=False, **one.marker_style(AREA))
+
+
+def _legend(series: Sequence[Series], whole: pd.DataFrame, settings: Settings) -> list[Artist]:
+    entries: list[Artist] = [
+        Line2D([], [], color=one.colour, linestyle=one.dashes, linewidth=1.3, label=one.label, **one.marker_style(AREA))
+        for one in series
+    ]
+    entries.append(Line2D([], [], color="#555555", linewidth=0.6, label="extrapolated"))
+    entries.append(
+        Patch(facecolor="#999999", alpha=0.35, label=f"{100 * settings.line_confidence:g} % interval of a line")
+    )
+    if whole.groupby(["pool", "architecture", "testset", "size"]).size().max() > 1:
+        entries.append(Line2D([], [], color="#555555", linewidth=0.9, marker="|", label="worst to best seed"))
+    return entries
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    figure = plot_data_efficiency(
+        read_evaluations(snakemake.input.evaluations),
+        snakemake.params.testsets,
+        snakemake.params.pools,
+        Settings(**snakemake.params.statistics),
+    )
+    save_figure(figure, snakemake.output.pdf, snakemake.output.png)
