@@ -155,6 +155,8 @@ def products(wildcards):
         "results/claims.csv",
         *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
         *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools),
+        "results/plots/theory.pdf",
+        "results/plots/contrastive.pdf",
     ]
 
 
