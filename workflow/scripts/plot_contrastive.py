@@ -88,11 +88,13 @@ def _draw_samples(axes: Axes, table: pd.DataFrame, precision: float, threshold: 
     for clean in SHOWN:
         ends = [_theory(precision, clean, sizes[-1], method, threshold) for method in LOOKS]
         label = "η = 1" if clean == 1 else f"η = 1/{1 / clean:g}"
-        axes.annotate(label, (sizes[-1], np.sqrt(np.prod(ends))), (6, 0), textcoords="offset points", va="center")
+        axes.annotate(
+            label, (sizes[-1], np.sqrt(np.prod(ends))), (6, 0), textcoords="offset points", va="center", fontsize=6.5
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(0.7 * sizes[0], 7 * sizes[-1])
-    axes.set_xticks([1e4, 1e5, 1e6])
+    axes.set_xticks([1e4, 1e5])
     axes.set_xlabel("samples n")
     axes.set_ylabel("error", labelpad=1)
 
@@ -122,9 +124,9 @@ def _draw_exponents(axes: Axes, rates: pd.DataFrame, precision: float, threshold
     for exponent, label in STATED.items():
         axes.axhline(exponent, color=GREY, linestyle=DOTTED, linewidth=0.9, zorder=1)
         axes.text(0.0011, exponent + 0.02, label, color=GREY, fontsize=6.5, va="bottom")
-    axes.set_ylim(-1.25, 0.2)
+    axes.set_ylim(-1.4, 0.2)
     axes.set_yticks([-1, -0.5, 0], ["−1", "−½", "0"])
-    axes.set_ylabel("local exponent", labelpad=1)
+    axes.set_ylabel("local exponent", labelpad=3)
     _fraction_axis(axes, 1e-3)
 
 

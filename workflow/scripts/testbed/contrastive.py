@@ -117,6 +117,7 @@ class _Moments(NamedTuple):
     edge: float
 
 
+@cache
 def _moments(pairs: Pairs, clean: float, threshold: float) -> _Moments:
     """Integrals over |x~_r|^2 = v chi^2_r with v = 1 + 1/gamma, given which the score is normal.
 
