@@ -17,7 +17,12 @@ PRETRAINED = {
     f"results/pretrained/<pretrained>/{name}"
     for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors")
 }
-RARE = LATER_PASS | UNFINISHED | OF_FETCHED_TESTSETS | OF_CORRUPTED_TESTSETS | PRETRAINED
+OF_PUBLISHED_TABLES = {
+    "results/retrieved/<table>.csv",
+    "results/tables/baselines.csv",
+    "results/tables/reference_models.csv",
+}
+RARE = OF_PUBLISHED_TABLES | LATER_PASS | UNFINISHED | OF_FETCHED_TESTSETS | OF_CORRUPTED_TESTSETS | PRETRAINED
 ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 
 
