@@ -254,3 +254,12 @@ def test_reference_without_a_shift_is_told(caplog):
     assert "photos-mini_rn-1200-0" in caplog.text
     assert "photos-mini_rn-600-0" not in caplog.text
     assert np.allclose(pairs[["reference_value", "value"]], [[0.5, 0.4]])
+
+
+def test_model_without_a_shift_is_told_and_left_out_there(caplog):
+    evaluations = example()
+    gone = (evaluations["model"] == "photos-mini_rn-600-0") & (evaluations["testset"] == "mini_sketch")
+    trends, _ = fit_trends(evaluations[~gone], REFERENCE, BASELINE)
+    assert "mini_sketch: has no evaluation of 1 of 20 models: photos-mini_rn-600-0" in caplog.text
+    counts = trends[trends["pool"] == "photos"].set_index("testset")["n"]
+    assert counts.to_dict() == {"mini_sketch": len(SIZES) - 1, "mini_v2": len(SIZES)}

@@ -77,6 +77,7 @@ def pair_with_reference(evaluations: pd.DataFrame, reference: str) -> pd.DataFra
         )
     pairs = pairs.astype({"reference_n": "int64", "reference_correct": "int64"})
     _tell_unused(beside, pairs, reference)
+    _tell_missing(pairs)
     order = ["testset", "classes", "pool", "architecture", "size", "seed", "model"]
     return pairs.sort_values(order, ignore_index=True)
 
@@ -138,6 +139,21 @@ def _tell_unused(beside: pd.DataFrame, pairs: pd.DataFrame, reference: str) -> N
     unused = set(zip(beside["model"], beside["classes"], strict=True)) - used
     for model, classes in sorted(unused):
         log.warning("model %s: was evaluated on %s, classes %s, but on no shift with these", model, reference, classes)
+
+
+def _tell_missing(pairs: pd.DataFrame) -> None:
+    """Which models lack a shift that others were evaluated on: their pools' trends there go through fewer models."""
+    whole = pairs[pairs["classes"] == "all"]
+    for testset, present in whole.groupby("testset")["model"]:
+        missing = sorted(set(whole["model"]) - set(present))
+        if missing:
+            log.warning(
+                "%s: has no evaluation of %d of %d models: %s",
+                testset,
+                len(missing),
+                whole["model"].nunique(),
+                _listed(missing),
+            )
 
 
 def _listed(names: Sequence[object]) -> str:
