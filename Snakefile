@@ -23,6 +23,7 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/plots.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/provenance.smk"
 include: "workflow/rules/checks.smk"
 
 

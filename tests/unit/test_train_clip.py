@@ -1,6 +1,7 @@
 """Training with the real trainer: reproducible, resumable, checked; and the arithmetic of its command line."""
 
 import csv
+import platform
 import re
 import shutil
 import signal
@@ -11,7 +12,8 @@ from open_clip_train.params import parse_args
 from safetensors import safe_open
 
 from processes import helper
-from testbed.manifest import ManifestError, problem, read_json
+from testbed.manifest import ManifestError, problem, read_json, write_json
+from testbed.provenance import made_from
 from testbed.recipe import (
     RUN,
     TrainingError,
@@ -175,6 +177,7 @@ def test_a_trained_model_is_recorded(model, architecture):
         "samples_seen": 128,
     }
     assert set(entry["versions"]) == {"torch", "open_clip_torch"}
+    assert (entry["seed"], entry["recipe"]) == (0, architecture)
     assert [problem(model, file) for file in entry["files"]] == [None, None]
     assert not (model / RUN).exists()
 
@@ -212,8 +215,40 @@ def test_a_killed_training_ends_in_the_same_bytes(
     answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)
     assert answer["epochs"] == epochs
     assert weights(folder) == weights(model)
-    assert answer["value"] == read_json(model / "record.json")
+    recorded = read_json(model / "record.json")
+    assert answer["value"] | {name: recorded[name] for name in ("runs", "finished")} == recorded
     assert not (folder / RUN).exists()
+
+
+def test_a_trained_model_is_traced_to_its_trainset_and_its_machine(model, trainset):
+    entry = read_json(model / "record.json")
+    assert entry["made_from"] == made_from(trainset / "manifest.json")
+    (run,) = entry["runs"]
+    assert run["started"] <= entry["finished"]
+    assert run["versions"]["torch"] == entry["versions"]["torch"]
+    assert (run["hardware"]["device"], run["hardware"]["gpus"]) == ("cpu", [])
+    assert run["hardware"]["cpu"] and run["hardware"]["node"]
+
+
+def test_a_resumed_training_names_all_of_its_runs(run_model, killed, architecture, trainset, tmp_path):
+    folder = shutil.copytree(killed, tmp_path / killed.name)
+    request = read_json(folder / "request.json")
+    write_json(folder / "request.json", request | {"runs": [{"hardware": {"node": "the first"}}]})
+    answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)
+    assert [run["hardware"]["node"] for run in answer["value"]["runs"]] == ["the first", platform.node()]
+
+
+def test_a_training_from_before_runs_were_recorded_is_kept(run_model, copied, architecture, trainset):
+    before = {"runs", "finished", "made_from", "seed", "recipe"}
+    entry = {name: value for name, value in read_json(copied / "record.json").items() if name not in before}
+    write_json(copied / "record.json", entry)
+    answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=copied)
+    assert answer == {"value": entry, "epochs": []}
+
+
+def test_a_forced_training_forgets_the_runs_before(run_model, copied, architecture, trainset):
+    answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=copied, start_over=True)
+    assert answer["epochs"] == [0, 1] and len(answer["value"]["runs"]) == 1
 
 
 @pytest.fixture

@@ -157,6 +157,8 @@ def products(wildcards):
         *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools),
         "results/plots/theory.pdf",
         "results/plots/contrastive.pdf",
+        "results/provenance.csv",
+        "results/citations.bib",
     ]
 
 

@@ -117,16 +117,39 @@ def pretrained_gpus(wildcards):
     return int(pretrained_entry(wildcards)["device"] == "cuda")
 
 
-def pretrained_columns(wildcards):
+def columns_of_pretrained(name):
     """What the table of metrics says of a published checkpoint; 0 samples stand for a number that is not known."""
-    name, model = wildcards.pretrained, pretrained_entry(wildcards)["model"]
     return {
         "model": name,
         "pool": "pretrained",
-        "architecture": model,
+        "architecture": experiment.pretrained[name]["model"],
         "size": 0,
         "seed": 0,
     }
+
+
+def pretrained_columns(wildcards):
+    return columns_of_pretrained(wildcards.pretrained)
+
+
+def traced_models():
+    """By name, every model that is evaluated: its columns of the table, and the manifest that its chain begins with."""
+    trained = {
+        model.name: {
+            "model": model.name,
+            **vars(model),
+            "manifest": f"results/models/{model.name}/manifest.json",
+        }
+        for model in experiment.models()
+    }
+    published = {
+        name: {
+            **columns_of_pretrained(name),
+            "manifest": f"results/pretrained/{name}/manifest.json",
+        }
+        for name in experiment.pretrained
+    }
+    return trained | published
 
 
 def own_folder(wildcards):

@@ -26,6 +26,7 @@ rule prepare_metadata:
 rule shuffle_metadata:
     input:
         pairs="results/metadata/{source}/pairs.parquet",
+        counts="results/metadata/{source}/counts.json",
     output:
         manifest="results/shuffled/{source}/manifest.json",
     log:

@@ -19,6 +19,7 @@ import numpy as np
 from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.provenance import made_from
 from testbed.recipe import model_config
 from testbed.testsets import (
     IMAGES_FILE,
@@ -126,4 +127,4 @@ if __name__ == "__main__":
         manifest = decode_testset(
             Path(snakemake.params.testset), snakemake.params.task, transform, folder, snakemake.params.workers
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input.testset)})

@@ -7,7 +7,8 @@ or of several models together can be had without a GPU.
 
 In:  a model's manifest (and its folder), the test sets' folders and those of their decoded images
 Out: a table of metrics with the columns of results/tables/evaluations.csv, and a parquet table with a row per image:
-     testset, key, label, prediction, rank (place of the label among the five best classes, 0 the best; null below)
+     testset, key, label, prediction, rank (place of the label among the five best classes, 0 the best; null below);
+     beside them manifest.json, which records them and where they come from
 """
 
 import csv
@@ -22,13 +23,17 @@ import numpy as np
 
 from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
-from testbed.manifest import problem, publish, read_json
+from testbed.manifest import problem, publish, read_json, record, write_json
+from testbed.provenance import circumstances, made_from, now
 from testbed.testsets import Decoded, open_decoded, read_lines, to_picture
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     import torch
     from snakemake.script import snakemake
+
+PACKAGES = ("torch", "open_clip_torch", "clip_benchmark", "numpy")
+"""Packages that decide what an evaluation gives, whose versions are recorded."""
 
 TOP = 5
 RECALLS = (1, 5, 10)
@@ -245,7 +250,17 @@ if __name__ == "__main__":
     if params.device == "cpu":
         skip_compiler()
     testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in params.testsets.items()}
-    with locked(Path(snakemake.output.metrics).parent):
+    with locked(Path(snakemake.output.metrics).parent) as own:
+        # Made for the files of before, it would speak of others.
+        (own / "manifest.json").unlink(missing_ok=True)
+        run = circumstances(params.device, PACKAGES)
         rows, predictions = evaluate_clip(folder, testsets, params.device, params.batch_size)
         write_predictions(predictions, Path(snakemake.output.predictions))
         write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))
+        content = {
+            **run,
+            "finished": now(),
+            "made_from": made_from(snakemake.input.model, *snakemake.input.decoded),
+            "files": [record(snakemake.output.metrics), record(snakemake.output.predictions)],
+        }
+        write_json(own / "manifest.json", content)

@@ -2,7 +2,8 @@
 
 In:  the list (one file, a glob or a folder), the name of its format, and for generic formats its columns.
 Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the order of the list;
-     ``counts.json`` with the rows of the list, the rows kept, and the rows dropped by cause.
+     ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, and the records of the
+     list's files and of ``pairs.parquet``.
 
 The list is streamed: rows are judged in batches and staged beside the output. Duplicates (same URL and caption) are
 then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python would take
@@ -10,6 +11,7 @@ about 100 bytes per row, which is 40 GB for LAION-400M. The first of equal rows 
 is uid, url, caption or another column's but for its case is renamed, because DuckDB does not tell them apart.
 """
 
+import hashlib
 import logging
 import shutil
 from collections import Counter
@@ -24,9 +26,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from testbed.log import log_to
-from testbed.manifest import publish, write_json
+from testbed.manifest import publish, record, write_json
 from testbed.pairs import CAUSES, LONGEST_CAPTION, ListError, judge
-from testbed.released import Format, find_files, resolve_format
+from testbed.released import Format, Tap, find_files, resolve_format
 from testbed.released_batches import BATCH, own_columns, read_batches
 from testbed.work import follow_parent, locked
 
@@ -38,10 +40,11 @@ BASE_COLUMNS = ("uid", "url", "caption")
 
 @dataclass
 class Counts:
-    """Rows read, kept and dropped by cause; rows are always kept and dropped together."""
+    """Rows read, kept and dropped by cause; rows are always kept and dropped together. `files` records what was read."""
 
     rows: int = 0
     dropped: Counter = field(default_factory=Counter)
+    files: list[dict] = field(default_factory=list)
 
     @property
     def kept(self) -> int:
@@ -91,8 +94,10 @@ def stage_rows(
     counts = Counts()
     with parquet.ParquetWriter(staged, schema, compression="zstd") as writer:
         for file in files:
-            for table in usable_rows(file, format, own, schema, longest, counts):
+            digest = hashlib.sha256()
+            for table in usable_rows(file, format, own, schema, longest, counts, digest.update):
                 writer.write_table(table)
+            counts.files.append({"path": str(file), "bytes": file.stat().st_size, "sha256": digest.hexdigest()})
             logging.info("%s: %d rows so far, %d usable", file, counts.rows, counts.kept)
     return counts
 
@@ -111,10 +116,16 @@ def own_names(columns: list[str]) -> list[str]:
 
 
 def usable_rows(
-    path: Path, format: Format, own: dict[str, pa.DataType], schema: pa.Schema, longest: int, counts: Counts
+    path: Path,
+    format: Format,
+    own: dict[str, pa.DataType],
+    schema: pa.Schema,
+    longest: int,
+    counts: Counts,
+    tap: Tap | None = None,
 ) -> Iterator[pa.Table]:
     """The usable rows of one file in batches of the given schema, duplicates included; adds to `counts`."""
-    for rows, own_of in read_batches(path, format, own):
+    for rows, own_of in read_batches(path, format, own, tap):
         counts.rows += len(rows)
         kept, pairs = [], []
         for place, row in enumerate(rows):
@@ -189,4 +200,10 @@ if __name__ == "__main__":
             threads=snakemake.threads,
         )
         logging.info("%s", result.as_json())
-        write_json(snakemake.output.counts, result.as_json())
+        content = {
+            "format": snakemake.params.format,
+            **result.as_json(),
+            "list": result.files,
+            "files": [record(output)],
+        }
+        write_json(snakemake.output.counts, content)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import publish, record, sha256, write_json
+from testbed.provenance import code_revision, now, versions_of
 from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE, model_config
 from testbed.work import follow_parent, locked
 
@@ -59,7 +60,14 @@ def retrieve_pretrained(model: str, tag: str | None, checkpoint: str | None, fol
     publish(temporary, folder / WEIGHTS_FILE)
     logging.info("%s: %s", folder, tag or checkpoint)
     origin = {"tag": tag} if tag else {"checkpoint": str(checkpoint), "sha256": sha256(checkpoint)}
-    return {"model": model, **origin, "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)]}
+    return {
+        "model": model,
+        **origin,
+        "retrieved": now(),
+        "code": code_revision(),
+        "versions": versions_of(["torch", "open_clip_torch"]),
+        "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)],
+    }
 
 
 if __name__ == "__main__":

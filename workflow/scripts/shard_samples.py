@@ -27,6 +27,7 @@ import pyarrow.parquet as parquet
 from testbed.archive import add_member
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
+from testbed.provenance import made_from
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -329,4 +330,4 @@ if __name__ == "__main__":
             snakemake.params.needed,
             snakemake.params.keep_downloads,
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(snakemake.input.shuffled)})

@@ -1,6 +1,6 @@
 """Put the pairs of a source into their seeded order and cut the beginning of it into parts.
 
-In:  ``pairs.parquet`` of the source.
+In:  ``pairs.parquet`` of the source, and the ``counts.json`` that records it.
 Out: NNNNN.parquet, parts of equal length beside ``manifest.json``, which records them and is written last.
 
 The order is that of MD5("<seed>:<uid>"): it depends on the pairs and the seed alone, not on the order of the list, on
@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.provenance import made_from
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -175,4 +176,4 @@ if __name__ == "__main__":
             memory=snakemake.params.memory,
             threads=snakemake.threads,
         )
-        write_json(output, manifest)
+        write_json(output, manifest | {"made_from": made_from(snakemake.input.counts)})

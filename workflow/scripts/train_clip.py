@@ -24,6 +24,7 @@ from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
+from testbed.provenance import circumstances, made_from, now
 from testbed.recipe import (
     CONFIG_FILE,
     RUN,
@@ -42,6 +43,9 @@ from testbed.work import follow_parent, is_forced, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
+
+PACKAGES = ("torch", "open_clip_torch", "webdataset", "numpy")
+"""Packages that decide what a training makes, whose versions are recorded."""
 
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
@@ -136,9 +140,10 @@ def checkpoints_done(folder: Path) -> int:
     return max((int(path.stem.removeprefix("epoch_")) for path in names), default=0)
 
 
-def prepare_folder(folder: Path, config: dict, begun: dict) -> None:
+def prepare_folder(folder: Path, config: dict, begun: dict, run: dict) -> list[dict]:
     """Make `folder` ready for the training that `begun` describes: what an earlier, different one left is removed.
 
+    Returns the circumstances of the training's runs so far: of those that left checkpoints, and of this one, `run`.
     Raises `TrainingError` where the same one was begun on another number of devices: steps would not fit together.
     """
     try:
@@ -147,6 +152,7 @@ def prepare_folder(folder: Path, config: dict, begun: dict) -> None:
         before = {}
     if before.get("request") != begun["request"]:
         shutil.rmtree(folder / RUN, ignore_errors=True)
+        before = {}
     elif before.get("devices", 1) != begun["devices"] and checkpoints_done(folder):
         raise TrainingError(
             f"{folder}: was begun on {before.get('devices', 1)} devices and is to go on with {begun['devices']}. Set "
@@ -156,7 +162,9 @@ def prepare_folder(folder: Path, config: dict, begun: dict) -> None:
         (folder / name).unlink(missing_ok=True)
     # The trainer loads any weights that lie beside the configuration, so these are the last to come.
     write_json(folder / CONFIG_FILE, config)
-    write_json(folder / "request.json", begun)
+    runs = [*(before.get("runs", []) if checkpoints_done(folder) else []), run]
+    write_json(folder / "request.json", begun | {"runs": runs})
+    return runs
 
 
 def note_interruption(folder: Path, cause: str, parts: int) -> str:
@@ -228,7 +236,9 @@ def train_clip(
     if entry:
         shutil.rmtree(folder / RUN, ignore_errors=True)
     devices = processes_of(architecture)
-    prepare_folder(folder, config, {"request": request, "devices": devices})
+    run = circumstances(architecture["device"], PACKAGES)
+    runs = prepare_folder(folder, config, {"request": request, "devices": devices}, run)
+    asked = architecture
 
     shards = [file["samples"] for file in samples["files"]]
     batch = architecture["batch_size"] // accumulated_batches(architecture)
@@ -246,8 +256,8 @@ def train_clip(
     parts = architecture["checkpoints_per_epoch"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
-    run = Run(arguments, seed, parts, architecture["batch_size"], str(folder / CURVE), board, end_of_job())
-    run_trainer(run, architecture, folder, log)
+    training = Run(arguments, seed, parts, architecture["batch_size"], str(folder / CURVE), board, end_of_job())
+    run_trainer(training, architecture, folder, log)
     export(load_checkpoint(checkpoints), parts_of(architecture), optimiser_steps(architecture, size), folder)
     seen = optimiser_steps(architecture, size) * architecture["batch_size"]
     entry = {
@@ -256,6 +266,11 @@ def train_clip(
         "epochs": architecture["epochs"],
         "samples_seen": seen,
         "versions": {name: version(name) for name in ("torch", "open_clip_torch")},
+        "seed": seed,
+        "recipe": asked,
+        "runs": runs,
+        "finished": now(),
+        "made_from": made_from(trainset / "manifest.json"),
         "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)],
     }
     write_json(folder / "record.json", entry)

@@ -1,6 +1,6 @@
 """Hash every file that a manifest under results/ records, and name each that is not as recorded.
 
-In:  all results/**/manifest.json
+In:  all results/**/manifest.json and results/metadata/*/counts.json
 Out: nothing; ends with an error where a file is missing or differs
 """
 
@@ -29,6 +29,17 @@ def records_in(content: object) -> Iterator[dict]:
             yield from records_in(entry)
 
 
+def list_problems(counts: Path, lists: list[dict]) -> Iterator[str]:
+    """What is wrong with the files of a released list that `counts` records; a list may be gone when it has been read."""
+    for entry in lists:
+        path = Path(entry["path"])
+        if path.is_file() and problem(path.parent, entry | {"name": path.name}):
+            yield (
+                f"{path}: the list is not the one that was read (SHA-256 {entry['sha256'][:12]}... in {counts}). Bring that "
+                "one back, or run the workflow again to read this one"
+            )
+
+
 def is_gone(folder: Path, entry: dict) -> bool:
     """Whether a recorded file has been deleted because its images are in shards."""
     if not entry.get("passing") or (folder / entry["name"]).exists():
@@ -42,7 +53,7 @@ def is_gone(folder: Path, entry: dict) -> bool:
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check all manifests under `results`; returns the number of files looked at and what is wrong, a line each."""
     count, problems = 0, []
-    for manifest in sorted(results.rglob("manifest.json")):
+    for manifest in sorted([*results.rglob("manifest.json"), *results.glob("metadata/*/counts.json")]):
         try:
             content = read_json(manifest)
             entries = list(records_in(content))
@@ -50,11 +61,14 @@ def verify(results: Path) -> tuple[int, list[str]]:
             problems.append(str(error))
             continue
         # A part behind the end of a list has no files and no rows.
-        if not entries and content.get("rows") != 0:
+        if not entries and content.get("rows") != 0 and manifest.name == "manifest.json":
             problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
         entries = [entry for entry in entries if not is_gone(manifest.parent, entry)]
         count += len(entries)
         problems += filter(None, (problem(manifest.parent, entry) for entry in entries))
+        lists = content.get("list", []) if manifest.name == "counts.json" else []
+        count += len(lists)
+        problems += list_problems(manifest, lists)
     return count, problems
 
 
@@ -65,7 +79,7 @@ if __name__ == "__main__":
         logging.error(line)
     if problems:
         raise VerificationError(
-            f"{len(problems)} of {count} recorded files are not as recorded. Delete each of them and the manifest.json "
-            "beside it, and run the workflow again: what is whole is kept."
+            f"{len(problems)} of {count} recorded files are not as recorded. Delete each of them under results/ and the "
+            "manifest.json beside it, and run the workflow again: what is whole is kept."
         )
     print(f"{count} files are as their manifests record them")

@@ -11,7 +11,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,12 @@ from typing import BinaryIO
 
 from testbed.json_stream import annotations
 from testbed.pairs import ListError
+
+Tap = Callable[[bytes], None]
+"""Is given the bytes of a list as they are read, for its SHA-256."""
+
+PIECE = 1 << 20
+"""Bytes of a list that are read at once."""
 
 LONGEST_LINE = 1 << 20
 """Bytes; no released list comes near it, and a file that is no list must not fill the memory."""
@@ -165,14 +171,15 @@ def check_columns(path: Path, names: list[str], format: Format, own: Sequence[st
         )
 
 
-def read_rows(path: Path, format: Format, own: Sequence[str] = ()) -> Iterator[list | None]:
+def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | None = None) -> Iterator[list | None]:
     """The rows of a text or JSON list: URL, caption, the value that `format.only` asks for, and the `own` columns.
 
-    None stands for a malformed row: a wrong number of columns, or bytes that are not UTF-8.
+    None stands for a malformed row: a wrong number of columns, or bytes that are not UTF-8. `tap` is given the
+    bytes of the file, piece by piece, and has had all of them when the rows are at an end.
     """
     asked = [format.url, format.caption, (format.only or (format.url,))[0], *own]
     if format.container == "json":
-        with reading(path), _open(path) as file:
+        with reading(path), _open(path, tap) as file:
             for entry in annotations(file, path):
                 whole = isinstance(entry, dict) and format.url in entry and format.caption in entry
                 texts = whole and all(isinstance(entry[name], str | None) for name in asked[:2])
@@ -180,7 +187,7 @@ def read_rows(path: Path, format: Format, own: Sequence[str] = ()) -> Iterator[l
         return
     names = list(format.columns) or read_header(path, format, own)
     places = [names.index(name) for name in asked]
-    rows = _cells(path, format)
+    rows = _cells(path, format, tap)
     if not format.columns:
         next(rows)
     for cells in rows:
@@ -202,19 +209,45 @@ def reading(path: Path) -> Iterator[None]:
         raise ListError(f"{path}: cannot be read ({error}); check the file, or download it again") from error
 
 
-def _open(path: Path) -> BinaryIO:
+class _Tapped(io.RawIOBase):
+    """An open file that hands on its bytes as they are read."""
+
+    def __init__(self, file: BinaryIO, tap: Tap):
+        self.file = file
+        self.tap = tap
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = self.file.readinto(buffer)
+        self.tap(memoryview(buffer)[:count])
+        return count
+
+
+@contextmanager
+def _open(path: Path, tap: Tap | None = None) -> Iterator[BinaryIO]:
+    """Context that gives the text of a file, packed or not; its bytes as they lie on the disk are given to `tap`."""
     with open(path, "rb") as file:
         start = file.read(4)
-    if start in _NO_TEXT:
-        raise ListError(f"{path}: {_NO_TEXT[start]}")
-    if start[:2] == b"\x1f\x8b":
-        return gzip.open(path)
-    return bz2.open(path) if start[:3] == b"BZh" else open(path, "rb")
+        if start in _NO_TEXT:
+            raise ListError(f"{path}: {_NO_TEXT[start]}")
+        file.seek(0)
+        raw = io.BufferedReader(_Tapped(file, tap), PIECE) if tap else file
+        if start[:2] == b"\x1f\x8b":
+            yield gzip.GzipFile(fileobj=raw)
+        elif start[:3] == b"BZh":
+            yield bz2.BZ2File(raw)
+        else:
+            yield raw
+        # What lies behind the end of the text belongs to the file, too; who read the text may have closed its buffer.
+        while tap and (piece := file.read(PIECE)):
+            tap(piece)
 
 
-def _cells(path: Path, format: Format) -> Iterator[list[str] | None]:
+def _cells(path: Path, format: Format, tap: Tap | None = None) -> Iterator[list[str] | None]:
     """The cells of each line of a text list, blank lines left out; None for what cannot be decoded or parsed."""
-    with reading(path), _open(path) as file:
+    with reading(path), _open(path, tap) as file:
         yield from _parse_csv(path, file) if format.container == "csv" else _parse_lines(file, format.unquote)
 
 

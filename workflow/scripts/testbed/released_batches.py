@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from testbed.pairs import ListError
-from testbed.released import Format, check_columns, read_header, read_parquet_schema, read_rows, reading
+from testbed.released import PIECE, Format, Tap, check_columns, read_header, read_parquet_schema, read_rows, reading
 
 BATCH = 16_384
 """Rows in memory at once, and rows of a row group."""
@@ -48,14 +48,23 @@ def plain_kind(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_null(kind) else kind
 
 
-def read_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Batch]:
-    """Batches of one file of a list; `own` as from `own_columns`. Raises `ListError` where the file does not fit."""
-    read = parquet_batches if format.container == "parquet" else row_batches
-    return read(path, format, own)
+def read_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Tap | None = None) -> Iterator[Batch]:
+    """Batches of one file of a list; `own` as from `own_columns`. Raises `ListError` where the file does not fit.
+
+    `tap` is given the bytes of the file, piece by piece, and has had all of them when the batches are at an end: those of
+    a text list on the way; a parquet file, which is not read from front to back, is read once more.
+    """
+    if format.container != "parquet":
+        return row_batches(path, format, own, tap)
+    if tap:
+        with reading(path), open(path, "rb") as file:
+            while piece := file.read(PIECE):
+                tap(piece)
+    return parquet_batches(path, format, own)
 
 
-def row_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Batch]:
-    """Batches of a text or JSON list."""
+def row_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Tap | None = None) -> Iterator[Batch]:
+    """Batches of a text or JSON list; `tap` is given its bytes."""
 
     def own_of(kept: list[int]) -> list[pa.Array]:
         cells = zip(*(batch[place][3:] for place in kept), strict=True)
@@ -64,7 +73,7 @@ def row_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iter
             for column, kind in zip(cells, own.values(), strict=True)
         ]
 
-    rows = read_rows(path, format, list(own))
+    rows = read_rows(path, format, list(own), tap)
     while batch := list(islice(rows, BATCH)):
         yield [tuple(row[:3]) if row else None for row in batch], own_of
 

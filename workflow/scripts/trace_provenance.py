@@ -1,0 +1,274 @@
+"""Say of every model where its numbers come from: evaluation, weights, trainset, shards, lists; code, packages, machine.
+
+Manifests record what they were made from (`made_from`), and these records are followed. Small manifests are hashed again;
+of weights, shards and lists the recorded hashes are taken, which `snakemake verify` compares with the files. What older
+results do not record stays empty.
+
+In:  results/tables/evaluations.csv, and the manifests of models, trainsets, shards, lists and evaluations
+Out: results/provenance/<model>.json with the whole chain; results/provenance.csv with a row per model; and
+     results/experiment.json, the experiment with all defaults filled in
+"""
+
+import csv
+import hashlib
+import logging
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.log import log_to
+from testbed.manifest import ManifestError, publish, read_json, sha256, write_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+SHARDS = "results/shards/{source}/manifest.json"
+EVALUATION = "results/evaluations/{model}"
+
+MANIFESTS = {"manifest.json", "counts.json"}
+"""Names of the files that are followed to what they were made from."""
+
+SHOWN = 5
+"""Records of more files than these are summed up; their manifest has them, and its SHA-256 stands for them."""
+
+TABLE_COLUMNS = (
+    *("model", "pool", "architecture", "size", "seed", "weights_sha256", "trainset_sha256", "sources"),
+    *("experiment_sha256", "revision", "python", "torch", "open_clip", "clip_benchmark"),
+    *("device", "hardware", "started", "finished", "evaluated", "broken"),
+)
+
+
+class ProvenanceError(ValueError):
+    """The table of evaluations speaks of a model that the experiment does not have, or the other way round."""
+
+
+def follow(path: Path | str, recorded: str | None = None) -> dict:
+    """The chain from the manifest at `path` down: its path, SHA-256, facts, and what it was made from.
+
+    Where its SHA-256 is not the `recorded` one, that stands beside it: the link is broken. A manifest that is missing
+    has `missing` and the recorded SHA-256.
+    """
+    node = read_node(str(path))
+    if node is None:
+        return {"path": str(path), "sha256": recorded, "missing": True}
+    if recorded and recorded != node["sha256"]:
+        return {"path": node["path"], "sha256": node["sha256"], "recorded_sha256": recorded} | node
+    return node
+
+
+@cache
+def read_node(path: str) -> dict | None:
+    """What `follow` gives for one manifest, or None where it is missing. Many models share most of their chains."""
+    try:
+        content = read_json(path)
+    except ManifestError as error:
+        logging.warning("%s", error)
+        return None
+    node = {"path": path, "sha256": sha256(path)}
+    for name, value in content.items():
+        if name == "made_from":
+            node[name] = [
+                follow(entry["path"], entry["sha256"]) if Path(entry["path"]).name in MANIFESTS else entry
+                for entry in value
+            ]
+        elif name in ("files", "parts"):
+            node[name] = summary(Path(path).parent, value)
+        else:
+            node[name] = value
+    return node | ({"sources": sources_of(content)} if "composition" in content else {})
+
+
+def summary(folder: Path, records: list[dict]) -> list[dict] | dict:
+    """Records of files in `folder` with their paths, or of many files their number and size."""
+    if len(records) > SHOWN:
+        return {"number": len(records), "bytes": sum(entry["bytes"] for entry in records)}
+    return [
+        {"path": str(folder / entry["name"])} | {name: entry[name] for name in ("bytes", "sha256")} for entry in records
+    ]
+
+
+def sources_of(trainset: dict) -> list[dict]:
+    """The sources of a trainset, given its manifest: how many samples of each, and the chain from its shards down.
+
+    A trainset names its shards by content. Those that the source has otherwise by now break the link (`other_shards`).
+    """
+    parts = [part for entry in trainset["files"] for part in entry.get("parts", [entry])]
+    sources = []
+    for source, samples in trainset["composition"].items():
+        path = SHARDS.format(source=source)
+        shards = follow(path)
+        if "missing" not in shards:
+            there = {entry["name"]: entry["sha256"] for entry in read_json(path)["files"]}
+            # Of a shard that was cut the trainset knows nothing but the name.
+            taken = [(part["shard"], part.get("sha256")) for part in parts if part["source"] == source]
+            other = [name for name, digest in taken if there.get(name, "none") != (digest or there.get(name))]
+            shards = shards | ({"other_shards": other} if other else {})
+        sources.append({"source": source, "samples": samples, "shards": shards})
+    return sources
+
+
+def lists_of(node: object) -> Iterator[list[dict]]:
+    """The records of the files of each released list in a chain."""
+    if isinstance(node, dict):
+        if isinstance(node.get("list"), list):
+            yield node["list"]
+        for value in node.values():
+            yield from lists_of(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from lists_of(value)
+
+
+def list_sha256(files: list[dict]) -> str:
+    """The SHA-256 of a list: its file's, or of several files that of what sha256sum prints of them in their folder."""
+    if len(files) == 1:
+        return files[0]["sha256"]
+    lines = [f"{entry['sha256']}  {Path(entry['path']).name}\n" for entry in files]
+    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
+
+
+def breaks(node: object) -> Iterator[str]:
+    """Paths of the links of a chain that do not hold: manifests that are missing or are not as recorded."""
+    if isinstance(node, dict):
+        if {"recorded_sha256", "missing", "other_shards"} & set(node):
+            yield node["path"]
+        for value in node.values():
+            yield from breaks(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from breaks(value)
+
+
+def trace_evaluation(model: str, manifest: str | None) -> dict:
+    """The evaluation of `model`: its table as it is and, where that is recorded, what it was made from.
+
+    The model's own `manifest` is named there and not followed: its chain stands beside the evaluation.
+    """
+    folder = Path(EVALUATION.format(model=model))
+    node = {"path": str(folder / "metrics.csv"), "sha256": sha256(folder / "metrics.csv")}
+    if not (folder / "manifest.json").is_file():
+        return {"metrics": node}
+    record = read_node(str(folder / "manifest.json"))
+    recorded = {file["path"]: file["sha256"] for file in record["files"]}.get(node["path"])
+    if recorded != node["sha256"]:
+        node["recorded_sha256"] = recorded
+    links = [link_of(entry) if entry["path"] == manifest else entry for entry in record["made_from"]]
+    return {"metrics": node, **record, "made_from": links}
+
+
+def link_of(node: dict) -> dict:
+    """A node of a chain without what is below it."""
+    return {name: node[name] for name in ("path", "sha256", "recorded_sha256", "missing") if name in node}
+
+
+def trace_model(entry: dict, experiment: dict) -> dict:
+    """The chain of one model: `entry` has its columns of the table and the `manifest` of its files, if it has any.
+
+    `experiment` is the record of the experiment in force.
+    """
+    columns = {name: value for name, value in entry.items() if name != "manifest"}
+    chain = columns | {"evaluation": trace_evaluation(entry["model"], entry["manifest"])}
+    if entry["manifest"]:
+        chain["trained"] = follow(entry["manifest"])
+    return chain | {"experiment": experiment}
+
+
+def joined(values: list) -> str:
+    """The different `values` that are there, in order, as one cell."""
+    return "; ".join(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+
+def revision_of(code: dict) -> str | None:
+    return f"{code['revision']} (changed)" if code.get("changed") else code.get("revision")
+
+
+def machine_of(hardware: dict) -> str:
+    """The machine of a run in words: what computes, and the node."""
+    gpus = hardware.get("gpus") or []
+    names = [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
+    return ", ".join([*names, hardware["cpu"], f"node {hardware['node']}"])
+
+
+def row_of(chain: dict) -> dict:
+    """The row of results/provenance.csv for the chain of one model; unknown facts are empty."""
+    trained, evaluation = chain.get("trained", {}), chain["evaluation"]
+    runs = trained.get("runs", [])
+    versions = [*(run["versions"] for run in runs), trained.get("versions", {})]
+    trainset = next((node for node in trained.get("made_from", []) if "sources" in node), {})
+    sources = []
+    for part in trainset.get("sources", []):
+        lists = joined([list_sha256(files) for files in lists_of(part["shards"])])
+        sources.append(f"{part['source']}: {part['samples']} samples, list {lists or 'not recorded'}")
+    weights = [file["sha256"] for file in trained.get("files", []) if file["path"].endswith(".safetensors")]
+    return {
+        **{name: chain[name] for name in ("model", "pool", "architecture", "size", "seed")},
+        "weights_sha256": joined(weights),
+        "trainset_sha256": trainset.get("sha256", ""),
+        "sources": "; ".join(sources),
+        "experiment_sha256": chain["experiment"]["sha256"],
+        "revision": joined([revision_of(run["code"]) for run in [*runs, trained] if "code" in run]),
+        "python": joined([entry.get("python") for entry in versions]),
+        "torch": joined([entry.get("torch") for entry in versions]),
+        "open_clip": joined([entry.get("open_clip_torch") for entry in versions]),
+        "clip_benchmark": evaluation.get("versions", {}).get("clip_benchmark", ""),
+        "device": joined([run["hardware"]["device"] for run in runs]),
+        "hardware": joined([machine_of(run["hardware"]) for run in runs]),
+        "started": runs[0]["started"] if runs else "",
+        "finished": trained.get("finished", ""),
+        "evaluated": evaluation.get("finished", ""),
+        "broken": joined(list(breaks(chain))),
+    }
+
+
+def check_models(evaluations: Path, models: list[dict]) -> None:
+    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`."""
+    with open(evaluations, newline="", encoding="utf-8") as file:
+        spoken_of = {row["model"] for row in csv.DictReader(file)}
+    if unknown := sorted(spoken_of - {entry["model"] for entry in models}):
+        raise ProvenanceError(
+            f"{evaluations}: speaks of {', '.join(unknown[:3])}, which the experiment does not have. Delete the table and "
+            "run the workflow again."
+        )
+
+
+def write_table(rows: list[dict], path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, TABLE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    publish(temporary, path)
+
+
+def trace_provenance(
+    evaluations: Path, models: list[dict], experiment: dict, written: Path, folder: Path, table: Path
+) -> None:
+    """Write the `experiment` to `written`, the chain of each of `models` into `folder`, and the `table` of them.
+
+    Each of `models` has the columns of `evaluations` and its `manifest`. Paths are those of the workflow's folder.
+    """
+    check_models(evaluations, models)
+    write_json(written, experiment)
+    record = {"path": str(written), "sha256": sha256(written)}
+    rows = []
+    for entry in models:
+        chain = trace_model(entry, record)
+        write_json(folder / f"{entry['model']}.json", chain)
+        rows.append(row_of(chain))
+        if rows[-1]["broken"]:
+            logging.warning("%s: its chain is broken at %s", entry["model"], rows[-1]["broken"])
+    write_table(rows, table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    table = Path(snakemake.output.table)
+    trace_provenance(
+        Path(snakemake.input.evaluations),
+        list(snakemake.params.models.values()),
+        dict(snakemake.params.experiment),
+        Path(snakemake.output.experiment),
+        table.with_suffix(""),
+        table,
+    )
