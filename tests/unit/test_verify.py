@@ -5,6 +5,7 @@ import pytest
 from make_miniweb import make_source
 from make_testset import make_testset
 from testbed.manifest import record, write_json
+from testbed.provenance import made_from
 from verify import verify
 
 
@@ -92,4 +93,47 @@ def test_downloads_that_are_in_shards_may_be_gone(results):
 
 def test_a_part_behind_the_end_of_a_list_has_no_files(results):
     write_json(results / "downloads/a/00001/manifest.json", {"rows": 0, "files": []})
+    assert verify(results) == (3, [])
+
+
+@pytest.fixture
+def released(results, tmp_path_factory):
+    """The file of a released list outside of the results, whose pairs have been read."""
+    path = tmp_path_factory.mktemp("lists") / "list.tsv"
+    path.write_text("the list")
+    folder = results / "metadata/a"
+    folder.mkdir(parents=True)
+    (folder / "pairs.parquet").write_text("pairs")
+    content = {"rows": 3, "list": made_from(path), "files": [record(folder / "pairs.parquet")]}
+    write_json(folder / "counts.json", content)
+    return path
+
+
+def test_lists_and_pairs_are_looked_at(results, released):
+    assert verify(results) == (5, [])
+    (results / "metadata/a/pairs.parquet").write_text("PAIRS")
+    assert f"{results}/metadata/a/pairs.parquet: its SHA-256" in verify(results)[1][0]
+
+
+@pytest.mark.parametrize("content", ["THE list", "the list and more"])
+def test_a_list_that_has_changed_since_it_was_read_is_named(results, released, content):
+    released.write_text(content)
+    count, (line,) = verify(results)
+    assert count == 5
+    assert line.startswith(f"{released}: the list is not the one that was read")
+    assert f"{results}/metadata/a/counts.json" in line
+
+
+def test_a_list_may_be_gone_when_it_has_been_read(results, released):
+    released.unlink()
+    assert verify(results) == (5, [])
+
+
+def test_counts_of_older_results_record_no_files(results):
+    write_json(results / "metadata/a/counts.json", {"rows": 3, "kept": 3, "dropped": {}})
+    assert verify(results) == (3, [])
+
+
+def test_chains_of_models_are_no_manifests(results):
+    write_json(results / "provenance/m.json", {"metrics": {"path": "nowhere", "sha256": "0"}})
     assert verify(results) == (3, [])

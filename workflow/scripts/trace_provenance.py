@@ -2,7 +2,7 @@
 
 Manifests record what they were made from (`made_from`), and these records are followed. Small manifests are hashed again;
 of weights, shards and lists the recorded hashes are taken, which `snakemake verify` compares with the files. What older
-results do not record stays empty.
+results do not record stays empty, but for trainsets, which the digest of a model's request can prove.
 
 In:  results/tables/evaluations.csv, and the manifests of models, trainsets, shards, lists and evaluations
 Out: results/provenance/<model>.json with the whole chain; results/provenance.csv with a row per model; and
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import ManifestError, publish, read_json, sha256, write_json
+from testbed.recipe import CONFIG_FILE, request_of
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 SHARDS = "results/shards/{source}/manifest.json"
+TRAINSET = "results/trainsets/{pool}/{size}/manifest.json"
 EVALUATION = "results/evaluations/{model}"
 
 MANIFESTS = {"manifest.json", "counts.json"}
@@ -162,16 +164,33 @@ def link_of(node: dict) -> dict:
     return {name: node[name] for name in ("path", "sha256", "recorded_sha256", "missing") if name in node}
 
 
-def trace_model(entry: dict, experiment: dict) -> dict:
+def trace_model(entry: dict, experiment: dict, architectures: dict) -> dict:
     """The chain of one model: `entry` has its columns of the table and the `manifest` of its files, if it has any.
 
-    `experiment` is the record of the experiment in force.
+    `experiment` is the record of the experiment in force, `architectures` are that experiment's.
     """
     columns = {name: value for name, value in entry.items() if name != "manifest"}
     chain = columns | {"evaluation": trace_evaluation(entry["model"], entry["manifest"])}
     if entry["manifest"]:
-        chain["trained"] = follow(entry["manifest"])
+        trained = follow(entry["manifest"])
+        if "request" in trained and "made_from" not in trained:
+            trained = trained | {"made_from": proven_trainset(entry, trained["request"], architectures)}
+        chain["trained"] = trained
     return chain | {"experiment": experiment}
+
+
+def proven_trainset(entry: dict, request: str, architectures: dict) -> list[dict]:
+    """The chain of the trainset of a model that does not record it, where the digest of its `request` proves it; or none.
+
+    The digest holds the recipe too, so that it proves nothing when an architecture has been changed since.
+    """
+    path = TRAINSET.format(pool=entry["pool"], size=entry["size"])
+    try:
+        config = read_json(Path(entry["manifest"]).parent / CONFIG_FILE)
+        asked = request_of(architectures[entry["architecture"]], config, read_json(path), entry["seed"])
+    except ManifestError:
+        return []
+    return [follow(path)] if asked == request else []
 
 
 def joined(values: list) -> str:
@@ -253,7 +272,7 @@ def trace_provenance(
     record = {"path": str(written), "sha256": sha256(written)}
     rows = []
     for entry in models:
-        chain = trace_model(entry, record)
+        chain = trace_model(entry, record, experiment["architectures"])
         write_json(folder / f"{entry['model']}.json", chain)
         rows.append(row_of(chain))
         if rows[-1]["broken"]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from testbed.imports import skip_compiler, skip_unused_imports
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
-from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
+from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
 from testbed.provenance import circumstances, made_from, now
 from testbed.recipe import (
     CONFIG_FILE,
@@ -35,6 +35,7 @@ from testbed.recipe import (
     model_config,
     optimiser_steps,
     parts_of,
+    request_of,
     trainer_arguments,
 )
 from testbed.slurm import end_of_job, go_on_later
@@ -48,9 +49,6 @@ PACKAGES = ("torch", "open_clip_torch", "webdataset", "numpy")
 """Packages that decide what a training makes, whose versions are recorded."""
 
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
-
-RESOURCES = {"gpus", "nodes", "cpus_per_gpu", "memory_mb", "runtime"}
-"""Keys of an architecture that do not change what is trained."""
 
 
 def load_checkpoint(folder: Path) -> dict | None:
@@ -226,8 +224,7 @@ def train_clip(
             f"{architecture['batch_size']}). Lower batch_size or raise the size."
         )
     config = model_config(architecture["model"])
-    recipe = {name: value for name, value in architecture.items() if name not in RESOURCES}
-    request = digest([recipe, config, samples, seed])
+    request = request_of(architecture, config, samples, seed)
     entry = finished(folder, request)
     if entry and not start_over:
         logging.info("%s is complete", folder)
