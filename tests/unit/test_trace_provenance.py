@@ -62,6 +62,7 @@ class Results:
     def trace(self, **changes):
         """The row and the chain of the model."""
         tracing.read_node.cache_clear()
+        tracing.shards_in.cache_clear()
         columns = {"model": "m", "pool": "s", "architecture": "net", "size": 3, "seed": 7, "manifest": str(self.model)}
         trace_provenance(
             self.table,
@@ -204,15 +205,17 @@ def test_a_published_checkpoint_has_what_was_retrieved(results):
     assert chain["trained"]["tag"] == "yfcc15m"
 
 
-def test_many_files_are_summed_up_and_a_list_never_is(results):
+@pytest.mark.parametrize(("files", "shown"), [(9, made_from), (101, lambda *paths: {"number": 101, "bytes": 101})])
+def test_many_files_are_summed_up_and_those_of_lists_only_when_there_are_very_many(results, files, shown):
     parts = [{"name": f"{n}.parquet", "bytes": 10, "sha256": "0" * 64} for n in range(9)]
-    write_json(results.counts, read_json(results.counts) | {"list": made_from(*["lists/a.tsv"] * 9)})
+    write_json(results.counts, read_json(results.counts) | {"list": made_from(*["lists/a.tsv"] * files)})
     write_json(results.shuffled, read_json(results.shuffled) | {"parts": parts, "made_from": made_from(results.counts)})
     write_json(results.shards, read_json(results.shards) | {"made_from": made_from(results.shuffled)})
     _, chain = results.trace()
     (shuffled,) = chain["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
     assert shuffled["parts"] == {"number": 9, "bytes": 90}
-    assert len(shuffled["made_from"][0]["list"]) == 9
+    assert shuffled["made_from"][0]["list"] == shown(*["lists/a.tsv"] * files)
+    assert shuffled["made_from"][0]["list_sha256"] == list_sha256(made_from(*["lists/a.tsv"] * files))
 
 
 def test_a_table_that_speaks_of_another_model_is_refused(results):

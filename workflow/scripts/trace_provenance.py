@@ -41,6 +41,10 @@ TABLE_COLUMNS = (
 )
 
 
+LISTED = 100
+"""Files of a released list that a chain names each; RedCaps has one for each subreddit and year."""
+
+
 class ProvenanceError(ValueError):
     """The table of evaluations speaks of a model that the experiment does not have, or the other way round."""
 
@@ -76,6 +80,9 @@ def read_node(path: str) -> dict | None:
             ]
         elif name in ("files", "parts"):
             node[name] = summary(Path(path).parent, value)
+        elif name == "list":
+            node["list_sha256"] = list_sha256(value)
+            node["list"] = value if len(value) <= LISTED else {"number": len(value), "bytes": total_bytes(value)}
         else:
             node[name] = value
     return node | ({"sources": sources_of(content)} if "composition" in content else {})
@@ -84,10 +91,20 @@ def read_node(path: str) -> dict | None:
 def summary(folder: Path, records: list[dict]) -> list[dict] | dict:
     """Records of files in `folder` with their paths, or of many files their number and size."""
     if len(records) > SHOWN:
-        return {"number": len(records), "bytes": sum(entry["bytes"] for entry in records)}
+        return {"number": len(records), "bytes": total_bytes(records)}
     return [
         {"path": str(folder / entry["name"])} | {name: entry[name] for name in ("bytes", "sha256")} for entry in records
     ]
+
+
+def total_bytes(records: list[dict]) -> int:
+    return sum(entry["bytes"] for entry in records)
+
+
+@cache
+def shards_in(manifest: str) -> dict[str, str]:
+    """The SHA-256 of each shard of a source by its name."""
+    return {entry["name"]: entry["sha256"] for entry in read_json(manifest)["files"]}
 
 
 def sources_of(trainset: dict) -> list[dict]:
@@ -101,7 +118,7 @@ def sources_of(trainset: dict) -> list[dict]:
         path = SHARDS.format(source=source)
         shards = follow(path)
         if "missing" not in shards:
-            there = {entry["name"]: entry["sha256"] for entry in read_json(path)["files"]}
+            there = shards_in(path)
             # Of a shard that was cut the trainset knows nothing but the name.
             taken = [(part["shard"], part.get("sha256")) for part in parts if part["source"] == source]
             other = [name for name, digest in taken if there.get(name, "none") != (digest or there.get(name))]
@@ -110,11 +127,11 @@ def sources_of(trainset: dict) -> list[dict]:
     return sources
 
 
-def lists_of(node: object) -> Iterator[list[dict]]:
-    """The records of the files of each released list in a chain."""
+def lists_of(node: object) -> Iterator[str]:
+    """The SHA-256 of each released list in a chain (see `list_sha256`)."""
     if isinstance(node, dict):
-        if isinstance(node.get("list"), list):
-            yield node["list"]
+        if "list_sha256" in node:
+            yield node["list_sha256"]
         for value in node.values():
             yield from lists_of(value)
     elif isinstance(node, list):
@@ -217,7 +234,7 @@ def row_of(chain: dict) -> dict:
     trainset = next((node for node in trained.get("made_from", []) if "sources" in node), {})
     sources = []
     for part in trainset.get("sources", []):
-        lists = joined([list_sha256(files) for files in lists_of(part["shards"])])
+        lists = joined(list(lists_of(part["shards"])))
         sources.append(f"{part['source']}: {part['samples']} samples, list {lists or 'not recorded'}")
     weights = [file["sha256"] for file in trained.get("files", []) if file["path"].endswith(".safetensors")]
     return {
