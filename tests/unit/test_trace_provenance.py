@@ -218,6 +218,14 @@ def test_many_files_are_summed_up_and_those_of_lists_only_when_there_are_very_ma
     assert shuffled["made_from"][0]["list_sha256"] == list_sha256(made_from(*["lists/a.tsv"] * files))
 
 
+def test_entries_that_are_no_records_of_files_are_left_as_they_are(results):
+    write_json(results.shuffled, read_json(results.shuffled) | {"parts": ["00000", "00001"]})
+    write_json(results.shards, read_json(results.shards) | {"made_from": made_from(results.shuffled)})
+    _, chain = results.trace()
+    (shuffled,) = chain["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
+    assert shuffled["parts"] == ["00000", "00001"]
+
+
 def test_a_table_that_speaks_of_another_model_is_refused(results):
     results.table.write_text("model\nm\nother\n")
     with pytest.raises(ProvenanceError, match="speaks of other"):

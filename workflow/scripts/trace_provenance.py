@@ -40,13 +40,12 @@ TABLE_COLUMNS = (
     *("device", "hardware", "started", "finished", "evaluated", "broken"),
 )
 
-
 LISTED = 100
 """Files of a released list that a chain names each; RedCaps has one for each subreddit and year."""
 
 
 class ProvenanceError(ValueError):
-    """The table of evaluations speaks of a model that the experiment does not have, or the other way round."""
+    """The table of evaluations speaks of a model that the experiment does not have."""
 
 
 def follow(path: Path | str, recorded: str | None = None) -> dict:
@@ -78,7 +77,7 @@ def read_node(path: str) -> dict | None:
                 follow(entry["path"], entry["sha256"]) if Path(entry["path"]).name in MANIFESTS else entry
                 for entry in value
             ]
-        elif name in ("files", "parts"):
+        elif name in ("files", "parts") and all(map(is_record, value)):
             node[name] = summary(Path(path).parent, value)
         elif name == "list":
             node["list_sha256"] = list_sha256(value)
@@ -86,6 +85,11 @@ def read_node(path: str) -> dict | None:
         else:
             node[name] = value
     return node | ({"sources": sources_of(content)} if "composition" in content else {})
+
+
+def is_record(entry: object) -> bool:
+    """Whether an entry of a manifest is the record of a file (see `testbed.manifest.record`)."""
+    return isinstance(entry, dict) and {"name", "bytes", "sha256"} <= set(entry)
 
 
 def summary(folder: Path, records: list[dict]) -> list[dict] | dict:
@@ -169,10 +173,10 @@ def trace_evaluation(model: str, manifest: str | None) -> dict:
     if not (folder / "manifest.json").is_file():
         return {"metrics": node}
     record = read_node(str(folder / "manifest.json"))
-    recorded = {file["path"]: file["sha256"] for file in record["files"]}.get(node["path"])
+    recorded = {file["path"]: file["sha256"] for file in record.get("files", [])}.get(node["path"])
     if recorded != node["sha256"]:
         node["recorded_sha256"] = recorded
-    links = [link_of(entry) if entry["path"] == manifest else entry for entry in record["made_from"]]
+    links = [link_of(entry) if entry["path"] == manifest else entry for entry in record.get("made_from", [])]
     return {"metrics": node, **record, "made_from": links}
 
 
