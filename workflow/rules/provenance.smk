@@ -10,7 +10,9 @@ rule trace_provenance:
         metrics=[f"results/evaluations/{name}/metrics.csv" for name in traced_models()],
         manifests=[entry["manifest"] for entry in traced_models().values()],
         # What the chains lead to, which may be made again without a model being trained again.
-        shards=[f"results/shards/{source}/manifest.json" for source in experiment.sources],
+        shards=[
+            f"results/shards/{source}/manifest.json" for source in experiment.sources
+        ],
     output:
         table=report(
             "results/provenance.csv",

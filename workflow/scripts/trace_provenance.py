@@ -174,7 +174,7 @@ def trace_evaluation(model: str, manifest: str | None) -> dict:
         return {"metrics": node}
     record = read_node(str(folder / "manifest.json"))
     recorded = {file["path"]: file["sha256"] for file in record.get("files", [])}.get(node["path"])
-    if recorded != node["sha256"]:
+    if recorded and recorded != node["sha256"]:
         node["recorded_sha256"] = recorded
     links = [link_of(entry) if entry["path"] == manifest else entry for entry in record.get("made_from", [])]
     return {"metrics": node, **record, "made_from": links}
