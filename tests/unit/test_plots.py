@@ -14,8 +14,9 @@ from example_evaluations import LINES, POOLS, REFERENCE, example, row, table
 from experiments import ROOT
 from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
-from plot_mixture import plot_mixture
+from plot_mixture import combine_lines, plot_mixture
 from testbed.axes import panel_limits, percent_ticks
+from testbed.backdrop import COMBINED
 from testbed.baselines import read_baselines
 from testbed.figures import BASELINE as BASELINE_COLOUR
 from testbed.figures import (
@@ -168,6 +169,19 @@ def test_mixture_stands_between_its_members():
     assert heights[0] < heights[2] < heights[1]
     assert fitted_lines(sketch, COLOURS[2])[0].get_linestyle() == "--"
     assert fitted_lines(sketch, COLOURS[0])[0].get_linestyle() == "-"
+
+
+def test_members_foretell_a_line_between_theirs():
+    trends, _ = fit_trends(example(), REFERENCE, BASELINE)
+    combined = combine_lines(trends, "both", {"photos": 1, "drawings": 3}).set_index("testset")
+    (slope_a, intercept_a), (slope_b, intercept_b) = (LINES["mini_sketch"][pool] for pool in ("photos", "drawings"))
+    expected = (0.25 * slope_a + 0.75 * slope_b, 0.25 * intercept_a + 0.75 * intercept_b)
+    assert tuple(combined.loc["mini_sketch", ["slope", "intercept"]]) == pytest.approx(expected, abs=1e-3)
+    figure = mixture_figure(example())
+    assert "members' lines, combined by share" in labels_of(figure)
+    (line,) = [one for one in fitted_lines(figure.axes[0], COMBINED["color"]) if one.get_linewidth() == 1.1]
+    mixture = trends[(trends["pool"] == "both") & (trends["testset"] == "mini_sketch")].iloc[0]
+    assert line.get_xdata() == pytest.approx(transform(mixture[["reference_min", "reference_max"]].astype(float)))
 
 
 def test_mixture_figure_needs_no_other_pool():

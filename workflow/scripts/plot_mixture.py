@@ -52,8 +52,30 @@ def plot_mixture(
         pools = _pools_of(mixture, members, settings.baseline_pool)
     pairs = pairs[pairs["pool"].isin([*shown, settings.baseline_pool])]
     series = make_series(pairs, pools, {mixture: mixture_label(members)})
-    backdrop = Backdrop(baselines=baselines)
-    return draw_panels(pairs, fit_pool_trends(pairs, settings), series, reference, shifts, settings, backdrop)
+    trends = fit_pool_trends(pairs, settings)
+    backdrop = Backdrop(baselines=baselines, combined=combine_lines(trends, mixture, members))
+    return draw_panels(pairs, trends, series, reference, shifts, settings, backdrop)
+
+
+def combine_lines(trends: pd.DataFrame, mixture: str, members: Mapping[str, float]) -> pd.DataFrame:
+    """The lines that `members` foretell for `mixture`: their sum on the scale, weighted by the shares.
+
+    A row per architecture, testset and classes on which all members and the mixture have a trend, with `slope`,
+    `intercept`, and the mixture's own `reference_min` and `reference_max`.
+    """
+    total = sum(members.values())
+    rows = []
+    for (architecture, testset, classes), own in trends.groupby(["architecture", "testset", "classes"], sort=False):
+        lines = own.set_index("pool")
+        if {mixture, *members} <= set(lines.index[lines["slope"].notna()]):
+            slope, intercept = (
+                sum(share / total * lines.loc[pool, part] for pool, share in members.items())
+                for part in ("slope", "intercept")
+            )
+            ends = lines.loc[mixture, ["reference_min", "reference_max"]]
+            rows.append([architecture, testset, classes, slope, intercept, *ends])
+    columns = ["architecture", "testset", "classes", "slope", "intercept", "reference_min", "reference_max"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _pools_of(mixture: str, members: Mapping[str, float], baseline: str | None) -> list[dict[str, str]]:

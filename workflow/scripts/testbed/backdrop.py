@@ -20,6 +20,7 @@ from testbed.trends import Settings
 CROSS = {"marker": "x", "markersize": 4.5, "markeredgecolor": "#333333", "markeredgewidth": 1.2}
 DOT = {"marker": ".", "markersize": 3.2, "markerfacecolor": "#9a9a9a", "markeredgecolor": "none"}
 DASHES = (0, (2.2, 1.2))
+COMBINED = {"color": "#555555", "linestyle": (0, (5, 1.5, 1, 1.5))}
 TITLES = {"standard": "standard models", "standard_extended": "standard models, extended"}
 
 
@@ -28,12 +29,14 @@ class Backdrop:
     """Tables of what is drawn behind the pools, each None where there is none.
 
     `published` are pairs (see `pair_with_reference`) of published checkpoints; `models` are public models with
-    `testset`, `classes`, `reference_value` and `value`; `baselines` is the table of `read_baselines`.
+    `testset`, `classes`, `reference_value` and `value`; `baselines` is the table of `read_baselines`; `combined` are lines
+    that a mixture's members foretell, with `testset`, `classes`, `slope`, `intercept`, `reference_min` and `reference_max`.
     """
 
     published: pd.DataFrame | None = None
     models: pd.DataFrame | None = None
     baselines: pd.DataFrame | None = None
+    combined: pd.DataFrame | None = None
 
     def entries(self, settings: Settings) -> list[Artist]:
         """The legend's lines for what there is."""
@@ -41,6 +44,8 @@ class Backdrop:
         if self._has_line(settings):
             label = f"{TITLES[settings.baseline]} (baseline)"
             entries.append(Line2D([], [], color=BASELINE, linestyle=DASHES, linewidth=1.3, label=label))
+        if self.combined is not None:
+            entries.append(Line2D([], [], linewidth=1.1, label="members' lines, combined by share", **COMBINED))
         if self.models is not None:
             entries.append(Line2D([], [], linestyle="", label="public CLIP model", **DOT))
         if self.published is not None:
@@ -58,6 +63,8 @@ class Backdrop:
             self._draw_models(axes, testset, classes, settings)
         if self._has_line(settings):
             self._draw_line(axes, testset, classes, settings)
+        if self.combined is not None:
+            self._draw_combined(axes, testset, classes, settings)
         if (crosses := self._crosses(testset, classes)) is not None:
             self._draw_crosses(axes, crosses, settings)
 
@@ -94,6 +101,12 @@ class Backdrop:
         x = np.linspace(left, right, 200)
         low, high = line_band(baseline.lines, x, settings.line_confidence)
         axes.fill_between(x, low, high, color=BASELINE, alpha=0.12, linewidth=0, zorder=1.4)
+
+    def _draw_combined(self, axes: Axes, testset: str, classes: str, settings: Settings) -> None:
+        lines = self.combined[(self.combined["testset"] == testset) & (self.combined["classes"] == classes)]
+        for line in lines.itertuples():
+            x = transform([line.reference_min, line.reference_max], settings.scale)
+            axes.plot(x, line.slope * x + line.intercept, linewidth=1.1, zorder=2.6, **COMBINED)
 
     def _draw_crosses(self, axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
         """Published checkpoints, with their names on the side of the panel that has room."""
