@@ -16,11 +16,12 @@ from testbed.manifest import ManifestError, write_json
 skip_unused_imports("tensorboard")
 skip_compiler()
 
+import open_clip  # noqa: E402
 import torch  # noqa: E402
 from open_clip_train import train as trainer  # noqa: E402
 from open_clip_train.train import train_one_epoch  # noqa: E402
 
-from decode_testset import decode_testset, transform_of  # noqa: E402
+from decode_testset import decode_testset, framing_of  # noqa: E402
 from evaluate_clip import (  # noqa: E402
     EvaluationError,
     Evaluator,
@@ -31,7 +32,8 @@ from evaluate_clip import (  # noqa: E402
 )
 from retrieve_pretrained import PretrainedError, retrieve_pretrained  # noqa: E402
 from testbed.recipe import TrainingError  # noqa: E402
-from testbed.testsets import TestsetError, open_decoded  # noqa: E402
+from testbed.tasks import TestsetError  # noqa: E402
+from testbed.testsets import open_decoded  # noqa: E402
 from train_clip import export, train_clip  # noqa: E402
 
 trained_epochs: list[int] = []
@@ -76,7 +78,7 @@ def export_weights(value: float, folder: str, epoch: int = 2, step: int = 8, **m
 def decode(testset: str, model: str, folder: str, workers: int = 0, task: str = "classification") -> dict:
     """Decode a test set as the rule does, manifest included."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    entry = decode_testset(Path(testset), task, transform_of(model), Path(folder), workers)
+    entry = decode_testset(Path(testset), task, framing_of(model), Path(folder), workers)
     write_json(Path(folder) / "manifest.json", entry)
     return entry
 
@@ -108,7 +110,8 @@ def evaluate_with_clip_benchmark(folder: str, testset: str) -> dict:
     from clip_benchmark.datasets.builder import build_wds_dataset, image_captions_collate_fn
     from clip_benchmark.metrics import zeroshot_classification, zeroshot_retrieval
 
-    model, tokenizer, transform = load_model(Path(folder), "cpu")
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    model, tokenizer = model.eval(), open_clip.get_tokenizer(f"local-dir:{folder}")
     dataset = build_wds_dataset("mine", transform, split="test", data_dir=testset)
     if dataset.classes is None:
         loader = torch.utils.data.DataLoader(dataset, batch_size=16, collate_fn=image_captions_collate_fn)

@@ -19,7 +19,7 @@ from testbed.corruptions import KINDS, SIDE, CorruptionError, as_seen, corrupt, 
 from testbed.experiment import ExperimentError, check_testset
 from testbed.manifest import problem, read_json
 from testbed.miniweb.scenes import draw
-from testbed.testsets import TestsetError
+from testbed.tasks import TestsetError
 
 IMAGES = 20
 # ImageNet-C's severities, grouped so that in each group a higher one changes more of the pixels. Glass blur has fewer

@@ -2,19 +2,22 @@
 
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 
-import numpy as np
+import open_clip
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from decode_testset import transform_of
+from decode_testset import framing_of
 from make_testset import make_testset
 from testbed.archive import add_member
 from testbed.manifest import problem, read_json
-from testbed.testsets import TestsetError as SetError
-from testbed.testsets import open_decoded, read_samples, task_of
+from testbed.tasks import TestsetError as SetError
+from testbed.tasks import task_of
+from testbed.testsets import open_decoded, read_samples
 
 IMAGES = 30
 
@@ -41,20 +44,30 @@ def test_pictures_are_those_of_the_models_transform(model, testset, decode):
     answer, folder = decode(testset)
     decoded = open_decoded(folder)
     assert (answer["value"]["images"], decoded.task) == (IMAGES, "classification")
-    transform = transform_of(str(model))
+    assert decoded.framing == framing_of(str(model))
+    transform = open_clip.create_model_and_transforms(f"local-dir:{model}")[2]
+    *_, to_numbers, normalise = transform.transforms
     samples = [
         sample for shard in sorted((testset / "test").glob("*.tar")) for sample in read_samples(shard, decoded.task)
     ]
     assert decoded.keys == [key for key, _, _ in samples]
     assert decoded.answers == [int(label) for _, _, label in samples]
-    mean, std = (
-        np.array(values).reshape(3, 1, 1) for values in (transform.transforms[-1].mean, transform.transforms[-1].std)
-    )
-    for number, (_, content, _) in enumerate(samples):
+    assert len(decoded.images) == len(samples)
+    for (_, content, _), pixels in zip(samples, decoded.images, strict=True):
         with Image.open(io.BytesIO(content)) as image:
-            wanted = transform(image).numpy()
-        given = (decoded.images[number].transpose(2, 0, 1) / 255 - mean) / std
-        assert np.abs(given - wanted).max() < 1e-5
+            wanted = transform(image)
+        assert normalise(to_numbers(Image.fromarray(pixels))).equal(wanted)
+
+
+def test_decoding_needs_neither_torch_nor_pandas(model, testset, scripts_environment, tmp_path):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom decode_testset import decode_testset, framing_of, skip_pandas\n"
+        "testset, model, folder = sys.argv[1:]\nskip_pandas()\n"
+        "decode_testset(Path(testset), 'classification', framing_of(model), Path(folder), 0)\n"
+        "print(sorted({'pyarrow', 'pandas', 'torch'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, testset, model, tmp_path]
+    assert subprocess.run(command, env=scripts_environment, capture_output=True, text=True).stdout == "['pyarrow']\n"
 
 
 def test_processes_change_no_byte(testset, decode):
@@ -120,6 +133,6 @@ def test_another_task_than_the_experiments_is_an_error(testset, decode):
 
 
 def test_an_unknown_task_is_an_error(tmp_path):
-    (tmp_path / "dataset_type.txt").write_text("captioning")
-    with pytest.raises(SetError, match="'captioning' is none of classification, multilabel, retrieval"):
+    (tmp_path / "dataset_type.txt").write_bytes(b"captioning\xff")
+    with pytest.raises(SetError, match="'captioning.' is none of classification, multilabel, retrieval"):
         task_of(tmp_path)

@@ -126,13 +126,13 @@ def test_text_heads_are_shared_by_test_sets_of_the_same_classes(run_model, model
     assert run_model("heads_of", folder=model, testsets=testsets)["value"] == 2
 
 
-def test_images_decoded_for_another_transform_are_refused(run_model, model, testset, decode, tmp_path):
+def test_images_decoded_for_another_framing_are_refused(run_model, model, testset, decode, tmp_path):
     folder, decoded = decode(testset)
     manifest = read_json(decoded / "manifest.json")
-    write_json(decoded / "manifest.json", manifest | {"transform": "Compose(Resize(7))"})
+    write_json(decoded / "manifest.json", manifest | {"framing": {"size": [7, 7]}})
     answer = run_model("evaluate", folder=model, testsets={"mine": [folder, decoded]})
     assert answer["error"] == "EvaluationError"
-    assert "was decoded by Compose(Resize(7)), and the model takes Compose(" in answer["message"]
+    assert "was decoded with Framing(size=(7, 7), " in answer["message"]
 
 
 def write_testset(folder, task, samples):

@@ -8,9 +8,10 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.columns import EVALUATION_COLUMNS
 from testbed.log import log_to
 from testbed.manifest import publish
-from testbed.tables import EVALUATION_COLUMNS, read_evaluations
+from testbed.tables import read_evaluations
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -9,65 +9,53 @@ Out: a manifest; beside it images.npy (N, H, W, 3) in bytes and samples.parquet 
 
 import io
 import logging
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
-from testbed.imports import skip_compiler, skip_unused_imports
+from testbed.framing import Framing
+from testbed.imports import skip_pandas
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
 from testbed.provenance import made_from
 from testbed.recipe import model_config
-from testbed.testsets import (
-    IMAGES_FILE,
-    SAMPLES_FILE,
-    TestsetError,
-    answer_of,
-    count_samples,
-    read_samples,
-    shards_of,
-    task_of,
-    to_picture,
-)
+from testbed.tasks import TestsetError, task_of
+from testbed.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def transform_of(model: str, tag: str | None = None):
-    """open_clip's transform for evaluation with `model`, a name that it knows or a folder with an open_clip_config.json.
+def framing_of(model: str, tag: str | None = None) -> Framing:
+    """How images are framed for `model`, a name that open_clip knows or a folder with an open_clip_config.json.
 
-    Published weights, known by their `tag`, may have one of their own.
+    Published weights, known by their `tag`, may have a framing of their own.
     """
-    from open_clip import get_pretrained_cfg
-    from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
-
     config = model_config(model)
-    preprocess = merge_preprocess_dict(PreprocessCfg(), config.get("preprocess_cfg", {}))
+    preprocess = config.get("preprocess_cfg", {})
     if tag:
-        preprocess = merge_preprocess_dict(preprocess, get_pretrained_cfg(model, tag))
-    size = config["model_cfg"]["vision_cfg"]["image_size"]
-    return image_transform_v2(PreprocessCfg(**preprocess | {"size": size}), is_train=False)
+        from open_clip import get_pretrained_cfg
+
+        preprocess = preprocess | get_pretrained_cfg(model, tag)
+    return Framing.of(preprocess | {"size": config["model_cfg"]["vision_cfg"]["image_size"]})
 
 
-def decode_shard(shard: Path, task: str, picture: Callable, target: Path, start: int) -> tuple[list[str], list]:
+def decode_shard(shard: Path, task: str, framing: Framing, target: Path, start: int) -> tuple[list[str], list]:
     """Write the pictures of a shard into the array file `target` from row `start` on; returns keys and answers.
 
     Raises `TestsetError` for an image that cannot be decoded.
     """
-    from PIL import Image
-
     images = np.load(target, mmap_mode="r+")
     keys, answers = [], []
     for place, (key, content, answer) in enumerate(read_samples(shard, task), start):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 image.load()
-                images[place] = np.asarray(picture(image))
+                images[place] = np.asarray(framing(image))
         except (OSError, ValueError, SyntaxError) as error:
             raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
         keys.append(key)
@@ -77,13 +65,12 @@ def decode_shard(shard: Path, task: str, picture: Callable, target: Path, start:
     return keys, answers
 
 
-def decode_testset(testset: Path, task: str, transform, folder: Path, workers: int) -> dict:
+def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, workers: int) -> dict:
     """Decode the test set in the folder `testset` into `folder` with `workers` processes; returns the manifest.
 
     Raises `TestsetError` where its task is not `task`, or where a sample is not whole.
     """
     import pyarrow as pa
-    from PIL import Image
     from pyarrow import parquet
 
     if task_of(testset) != task:
@@ -91,13 +78,12 @@ def decode_testset(testset: Path, task: str, transform, folder: Path, workers: i
             f"{testset}: its task is {task_of(testset)} by its dataset_type.txt, and {task} in the experiment. Set "
             "testsets.*.task."
         )
-    shards, picture = shards_of(testset), to_picture(transform)
+    shards = shards_of(testset)
     counts = [count_samples(shard) for shard in shards]
-    shape = np.asarray(picture(Image.new("RGB", (8, 8)))).shape
     temporary = folder / f".tmp.{IMAGES_FILE}"
-    np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *shape)).flush()
+    np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *framing.size, 3)).flush()
     starts = np.cumsum([0, *counts[:-1]]).tolist()
-    tasks = [(shard, task, picture, temporary, start) for shard, start in zip(shards, starts, strict=True)]
+    tasks = [(shard, task, framing, temporary, start) for shard, start in zip(shards, starts, strict=True)]
     if workers:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(decode_shard, *zip(*tasks, strict=True)))
@@ -112,19 +98,15 @@ def decode_testset(testset: Path, task: str, transform, folder: Path, workers: i
     parquet.write_table(pa.table({"key": keys, "answer": answers}), rows, compression="zstd")
     publish(rows, folder / SAMPLES_FILE)
     files = [record(folder / name) for name in (IMAGES_FILE, SAMPLES_FILE)]
-    return {"images": len(keys), "task": task, "transform": repr(picture), "files": files}
+    return {"images": len(keys), "task": task, "framing": vars(framing), "files": files}
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    network = dict(snakemake.params.network)
-    if Path(network["model"]).is_dir():
-        skip_unused_imports(network)
-    skip_compiler()
+    skip_pandas()
+    params = snakemake.params
     with locked(Path(snakemake.output.manifest).parent) as folder:
-        transform = transform_of(**network)
-        manifest = decode_testset(
-            Path(snakemake.params.testset), snakemake.params.task, transform, folder, snakemake.params.workers
-        )
+        framing = framing_of(**params.network)
+        manifest = decode_testset(Path(params.testset), params.task, framing, folder, params.workers)
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input.testset)})

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
+from testbed.framing import Framing
+from testbed.imports import skip_compiler, skip_pandas, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json, record, write_json
 from testbed.provenance import circumstances, made_from, now
-from testbed.testsets import Decoded, open_decoded, read_lines, to_picture
+from testbed.testsets import Decoded, open_decoded, read_lines
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -47,14 +48,11 @@ class EvaluationError(RuntimeError):
 class Batches:
     """A decoded test set's batches as CLIP_benchmark wants them: normalised images (B, 3, H, W) on `device`, and answers."""
 
-    def __init__(self, decoded: Decoded, transform, batch_size: int, device: str):
+    def __init__(self, decoded: Decoded, preprocess: dict, batch_size: int, device: str):
         import torch
 
         self.decoded, self.batch_size, self.device = decoded, batch_size, device
-        normalise = transform.transforms[-1]
-        self.mean, self.std = (
-            torch.tensor(values, device=device).view(-1, 1, 1) for values in (normalise.mean, normalise.std)
-        )
+        self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
 
     def __iter__(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor | list"]]:
         import torch
@@ -84,7 +82,8 @@ def label_ranks(logits: "torch.Tensor", labels: "torch.Tensor") -> list[int | No
     """Place of each label among the `TOP` best classes of `logits` (N, C), 0 the best; None where it is not among them."""
     best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     hits = best.eq(labels.view(-1, 1))
-    return [int(row.nonzero()) if row.any() else None for row in hits]
+    places, found = hits.int().argmax(dim=1).tolist(), hits.any(dim=1).tolist()
+    return [place if is_found else None for place, is_found in zip(places, found, strict=True)]
 
 
 def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
@@ -110,7 +109,6 @@ class Evaluator:
 
     model: object
     tokenizer: object
-    transform: object
     device: str
     batch_size: int
     heads: dict[tuple, "torch.Tensor"] = field(default_factory=dict)
@@ -128,14 +126,16 @@ class Evaluator:
     def evaluate(self, folder: Path, decoded: Decoded) -> tuple[list[dict], dict]:
         """Metrics and per-image predictions (of classifications) on the test set in `folder`.
 
-        Raises `EvaluationError` where its images were decoded for another transform, or where a label has no class name.
+        Raises `EvaluationError` where its images were decoded for another framing, or where a label has no class name.
         """
-        if decoded.transform != repr(to_picture(self.transform)):
+        preprocess = self.model.visual.preprocess_cfg
+        framing = Framing.of(preprocess)
+        if decoded.framing != framing:
             raise EvaluationError(
-                f"{folder}: was decoded by {decoded.transform}, and the model takes {self.transform}. Delete "
+                f"{folder}: was decoded with {decoded.framing}, and the model takes {framing}. Delete "
                 "results/decoded to have it decoded again."
             )
-        batches = Batches(decoded, self.transform, self.batch_size, self.device)
+        batches = Batches(decoded, preprocess, self.batch_size, self.device)
         if decoded.task == "retrieval":
             return self.retrieval(batches), {}
         from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class, run_classification
@@ -181,7 +181,7 @@ class Evaluator:
 
 
 def load_model(folder: Path, device: str):
-    """Model, tokenizer and image transform from a model's folder; raises `EvaluationError` if its files are not whole."""
+    """Model and tokenizer from a model's folder; raises `EvaluationError` if its files are not whole."""
     import open_clip
 
     for file in read_json(folder / "manifest.json")["files"]:
@@ -189,8 +189,7 @@ def load_model(folder: Path, device: str):
         if wrong:
             raise EvaluationError(f"{wrong}. Delete {folder}/manifest.json to train the model again.")
     name = f"local-dir:{folder}"
-    model, _, transform = open_clip.create_model_and_transforms(name, device=device)
-    return model.eval(), open_clip.get_tokenizer(name), transform
+    return open_clip.create_model(name, device=device).eval(), open_clip.get_tokenizer(name)
 
 
 def evaluate_clip(
@@ -215,8 +214,8 @@ def evaluate_clip(
 
 def write_metrics(rows: list[dict], model: dict, confidence: float, path: Path) -> None:
     """Write metric rows of `model` (its columns of evaluations.csv), with Clopper-Pearson intervals, to `path`."""
+    from testbed.columns import EVALUATION_COLUMNS
     from testbed.statistics import clopper_pearson
-    from testbed.tables import EVALUATION_COLUMNS
 
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -247,6 +246,7 @@ if __name__ == "__main__":
     params = snakemake.params
     skip_unused_imports(read_json(folder / "open_clip_config.json"))
     skip_sklearn()
+    skip_pandas()
     if params.device == "cpu":
         skip_compiler()
     testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in params.testsets.items()}

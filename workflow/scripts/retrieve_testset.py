@@ -8,9 +8,7 @@ Out: a manifest; beside it test/nshards.txt and test/N.tar, classnames.txt and z
      the files that are whole so far
 """
 
-import csv
 import logging
-import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +17,8 @@ import urllib3
 
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, problem, read_json, record, write_json
-from testbed.testsets import IMAGES
+from testbed.tasks import TestsetError, task_of
+from testbed.testsets import count_samples, expected_counts
 from testbed.web.files import FetchError, fetch, open_pool
 from testbed.work import follow_parent, locked
 
@@ -127,19 +126,11 @@ def shards_of(retrieval: Retrieval, name: str) -> int:
 def count_images(shard: Path) -> int:
     """Number of images in a tar; raises `RetrieveError` where it is none."""
     try:
-        with tarfile.open(shard, "r:") as archive:
-            return sum(member.name.rpartition(".")[2].lower() in IMAGES for member in archive)
-    except tarfile.TarError as error:
+        return count_samples(shard)
+    except TestsetError as error:
         raise RetrieveError(
-            f"{shard}: came as it is, and is no whole tar ({error}). Delete it to fetch it again."
+            f"{shard}: came as it is, and is no whole tar ({error.__cause__}). Delete it to fetch it again."
         ) from error
-
-
-def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
-    """Images and classes that the test set `name` should have, by resources/testsets.csv; None where nothing is known."""
-    with open(table, newline="", encoding="utf-8") as file:
-        row = next((row for row in csv.DictReader(file) if row["retrieve"] == name), {})
-    return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
 
 
 def check_counts(name: str, counts: dict[str, int], table: Path | str, folder: Path) -> None:
@@ -167,8 +158,7 @@ def retrieve_testset(name: str, folder: Path, origin: dict, table: Path | str, p
     url = f"{origin['url'].rstrip('/')}/wds_{name.replace('/', '-')}/resolve/main"
     retrieval = Retrieval(folder, url, open_pool(url, proxy), origin)
     shards = shards_of(retrieval, name)
-    plain = retrieval.lacks("dataset_type.txt")
-    task = "classification" if plain else (folder / "dataset_type.txt").read_text(encoding="utf-8").strip().lower()
+    plain, task = retrieval.lacks("dataset_type.txt"), task_of(folder)
     texts = [] if task == "retrieval" else [retrieval.need(text) for text in TEXTS]
     tars = [retrieval.need(f"test/{shard}.tar") for shard in range(shards)]
     classes = len(texts[0].read_text(encoding="utf-8").strip("\n").split("\n")) if texts else 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from testbed.tasks import TestsetError, task_of
+
 CLIP_BENCHMARK_FILES = ("classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt")
 
 
@@ -282,7 +284,7 @@ class Experiment:
 
 
 def check_testset(name: str, folder: Path | str) -> str:
-    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` for what is missing.
+    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` where it is not.
 
     Returns the path of the first file that it must hold: its class names, or the number of shards of one for image-text
     retrieval, which has captions instead.
@@ -292,9 +294,11 @@ def check_testset(name: str, folder: Path | str) -> str:
         raise ExperimentError(
             f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path."
         )
-    kind = folder / "dataset_type.txt"
-    is_retrieval = kind.is_file() and kind.read_text(encoding="utf-8", errors="replace").strip().lower() == "retrieval"
-    needed = CLIP_BENCHMARK_FILES[-1:] if is_retrieval else CLIP_BENCHMARK_FILES
+    try:
+        task = task_of(folder)
+    except TestsetError as error:
+        raise ExperimentError(f"testsets.{name}.path: {error}") from error
+    needed = CLIP_BENCHMARK_FILES[-1:] if task == "retrieval" else CLIP_BENCHMARK_FILES
     for required in needed:
         if not (folder / required).is_file():
             raise ExperimentError(

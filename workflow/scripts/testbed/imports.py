@@ -6,6 +6,7 @@ They take more than half of the 8 s that the trainer needs to start, and an expe
 import json
 import os
 import sys
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 OPTIONAL = {"timm": "timm", "transformers": "hf_", "wandb": "wandb", "torch.utils.tensorboard": "tensorboard"}
@@ -33,6 +34,19 @@ def skip_compiler() -> None:
 def skip_sklearn() -> None:
     """Have CLIP_benchmark's metrics do without scikit-learn, which they import for functions that are not called here."""
     stand_in("sklearn.metrics", classification_report=None, balanced_accuracy_score=None)
+
+
+def skip_pandas() -> None:
+    """Have pyarrow do without pandas, which it imports to ask whether a list is one of its columns."""
+    sys.meta_path.insert(0, Absent())
+
+
+class Absent(MetaPathFinder):
+    """Has `import` find no pandas. None in its place, as for others, is what pyarrow's compiled code would take for it."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 def stand_in(name: str, **content: object) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from testbed.columns import EVALUATION_COLUMNS
+
 log = logging.getLogger(__name__)
 
 METRIC = "top1"
 KEY = ["model", "testset", "classes", "metric"]
 NAMES = ["model", "architecture", "pool", "testset", "classes", "metric"]
 NUMBERS = ["size", "seed", "n", "correct", "value", "value_low", "value_high"]
-EVALUATION_COLUMNS = [
-    *["model", "architecture", "pool", "size", "seed", "testset", "classes", "metric"],
-    *["n", "correct", "value", "value_low", "value_high"],
-]
 AGAIN = "delete the file and run the rule that makes it again"
 # a value that was written with six decimals still agrees with its counts
 ROUNDING = 1e-6

@@ -5,47 +5,32 @@ test/nshards.txt with test/0.tar, test/1.tar, ..., whose samples are an image an
 labels (npy) or captions (txt, a line each).
 """
 
+import csv
 import io
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from testbed.framing import Framing
 from testbed.manifest import ManifestError, problem, read_json
+from testbed.tasks import ANSWERS, TestsetError
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
-ANSWERS = {"classification": "cls", "multilabel": "npy", "retrieval": "txt"}
-"""The extension of the answer, by the test set's task."""
-
 NAME = re.compile(r"((?:.*/|)[^.]+)\.([^/]*)")
 """Key and extension, as WebDataset cuts them."""
 
 IMAGES_FILE, SAMPLES_FILE = "images.npy", "samples.parquet"
 
 
-NUMBERS = ["MaybeToTensor", "Normalize"]
-"""What open_clip's transforms for evaluation end with."""
-
-
-class TestsetError(RuntimeError):
-    """A test set does not hold what it has to."""
-
-    # Not a class of tests, whatever its name begins with.
-    __test__ = False
-
-
-def task_of(folder: Path) -> str:
-    """What is asked of a test set: classification, multilabel or retrieval."""
-    try:
-        task = (folder / "dataset_type.txt").read_text(encoding="utf-8").strip().lower()
-    except FileNotFoundError:
-        return "classification"
-    if task not in ANSWERS:
-        raise TestsetError(f"{folder}/dataset_type.txt: {task!r} is none of {', '.join(ANSWERS)}. Correct it.")
-    return task
+def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
+    """Images and classes that the test set `name` should have, by resources/testsets.csv; None where nothing is known."""
+    with open(table, newline="", encoding="utf-8") as file:
+        row = next((row for row in csv.DictReader(file) if row["retrieve"] == name), {})
+    return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
 
 
 def read_lines(path: Path) -> list[str]:
@@ -109,28 +94,15 @@ def answer_of(content: bytes, task: str) -> int | list[int] | list[str]:
     return content.decode("utf-8").splitlines()
 
 
-def to_picture(transform) -> Callable:
-    """The part of a transform that gives a picture; raises `TestsetError` for one that does not end as `NUMBERS`."""
-    steps = transform.transforms
-    if [type(step).__name__ for step in steps[-2:]] != NUMBERS:
-        raise TestsetError(
-            f"open_clip's transform ends with {steps[-2:]}, and not with {NUMBERS}. Pin another version."
-        )
-    return type(transform)(steps[:-2])
-
-
 @dataclass(frozen=True)
 class Decoded:
-    """A test set whose images are decoded: `images` (N, H, W, 3) of bytes, and `keys` and `answers` of each.
-
-    `transform` says in torchvision's words how they were resized and cropped.
-    """
+    """A test set whose images are decoded: `images` (N, H, W, 3) of bytes, and `keys` and `answers` of each."""
 
     images: np.ndarray
     keys: list[str]
     answers: list
     task: str
-    transform: str
+    framing: Framing
 
 
 def open_decoded(folder: Path) -> Decoded:
@@ -143,4 +115,4 @@ def open_decoded(folder: Path) -> Decoded:
             raise ManifestError(f"{wrong}. Delete {folder}/manifest.json to have it decoded again.")
     samples = parquet.read_table(folder / SAMPLES_FILE).to_pydict()
     images = np.load(folder / IMAGES_FILE, mmap_mode="r")
-    return Decoded(images, samples["key"], samples["answer"], manifest["task"], manifest["transform"])
+    return Decoded(images, samples["key"], samples["answer"], manifest["task"], Framing.of(manifest["framing"]))
