@@ -9,6 +9,7 @@ from plan import (
     add,
     amount,
     expectations,
+    images_of_testsets,
     source_rows,
     stage_rows,
     stages_of,
@@ -18,25 +19,58 @@ from plan import (
 from testbed.sources import released_sources, where_from
 
 SOURCES = ROOT / "resources" / "sources.csv"
+KNOWN_TESTSETS = ROOT / "resources" / "testsets.csv"
 FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock"}
 
 
 def planned(**changes):
     experiment = load(small(shuffle__part_size=300, sizes=[100, 200], **changes))
-    return experiment, expectations(experiment, released_sources(SOURCES))
+    return (
+        experiment,
+        expectations(experiment, released_sources(SOURCES)),
+        images_of_testsets(experiment, KNOWN_TESTSETS),
+    )
 
 
 def test_the_stages_are_counted_from_the_experiment():
-    experiment, expected = planned(mixtures={"ab": {"shares": {"a": 1, "b": 1}}}, costs={"success": 0.5})
-    assert {stage.rule: (len(stage.products), stage.work) for stage in stages_of(experiment, expected)} == {
+    stages = stages_of(*planned(mixtures={"ab": {"shares": {"a": 1, "b": 1}}}, costs={"success": 0.5}))
+    assert {stage.rule: (len(stage.products), stage.work) for stage in stages} == {
         "prepare_metadata": (2, "2,000 rows"),
         "shuffle_metadata": (2, "2,000 pairs"),
         "download_images": (8, "2,000 URLs"),
         "shard_samples": (2, "1,000 images"),
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),
+        "decode_testset": (5, "5,000 images"),
         "evaluate_clip": (6, "6 models on 5 test sets"),
     }
+
+
+def test_test_sets_are_counted_where_their_images_are_known():
+    testsets = {
+        "fetched": {"retrieve": "imagenetv2"},
+        "drawn": {"miniweb": "imagenet"},
+        "foggy": {"corrupt": {"of": "fetched", "kind": "fog", "severity": 3}},
+        "own": {"path": "anywhere"},
+        "strange": {"retrieve": "nobody-knows"},
+        "worse": {"corrupt": {"of": "own", "kind": "fog", "severity": 3}},
+    }
+    costs = {"testset_kb": 100, "decoded_kb": 200, "corrupted_per_second": 10, "decoded_per_second": 20}
+    pretrained = {"published": {"model": "RN50", "tag": "openai"}}
+    experiment, expected, images = planned(
+        testsets=testsets, reference="fetched", costs=costs, pretrained=pretrained, statistics={"baseline": "none"}
+    )
+    counts = {"fetched": 10_000, "drawn": 1000, "foggy": 10_000, "own": None, "strange": None, "worse": None}
+    assert images == counts
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
+    fetch, corrupt, decode = (stages[f"{verb}_testset"] for verb in ("retrieve", "corrupt", "decode"))
+    assert fetch.products == [f"results/testsets/{name}/manifest.json" for name in ("fetched", "strange")]
+    assert fetch[1:2] + fetch[3:] == ("10,000 images and those of strange", 1, 1, 0, 0)
+    assert corrupt.products == [f"results/testsets/{name}/manifest.json" for name in ("foggy", "worse")]
+    assert corrupt[1:2] + corrupt[3:] == ("10,000 images and those of worse", 1, 0, 1000 / 3600, 0)
+    # For the experiment's network and for the published one.
+    assert len(decode.products) == 12 and "results/decoded/own-published/manifest.json" in decode.products
+    assert decode[1:2] + decode[3:] == ("42,000 images and those of own, strange, worse", 8.4, 0, 2100 / 3600, 0)
 
 
 def test_costs_are_amounts_times_rates():
@@ -53,8 +87,8 @@ def test_costs_are_amounts_times_rates():
         "stored_kb": 2000,
         "model_mb": 500,
     }
-    experiment, expected = planned(costs=costs, architectures__mini_rn__gpus=1, architectures__mini_rn__workers=3)
-    stages = {stage.rule: stage for stage in stages_of(experiment, expected)}
+    plan = planned(costs=costs, architectures__mini_rn__gpus=1, architectures__mini_rn__workers=3)
+    stages = {stage.rule: stage for stage in stages_of(*plan)}
     # 2,000 URLs, 1,000 images, 4 models of 100 and 200 samples in 8 epochs.
     assert (stages["prepare_metadata"].disk, stages["prepare_metadata"].cpu) == (2, 200 / 3600)
     assert (stages["shuffle_metadata"].disk, stages["shuffle_metadata"].cpu) == (2, 100 / 3600)
@@ -63,7 +97,8 @@ def test_costs_are_amounts_times_rates():
     assert stages["train_clip"].gpu == pytest.approx(4800 / 2 / 3600)
     assert stages["train_clip"].cpu == pytest.approx(4 * 4800 / 2 / 3600)
     assert stages["train_clip"].disk == 2
-    assert (stages["evaluate_clip"].gpu, stages["evaluate_clip"].cpu) == (12, 12)
+    # Two cores for a GPU.
+    assert (stages["evaluate_clip"].gpu, stages["evaluate_clip"].cpu) == (12, 24)
 
 
 def test_a_model_without_a_rate_has_unknown_hours():
@@ -72,7 +107,7 @@ def test_a_model_without_a_rate_has_unknown_hours():
 
 
 def test_a_source_that_may_not_reach_its_sizes_is_told():
-    experiment, _ = planned()
+    experiment, *_ = planned()
     rows = source_rows(experiment, {"a": Expected(1000, 0.1, 1000), "b": Expected(1000, 0.2, 1000)})
     assert rows[1:] == [
         ("a", "mini-web", "1,000", "10%", "100", "200", "lower the sizes: 200 may not come"),

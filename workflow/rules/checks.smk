@@ -12,6 +12,7 @@ rule plan:
     params:
         experiment=config,
         sources="resources/sources.csv",
+        testsets="resources/testsets.csv",
     message:
         "What this experiment takes"
     script:

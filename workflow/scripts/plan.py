@@ -1,6 +1,7 @@
 """Say what an experiment takes before it is started, stage by stage, and how much of it is done.
 
-In:  nothing but the experiment, its `costs`, and what is known of released lists (resources/sources.csv)
+In:  nothing but the experiment, its `costs`, and what is known of released lists (resources/sources.csv) and of test sets
+     (resources/testsets.csv)
 Out: two tables on standard output, one of sources and one of stages
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from testbed.experiment import Experiment
 from testbed.log import log_to
 from testbed.sources import released_sources
+from testbed.testsets import expected_counts
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -68,6 +70,18 @@ def expectations(experiment: Experiment, known: dict[str, dict[str, str]]) -> di
     return expected
 
 
+def images_of_testsets(experiment: Experiment, table: Path | str) -> dict[str, int | None]:
+    """How many images each test set has, by `table` (resources/testsets.csv) and the experiment; None where none knows."""
+    images = {}
+    for name, entry in experiment.testsets.items():
+        origin = experiment.testsets[experiment.original(name)] if "corrupt" in entry else entry
+        if "retrieve" in origin:
+            images[name] = expected_counts(table, origin["retrieve"])["images"]
+        else:
+            images[name] = experiment.config["miniweb"]["testset_images"] if "miniweb" in origin else None
+    return images
+
+
 def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
     """Core-hours and GPU-hours of all trainings, None where the rate of an architecture is not given.
 
@@ -85,8 +99,47 @@ def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
     return cpu, gpu
 
 
-def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
-    """The stages that take time, in the order of the chain."""
+def stages_of_testsets(experiment: Experiment, images: dict[str, int | None]) -> list[Stage]:
+    """The stages that bring test sets, which have `images`, to the form in which they are evaluated."""
+    costs, testsets = experiment.config["costs"], experiment.testsets
+    fetched = [name for name, entry in testsets.items() if "retrieve" in entry]
+    corrupted = [name for name, entry in testsets.items() if "corrupt" in entry]
+    networks = [*experiment.config["architectures"], *experiment.pretrained]
+    to_fetch, to_corrupt, each = (sum(images[name] or 0 for name in names) for names in (fetched, corrupted, testsets))
+    to_decode = each * len(networks)
+    return [
+        Stage(
+            "retrieve_testset",
+            images_in_words(to_fetch, fetched, images),
+            [f"results/testsets/{name}/manifest.json" for name in fetched],
+            disk=to_fetch * costs["testset_kb"] / 1e6,
+            network=to_fetch * costs["testset_kb"] / 1e6,
+        ),
+        Stage(
+            "corrupt_testset",
+            images_in_words(to_corrupt, corrupted, images),
+            [f"results/testsets/{name}/manifest.json" for name in corrupted],
+            disk=to_corrupt * costs["testset_kb"] / 1e6,
+            cpu=to_corrupt / costs["corrupted_per_second"] / HOUR,
+        ),
+        Stage(
+            "decode_testset",
+            images_in_words(to_decode, list(testsets), images),
+            [f"results/decoded/{name}-{network}/manifest.json" for name in testsets for network in networks],
+            disk=to_decode * costs["decoded_kb"] / 1e6,
+            cpu=to_decode / costs["decoded_per_second"] / HOUR,
+        ),
+    ]
+
+
+def images_in_words(count: int, testsets: list[str], images: dict[str, int | None]) -> str:
+    """The work of a stage: `count` images, and the names of the `testsets` whose images nobody has counted."""
+    unknown = [name for name in testsets if images[name] is None]
+    return f"{count:,} images" + (f" and those of {', '.join(unknown)}" if unknown else "")
+
+
+def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
+    """The stages that take time, in the order of the chain; test sets have `tested` images."""
     config, sources, models = experiment.config, experiment.sources, experiment.models()
     costs = config["costs"]
     urls = sum(source.urls for source in expected.values())
@@ -96,7 +149,6 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Sta
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
     train_cpu, train_gpu = training_hours(experiment)
-    evaluation = costs["evaluation_hours"] * len(models)
     on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in models)
     return [
         Stage(
@@ -137,11 +189,13 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected]) -> list[Sta
             cpu=train_cpu,
             gpu=train_gpu,
         ),
+        *(stage for stage in stages_of_testsets(experiment, tested) if stage.products),
         Stage(
             "evaluate_clip",
             f"{len(models)} models on {len(experiment.testsets)} test sets",
             [f"results/evaluations/{model.name}/metrics.csv" for model in models],
-            cpu=evaluation * (1 + config["evaluation"]["workers"]),
+            # A core that feeds the device; one that reads ahead is worth it on a GPU alone.
+            cpu=costs["evaluation_hours"] * (len(models) + on_gpu),
             gpu=costs["evaluation_hours"] * on_gpu,
         ),
     ]
@@ -207,7 +261,8 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     experiment = Experiment(dict(snakemake.params.experiment))
     expected = expectations(experiment, released_sources(snakemake.params.sources))
-    stages = stages_of(experiment, expected)
+    tested = images_of_testsets(experiment, snakemake.params.testsets)
+    stages = stages_of(experiment, expected, tested)
     print(table_of(source_rows(experiment, expected)), end="\n\n")
     print(table_of(stage_rows(stages)), end="\n\n")
     print("Rates are those of the experiment's section `costs`; measure your own and put them there.")
