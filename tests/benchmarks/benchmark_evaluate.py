@@ -1,8 +1,11 @@
 """Evaluating 6 models on 5 test sets: decode_testset and evaluate_clip, a process each, against CLIP_benchmark.
 
+Ours are the rules' scripts as Snakemake starts them: a process for each job, and as many at once as there are cores.
 CLIP_benchmark's command line is called once for each model with all test sets, as it is when models are ready one after the
-other, and once with all models and test sets, which is the quickest way. All compute without automatic mixed precision,
-and the accuracies have to be equal to the last image.
+other, and once with all models and test sets, which is the quickest way. All compute without automatic mixed precision, and
+the accuracies have to be equal to the last image.
+
+Beside seconds there are CPU seconds of all processes, which depend less on what else the machine does.
 
     uv run python tests/benchmarks/benchmark_evaluate.py
 """
@@ -12,13 +15,16 @@ import csv
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -35,28 +41,16 @@ from testbed.testsets import read_samples  # noqa: E402
 
 MODELS = 6
 TESTSETS = ("imagenet", "v2", "sketch", "rendition", "objectnet")
-OURS = """
-import json, sys
-from pathlib import Path
-from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
-request = json.loads(sys.argv[1])
-skip_unused_imports(); skip_sklearn(); skip_compiler()
-from evaluate_clip import evaluate_clip, write_metrics
-testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in request["testsets"].items()}
-rows, _ = evaluate_clip(Path(request["folder"]), testsets, "cpu", request["batch_size"])
-model = {"model": "m", "architecture": "a", "pool": "p", "size": 1, "seed": 0}
-write_metrics(rows, model, 0.995, Path(request["folder"]) / "metrics.csv")
-"""
-DECODE = """
-import sys
-from pathlib import Path
-from testbed.imports import skip_compiler, skip_unused_imports
-skip_unused_imports(); skip_compiler()
-from decode_testset import decode_testset, transform_of
-from testbed.manifest import write_json
-testset, model, folder, workers = sys.argv[1:]
-entry = decode_testset(Path(testset), "classification", transform_of(model), Path(folder), int(workers))
-write_json(Path(folder) / "manifest.json", entry)
+OURS = "decode_testset and evaluate_clip"
+JOB = """
+import json, runpy, sys
+from types import SimpleNamespace
+# A script's own first lines, which Snakemake puts there, import these.
+from snakemake.iocontainers import Snakemake
+from snakemake.logging import logger
+script, job = sys.argv[1], json.loads(sys.argv[2])
+parts = {name: SimpleNamespace(**job[name]) for name in ("input", "output", "params")}
+runpy.run_path(script, {"snakemake": SimpleNamespace(log=[job["log"]], **parts)}, "__main__")
 """
 WRITE_MODELS = """
 import json, sys
@@ -73,33 +67,63 @@ for seed, folder in enumerate(sys.argv[2:]):
 """
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(SCRIPTS), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-
-
 def run(command: list, folder: Path = ROOT) -> None:
-    done = subprocess.run([*map(str, command)], cwd=folder, env=environment(), capture_output=True, text=True)
+    # One thread for each process, as Snakemake gives our jobs; CLIP_benchmark's decoding processes take the other cores.
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def at_once(commands: list[list]) -> None:
-    """Run commands as Snakemake does on this machine: one for each core."""
+def run_job(script: str, job: dict) -> None:
+    """Run a rule's script on what Snakemake hands to it."""
+    run([sys.executable, "-c", JOB, SCRIPTS / script, json.dumps(job, default=str)])
+
+
+def at_once(script: str, jobs: list[dict]) -> None:
+    """Run jobs as Snakemake does on this machine: one for each core."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(run, commands))
+        list(pool.map(run_job, [script] * len(jobs), jobs))
 
 
 def ours(models: list[Path], testsets: dict[str, Path], out: Path, options: dict) -> float:
     """Seconds for all models, with the decoding of all test sets."""
     shutil.rmtree(out, ignore_errors=True)
-    paths = {name: (str(path), str(out / name)) for name, path in testsets.items()}
-    for _, decoded in paths.values():
-        Path(decoded).mkdir(parents=True)
+    out.mkdir()
     started = time.monotonic()
-    workers = options["workers"]
-    at_once([[sys.executable, "-c", DECODE, path, models[0], decoded, workers] for path, decoded in paths.values()])
-    requests = [{"folder": str(model), "testsets": paths, "batch_size": options["batch_size"]} for model in models]
-    at_once([[sys.executable, "-c", OURS, json.dumps(request)] for request in requests])
+    at_once("decode_testset.py", [decoding(path, models[0], out / name, options) for name, path in testsets.items()])
+    at_once("evaluate_clip.py", [evaluation(model, testsets, out, options) for model in models])
     return time.monotonic() - started
+
+
+def decoding(testset: Path, model: Path, folder: Path, options: dict) -> dict:
+    """What Snakemake hands to decode_testset."""
+    return {
+        "input": {},
+        "output": {"manifest": folder / "manifest.json"},
+        "log": folder.with_suffix(".log"),
+        "params": {
+            "testset": testset,
+            "task": "classification",
+            "network": {"model": str(model), "tag": None},
+            "workers": options["workers"],
+        },
+    }
+
+
+def evaluation(model: Path, testsets: dict[str, Path], out: Path, options: dict) -> dict:
+    """What Snakemake hands to evaluate_clip."""
+    return {
+        "input": {"model": model / "manifest.json"},
+        "output": {"metrics": model / "metrics.csv", "predictions": model / "predictions.parquet"},
+        "log": out / f"{model.name}.log",
+        "params": {
+            "model": {"model": model.name, "architecture": "a", "pool": "p", "size": 1, "seed": 0},
+            "testsets": {name: [path, out / name] for name, path in testsets.items()},
+            "device": "cpu",
+            "batch_size": options["batch_size"],
+            "confidence": 0.995,
+        },
+    }
 
 
 def theirs(models: list[Path], testsets: dict[str, Path], out: Path, batch_size: int) -> float:
@@ -155,6 +179,15 @@ def accuracies(models: list[Path], out: Path) -> tuple[dict, dict]:
     return mine, others
 
 
+def metered(run: Callable[[], float], spent: list[float]) -> float:
+    """What `run` returns; the CPU seconds of the processes that it starts are put into `spent`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=3000)
@@ -177,13 +210,15 @@ def main() -> None:
         runs = {
             "clip_benchmark, one model a call": lambda: sum(theirs([model], testsets, out, size) for model in models),
             "clip_benchmark, one call": lambda: theirs(models, testsets, out, size),
-            "evaluate_clip": lambda: ours(models, testsets, folder / "decoded", options),
+            OURS: lambda: ours(models, testsets, folder / "decoded", options),
         }
-        results = in_turn(runs, asked.repeats)
+        spent = {name: [] for name in runs}
+        results = in_turn({name: partial(metered, run, spent[name]) for name, run in runs.items()}, asked.repeats)
         mine, others = accuracies(models, out)
         assert mine == others and len(mine) == MODELS * len(TESTSETS) * 3, "the accuracies differ"
         title = f"{MODELS} models on {len(TESTSETS)} test sets of {asked.images:,} images of {asked.pixels} pixels"
-        print_table(f"{title}, equal accuracies", "s", results, "evaluate_clip")
+        print_table(f"{title}, equal accuracies", "s", results, OURS)
+        print_table("The same in CPU seconds", "CPU s", spent, OURS)
 
 
 if __name__ == "__main__":
