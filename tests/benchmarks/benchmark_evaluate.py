@@ -98,7 +98,7 @@ def ours(models: list[Path], testsets: dict[str, Path], out: Path, options: dict
 def decoding(testset: Path, model: Path, folder: Path, options: dict) -> dict:
     """What Snakemake hands to decode_testset."""
     return {
-        "input": {},
+        "input": {"testset": [testset / "classnames.txt"]},
         "output": {"manifest": folder / "manifest.json"},
         "log": folder.with_suffix(".log"),
         "params": {
@@ -112,10 +112,11 @@ def decoding(testset: Path, model: Path, folder: Path, options: dict) -> dict:
 
 def evaluation(model: Path, testsets: dict[str, Path], out: Path, options: dict) -> dict:
     """What Snakemake hands to evaluate_clip."""
+    folder = out / model.name
     return {
-        "input": {"model": model / "manifest.json"},
-        "output": {"metrics": model / "metrics.csv", "predictions": model / "predictions.parquet"},
-        "log": out / f"{model.name}.log",
+        "input": {"model": model / "manifest.json", "decoded": [out / name / "manifest.json" for name in testsets]},
+        "output": {"metrics": folder / "metrics.csv", "predictions": folder / "predictions.parquet"},
+        "log": folder.with_suffix(".log"),
         "params": {
             "model": {"model": model.name, "architecture": "a", "pool": "p", "size": 1, "seed": 0},
             "testsets": {name: [path, out / name] for name, path in testsets.items()},
@@ -165,12 +166,12 @@ def write_testset(kind: str, images: int, pixels: int, folder: Path) -> None:
                 add_member(archive, f"{key}.jpg", file.getvalue())
 
 
-def accuracies(models: list[Path], out: Path) -> tuple[dict, dict]:
-    """Accuracies by model, test set and metric: ours, and CLIP_benchmark's."""
+def accuracies(models: list[Path], own: Path, out: Path) -> tuple[dict, dict]:
+    """Accuracies by model, test set and metric: ours in the folder `own`, and CLIP_benchmark's in `out`."""
     names = {"acc1": "top1", "acc5": "top5", "mean_per_class_recall": "mean_per_class_recall"}
     mine, others = {}, {}
     for model in models:
-        with open(model / "metrics.csv", newline="") as file:
+        with open(own / model.name / "metrics.csv", newline="") as file:
             mine |= {(model.name, row["testset"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
     for path in out.rglob("*.json"):
         entry = json.loads(path.read_text())
@@ -210,11 +211,11 @@ def main() -> None:
         runs = {
             "clip_benchmark, one model a call": lambda: sum(theirs([model], testsets, out, size) for model in models),
             "clip_benchmark, one call": lambda: theirs(models, testsets, out, size),
-            OURS: lambda: ours(models, testsets, folder / "decoded", options),
+            OURS: lambda: ours(models, testsets, folder / "ours", options),
         }
         spent = {name: [] for name in runs}
         results = in_turn({name: partial(metered, run, spent[name]) for name, run in runs.items()}, asked.repeats)
-        mine, others = accuracies(models, out)
+        mine, others = accuracies(models, folder / "ours", out)
         assert mine == others and len(mine) == MODELS * len(TESTSETS) * 3, "the accuracies differ"
         title = f"{MODELS} models on {len(TESTSETS)} test sets of {asked.images:,} images of {asked.pixels} pixels"
         print_table(f"{title}, equal accuracies", "s", results, OURS)
