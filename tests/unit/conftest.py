@@ -57,3 +57,16 @@ def model(run_model, architecture, trainset, tmp_path_factory) -> Path:
     answer = run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)
     assert answer["value"]["samples_seen"] == 2 * 64
     return folder
+
+
+@pytest.fixture(scope="session")
+def decode(run_model, model, tmp_path_factory) -> Callable[..., list[Path]]:
+    """A function that decodes a test set for the model; its folder and that of the decoded images."""
+
+    def decode(testset, **more):
+        folder = tmp_path_factory.mktemp("decoded")
+        answer = run_model("decode", testset=testset, model=model, folder=folder, **more)
+        assert "value" in answer, answer
+        return [testset, folder]
+
+    return decode

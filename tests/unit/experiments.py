@@ -52,6 +52,7 @@ def small(**changes) -> dict:
         **{
             "sources": sources,
             "mixtures": {},
+            "ensembles": {},
             "statistics": {"baseline": "none"},
             "claims": [],
             "sizes": [100],

@@ -22,18 +22,14 @@ from open_clip_train import train as trainer  # noqa: E402
 from open_clip_train.train import train_one_epoch  # noqa: E402
 
 from decode_testset import decode_testset, framing_of  # noqa: E402
-from evaluate_clip import (  # noqa: E402
-    EvaluationError,
-    Evaluator,
-    evaluate_clip,
-    label_ranks,
-    load_model,
-    metrics_of,
-)
+from evaluate_clip import evaluate_clip, subsets_of  # noqa: E402
 from retrieve_pretrained import PretrainedError, retrieve_pretrained  # noqa: E402
+from testbed.evaluator import EvaluationError, Evaluator, load_evaluator, load_model  # noqa: E402
+from testbed.metrics import label_ranks, metrics_of  # noqa: E402
 from testbed.recipe import TrainingError  # noqa: E402
+from testbed.subsets import ClassesError  # noqa: E402
 from testbed.tasks import TestsetError  # noqa: E402
-from testbed.testsets import open_decoded  # noqa: E402
+from testbed.testsets import open_decoded, read_lines, read_samples, shards_of  # noqa: E402
 from train_clip import export, train_clip  # noqa: E402
 
 trained_epochs: list[int] = []
@@ -83,10 +79,20 @@ def decode(testset: str, model: str, folder: str, workers: int = 0, task: str = 
     return entry
 
 
-def evaluate(folder: str, testsets: dict[str, list[str]], batch_size: int = 16) -> list:
-    """Evaluate on test sets, each given as its folder and that of its decoded images."""
+def evaluator_of(folder: str | dict[str, float], average: str = "logits", batch_size: int = 16) -> Evaluator:
+    """What evaluates the model in a folder, or those in several with their shares."""
+    shares = {folder: 1.0} if isinstance(folder, str) else folder
+    return load_evaluator(list(map(Path, shares)), list(shares.values()), average, "cpu", batch_size)
+
+
+def evaluate(
+    folder: str | dict[str, float], testsets: dict[str, list[str]], class_maps: dict[str, str] | None = None, **options
+) -> list:
+    """Evaluate on test sets, each given as its folder and that of its decoded images; the first is the reference."""
     paths = {name: (Path(path), Path(decoded)) for name, (path, decoded) in testsets.items()}
-    return list(evaluate_clip(Path(folder), paths, "cpu", batch_size))
+    reference = next(iter(paths), "")
+    subsets = subsets_of(paths, reference, class_maps or {})
+    return list(evaluate_clip(evaluator_of(folder, **options), paths, reference, subsets))
 
 
 def retrieve(model: str, folder: str, tag: str | None = None, checkpoint: str | None = None) -> dict:
@@ -99,9 +105,9 @@ def retrieve(model: str, folder: str, tag: str | None = None, checkpoint: str | 
 
 def heads_of(folder: str, testsets: list[list[str]]) -> int:
     """How many text heads a model computes for test sets, each given as above."""
-    evaluator = Evaluator(*load_model(Path(folder), "cpu"), "cpu", 16)
+    evaluator = evaluator_of(folder)
     for path, decoded in testsets:
-        evaluator.evaluate(Path(path), open_decoded(Path(decoded)))
+        evaluator.logits([Path(path)], open_decoded(Path(decoded)))
     return len(evaluator.heads)
 
 
@@ -122,6 +128,33 @@ def evaluate_with_clip_benchmark(folder: str, testset: str) -> dict:
     )
 
 
+def weights_of(folder: str | dict[str, float], **options) -> dict[str, list[float]]:
+    """The state of the (first) network that is evaluated, as lists of numbers."""
+    state = evaluator_of(folder, **options).networks[0][0].state_dict()
+    return {name: tensor.flatten().tolist() for name, tensor in state.items()}
+
+
+def logits_with_open_clip(folder: str, testset: str, names: list[str]) -> dict:
+    """Logits of a test set's images for the classes `names`, and labels, by open_clip alone."""
+    import io
+
+    from PIL import Image
+
+    folder, testset = f"local-dir:{folder}", Path(testset)
+    model, _, transform = open_clip.create_model_and_transforms(folder)
+    model.eval()
+    templates = read_lines(testset / "zeroshot_classification_templates.txt")
+    tokenizer, head = open_clip.get_tokenizer(folder), []
+    samples = [sample for shard in shards_of(testset) for sample in read_samples(shard, "classification")]
+    with torch.no_grad():
+        for name in names:
+            texts = model.encode_text(tokenizer([template.format(c=name) for template in templates]), normalize=True)
+            head.append(torch.nn.functional.normalize(texts.mean(dim=0), dim=0))
+        images = torch.stack([transform(Image.open(io.BytesIO(image))) for _, image, _ in samples])
+        logits = 100 * model.encode_image(images, normalize=True) @ torch.stack(head, dim=1)
+    return {"logits": logits.tolist(), "labels": [int(answer) for _, _, answer in samples]}
+
+
 def score(logits: list[list[float]], labels: list[int]) -> list:
     logits, labels = torch.tensor(logits), torch.tensor(labels)
     return [label_ranks(logits, labels), metrics_of(logits, labels)]
@@ -129,6 +162,7 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 
 def main() -> None:
     calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
+    calls += (logits_with_open_clip, weights_of)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)
@@ -136,7 +170,7 @@ def main() -> None:
             # The trainer prints; what it says belongs to the messages, not to the answer.
             with redirect_stdout(sys.stderr):
                 answer = {"value": functions[name](**arguments)}
-        except (TrainingError, EvaluationError, TestsetError, ManifestError, PretrainedError) as error:
+        except (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError) as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(answer | {"epochs": trained_epochs}), flush=True)
         trained_epochs.clear()

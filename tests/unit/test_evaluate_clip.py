@@ -4,7 +4,6 @@ import csv
 import io
 import random
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
@@ -12,12 +11,10 @@ from pyarrow import parquet
 
 from evaluate_clip import write_metrics, write_predictions
 from make_testset import make_testset
-from testbed.archive import add_member
+from small_testsets import drawn, write_testset
 from testbed.manifest import read_json, write_json
-from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
 from testbed.statistics import clopper_pearson
-from testbed.testsets import ANSWERS
 
 IMAGES = 40
 
@@ -27,19 +24,6 @@ def testset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("testset")
     make_testset("imagenet", IMAGES, 0, folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def decode(run_model, model, tmp_path_factory):
-    """A function that decodes a test set for the model; its folder and that of the decoded images."""
-
-    def decode(testset, **more):
-        folder = tmp_path_factory.mktemp("decoded")
-        answer = run_model("decode", testset=testset, model=model, folder=folder, **more)
-        assert "value" in answer, answer
-        return [testset, folder]
-
-    return decode
 
 
 @pytest.fixture(scope="module")
@@ -133,26 +117,6 @@ def test_images_decoded_for_another_framing_are_refused(run_model, model, testse
     answer = run_model("evaluate", folder=model, testsets={"mine": [folder, decoded]})
     assert answer["error"] == "EvaluationError"
     assert "was decoded with Framing(size=(7, 7), " in answer["message"]
-
-
-def write_testset(folder, task, samples):
-    """A test set of two shards of (image file, answer) pairs."""
-    (folder / "test").mkdir(parents=True)
-    (folder / "dataset_type.txt").write_text(task + "\n")
-    (folder / "test" / "nshards.txt").write_text("2")
-    half = len(samples) // 2 + 1
-    for shard in range(2):
-        with tarfile.open(folder / "test" / f"{shard}.tar", "w") as archive:
-            for number, (image, answer) in enumerate(samples[shard * half : (shard + 1) * half], shard * half):
-                add_member(archive, f"s{number:04d}.{ANSWERS[task]}", answer)
-                add_member(archive, f"s{number:04d}.png", image)
-    return folder
-
-
-def drawn(label, number):
-    file = io.BytesIO()
-    draw(label, "photo", number, 48).save(file, "PNG")
-    return file.getvalue()
 
 
 def test_retrieval_is_clip_benchmarks(run_model, model, decode, tmp_path):

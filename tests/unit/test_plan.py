@@ -42,7 +42,7 @@ def test_the_stages_are_counted_from_the_experiment():
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),
         "decode_testset": (5, "5,000 images"),
-        "evaluate_clip": (6, "6 models on 5 test sets"),
+        "evaluate_clip": (6, "6 models and ensembles on 5 test sets"),
     }
 
 

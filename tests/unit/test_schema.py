@@ -16,6 +16,10 @@ WITHOUT_DEFAULT = {
     *["testset.retrieve", "testset.corrupt"],
     # the reference
     "corrupt.of",
+    # by name
+    "testset.classes",
+    # all that the members have in common
+    "ensemble.sizes",
     # as the experiment's
     *["source.sizes", "mixture.sizes"],
 }

@@ -34,10 +34,17 @@ def run_changed(folder, old: str, new: str):
         pytest.param(
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
         ),
+        pytest.param(
+            "mini_v2: {miniweb: v2}",
+            "mini_v2: {miniweb: v2, classes: map.csv}",
+            ["testsets.mini_v2.classes", "map.csv", "cat has dog twice"],
+            id="map of classes",
+        ),
     ],
 )
 def test_bad_input_stops_before_any_work(workflow_copy, old, new, expected):
     (workflow_copy / "list.csv").write_text("link,text\nhttp://photos.test/1.jpg,a cat\n")
+    (workflow_copy / "map.csv").write_text("class,reference\ncat,dog\ncat,dog\n")
     (workflow_copy / "sets/v2/test").mkdir(parents=True)
     result = run_changed(workflow_copy, old, new)
     assert result.returncode != 0

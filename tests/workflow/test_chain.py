@@ -16,6 +16,7 @@ MODELS = [
     for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
     for size in (100, 220)
 ]
+ENSEMBLES = [f"mini_both-mini_rn-{size}-0" for size in (100, 220)]
 EVALUATION_COLUMNS = [
     *["model", "architecture", "pool", "size", "seed", "testset", "classes", "metric"],
     *["n", "correct", "value", "value_low", "value_high"],
@@ -51,7 +52,7 @@ def test_every_model_is_evaluated_on_every_test_set(tiny_run):
     rows = rows_of(tiny_run / "results/tables/evaluations.csv")
     assert list(rows[0]) == EVALUATION_COLUMNS
     top1 = {(row["model"], row["testset"]): row for row in rows if row["metric"] == "top1"}
-    assert set(top1) == {(model, testset) for model in MODELS for testset in TESTSETS}
+    assert set(top1) == {(model, testset) for model in [*MODELS, *ENSEMBLES] for testset in TESTSETS}
     for row in top1.values():
         assert int(row["n"]) == 100
         assert float(row["value_low"]) <= int(row["correct"]) / 100 <= float(row["value_high"])
@@ -65,12 +66,12 @@ def test_tables_have_the_columns_that_users_rely_on(tiny_run):
     ]
     assert {(row["pool"], row["testset"]) for row in trends} == {
         (pool, shift)
-        for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
+        for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend", "mini_both")
         for shift in ("mini_v2", "mini_sketch")
     }
     robustness = rows_of(tiny_run / "results/tables/effective_robustness.csv")
     assert {row["baseline"] for row in robustness} == {"pool:mini_imagenet"}
-    assert {row["model"] for row in robustness} == set(MODELS)
+    assert {row["model"] for row in robustness} == {*MODELS, *ENSEMBLES}
 
 
 def test_plots_are_drawn(tiny_run):

@@ -33,6 +33,7 @@ wildcard_constraints:
     source="|".join(experiment.sources),
     pool="|".join(experiment.pools),
     mixture="|".join(experiment.mixtures) or "none",
+    ensemble="|".join(experiment.ensembles) or "none",
     architecture="|".join(config["architectures"]),
     pretrained="|".join(experiment.pretrained) or "none",
     network="|".join([*config["architectures"], *experiment.pretrained]),

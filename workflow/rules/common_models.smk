@@ -1,6 +1,9 @@
 # What the rules of trainings, test sets and evaluations ask of the experiment.
+from functools import cache
+
 from testbed.experiment import ExperimentError, Model, check_testset
 from testbed.launch import processes_of, threads_of
+from testbed.subsets import ClassesError, check_class_map
 
 
 def architecture_of(wildcards):
@@ -60,11 +63,25 @@ def decoding_threads(wildcards):
 
 
 def model_columns(wildcards):
-    """What evaluations.csv says of a model."""
+    """What evaluations.csv says of a model or an ensemble of models."""
+    pool = wildcards.get("ensemble") or wildcards.pool
     model = Model(
-        wildcards.pool, wildcards.architecture, int(wildcards.size), int(wildcards.seed)
+        pool, wildcards.architecture, int(wildcards.size), int(wildcards.seed)
     )
     return {"model": model.name, **vars(model)}
+
+
+def ensemble_models(wildcards):
+    """The manifests of an ensemble's members: the models of its pools with its architecture, size and seed."""
+    rest = f"{wildcards.architecture}-{wildcards.size}-{wildcards.seed}"
+    return [
+        f"results/models/{pool}-{rest}/manifest.json"
+        for pool in experiment.members(wildcards.ensemble)
+    ]
+
+
+def ensemble_shares(wildcards):
+    return list(experiment.members(wildcards.ensemble).values())
 
 
 def testset_folder(testset):
@@ -96,6 +113,26 @@ def decoded_manifests(wildcards):
         f"{decoded_folder(testset, network_of(wildcards))}/manifest.json"
         for testset in experiment.testsets
     ]
+
+
+@cache
+def check_class_maps():
+    """Report maps of classes that do not hold; those that name classes which only a fetched test set shows hold so far."""
+    for testset, path in experiment.class_maps.items():
+        try:
+            names = (
+                f"{testset_folder(one)}/classnames.txt"
+                for one in (testset, experiment.reference)
+            )
+            check_class_map(path, *names)
+        except ClassesError as error:
+            report_missing(f"{testset}.classes", f"testsets.{testset}.classes: {error}")
+
+
+def class_map_files(wildcards):
+    check_class_maps()
+    maps = experiment.class_maps.values()
+    return [path for path in maps if os.path.isfile(path)]
 
 
 def network_entry(wildcards):

@@ -31,8 +31,9 @@ rule decode_testset:
 
 rule evaluate_clip:
     input:
-        model="results/models/{pool}-{architecture}-{size}-{seed}/manifest.json",
+        models=["results/models/{pool}-{architecture}-{size}-{seed}/manifest.json"],
         decoded=decoded_manifests,
+        class_maps=class_map_files,
     output:
         metrics="results/evaluations/{pool}-{architecture}-{size}-{seed}/metrics.csv",
         predictions="results/evaluations/{pool}-{architecture}-{size}-{seed}/predictions.parquet",
@@ -49,7 +50,11 @@ rule evaluate_clip:
         runtime=growing(config["evaluation"]["runtime"]),
     params:
         model=model_columns,
+        shares=[1.0],
+        average="logits",
         testsets=testset_folders,
+        reference=lookup(within=config, dpath="reference"),
+        class_maps=experiment.class_maps,
         device=lookup(within=config, dpath="architectures/{architecture}/device"),
         batch_size=lookup(within=config, dpath="evaluation/batch_size"),
         confidence=lookup(within=config, dpath="statistics/point_confidence"),
@@ -57,6 +62,32 @@ rule evaluate_clip:
         "Evaluating {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"
     script:
         "../scripts/evaluate_clip.py"
+
+
+use rule evaluate_clip as evaluate_ensemble with:
+    input:
+        models=ensemble_models,
+        decoded=decoded_manifests,
+        class_maps=class_map_files,
+    output:
+        metrics="results/evaluations/{ensemble}-{architecture}-{size}-{seed}/metrics.csv",
+        predictions="results/evaluations/{ensemble}-{architecture}-{size}-{seed}/predictions.parquet",
+    log:
+        "results/logs/evaluate_ensemble/{ensemble}-{architecture}-{size}-{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate_ensemble/{ensemble}-{architecture}-{size}-{seed}.tsv"
+    params:
+        model=model_columns,
+        shares=ensemble_shares,
+        average=lookup(within=config, dpath="ensembles/{ensemble}/average"),
+        testsets=testset_folders,
+        reference=lookup(within=config, dpath="reference"),
+        class_maps=experiment.class_maps,
+        device=lookup(within=config, dpath="architectures/{architecture}/device"),
+        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
+        confidence=lookup(within=config, dpath="statistics/point_confidence"),
+    message:
+        "Evaluating {wildcards.ensemble} of {wildcards.architecture} on {wildcards.size} samples, seed {wildcards.seed}"
 
 
 rule retrieve_pretrained:
@@ -84,8 +115,9 @@ rule retrieve_pretrained:
 
 use rule evaluate_clip as evaluate_pretrained with:
     input:
-        model="results/pretrained/{pretrained}/manifest.json",
+        models=["results/pretrained/{pretrained}/manifest.json"],
         decoded=decoded_manifests,
+        class_maps=class_map_files,
     output:
         metrics="results/evaluations/{pretrained}/metrics.csv",
         predictions="results/evaluations/{pretrained}/predictions.parquet",
@@ -100,7 +132,11 @@ use rule evaluate_clip as evaluate_pretrained with:
         runtime=growing(config["evaluation"]["runtime"]),
     params:
         model=pretrained_columns,
+        shares=[1.0],
+        average="logits",
         testsets=testset_folders,
+        reference=lookup(within=config, dpath="reference"),
+        class_maps=experiment.class_maps,
         device=lookup(within=config, dpath="pretrained/{pretrained}/device"),
         batch_size=lookup(within=config, dpath="evaluation/batch_size"),
         confidence=lookup(within=config, dpath="statistics/point_confidence"),
@@ -110,7 +146,7 @@ use rule evaluate_clip as evaluate_pretrained with:
 
 rule collect_evaluations:
     input:
-        metrics=metrics_of(experiment.models()),
+        metrics=metrics_of(experiment.evaluated()),
     output:
         evaluations="results/tables/evaluations.csv",
     log:

@@ -149,7 +149,10 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
     train_cpu, train_gpu = training_hours(experiment)
-    on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in models)
+    # An ensemble takes as long as all its members.
+    ensembles = experiment.models(experiment.ensembles)
+    evaluated = [*models, *(one for one in ensembles for _ in experiment.members(one.pool))]
+    on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in evaluated)
     return [
         Stage(
             "prepare_metadata",
@@ -192,10 +195,10 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
         *(stage for stage in stages_of_testsets(experiment, tested) if stage.products),
         Stage(
             "evaluate_clip",
-            f"{len(models)} models on {len(experiment.testsets)} test sets",
-            [f"results/evaluations/{model.name}/metrics.csv" for model in models],
+            f"{len(models) + len(ensembles)} models and ensembles on {len(experiment.testsets)} test sets",
+            [f"results/evaluations/{model.name}/metrics.csv" for model in experiment.evaluated()],
             # A core that feeds the device; one that reads ahead is worth it on a GPU alone.
-            cpu=costs["evaluation_hours"] * (len(models) + on_gpu),
+            cpu=costs["evaluation_hours"] * (len(evaluated) + on_gpu),
             gpu=costs["evaluation_hours"] * on_gpu,
         ),
     ]

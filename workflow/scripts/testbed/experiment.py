@@ -8,18 +8,20 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from testbed.ensembles import check_ensembles, common_sizes
+from testbed.errors import ExperimentError
+from testbed.pools import ensemble_of
 from testbed.tasks import TestsetError, task_of
 
 CLIP_BENCHMARK_FILES = ("classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt")
 
 
-class ExperimentError(ValueError):
-    """The experiment asks for something that cannot be done; says which key, which value and the way out."""
-
-
 @dataclass(frozen=True)
 class Model:
-    """A trainset (the first `size` samples of `pool`), an architecture and a training seed."""
+    """A trainset (the first `size` samples of `pool`), an architecture and a training seed.
+
+    An ensemble of such models has the ensemble's name for `pool`.
+    """
 
     pool: str
     architecture: str
@@ -101,6 +103,7 @@ class Experiment:
         self.config = config
         self.sources: dict[str, dict] = config["sources"]
         self.mixtures: dict[str, dict] = config["mixtures"]
+        self.ensembles: dict[str, dict] = config["ensembles"]
         self.testsets: dict[str, dict] = config["testsets"]
         self.pretrained: dict[str, dict] = config["pretrained"]
         self.reference: str = config["reference"]
@@ -122,6 +125,11 @@ class Experiment:
         return [name for name, entry in self.testsets.items() if entry["task"] == "classification"]
 
     @property
+    def class_maps(self) -> dict[str, str]:
+        """Files that say which of the reference's classes a shift's classes are, by shift; of those that have one."""
+        return {name: entry["classes"] for name, entry in self.testsets.items() if "classes" in entry}
+
+    @property
     def baseline_pool(self) -> str | None:
         kind, _, name = self.config["statistics"]["baseline"].partition(":")
         return name if kind == "pool" else None
@@ -131,6 +139,9 @@ class Experiment:
         return self.testsets[testset]["corrupt"].get("of", self.reference)
 
     def sizes(self, pool: str) -> list[int]:
+        """The trainset sizes of `pool`; of an ensemble, those that all its members have, or some of them."""
+        if pool in self.ensembles:
+            return common_sizes(self, pool)
         own = self.sources.get(pool) or self.mixtures[pool]
         return sorted(own.get("sizes", self.config["sizes"]))
 
@@ -144,9 +155,18 @@ class Experiment:
             for seed in self.config["seeds"]
         ]
 
+    def evaluated(self) -> list[Model]:
+        """All models, and all ensembles of them."""
+        return self.models([*self.pools, *self.ensembles])
+
+    def ensemble_of(self, mixture: str) -> str | None:
+        """The ensemble that averages logits of the members of `mixture` by its shares, the paper's other way to mix."""
+        pools = self.plotted_pools()
+        return ensemble_of(next(pool for pool in pools if pool["name"] == mixture), pools)
+
     def members(self, mixture: str) -> dict[str, float]:
-        """The pools of `mixture` and their shares, scaled to add up to one."""
-        shares = self.mixtures[mixture]["shares"]
+        """The pools of `mixture`, or of an ensemble, and their shares, scaled to add up to one."""
+        shares = (self.mixtures | self.ensembles)[mixture]["shares"]
         return {name: share / sum(shares.values()) for name, share in shares.items()}
 
     def composition(self, pool: str, size: int) -> dict[str, int]:
@@ -171,15 +191,19 @@ class Experiment:
         return [f"{part:05d}" for part in range(count)]
 
     def plotted_pools(self) -> list[dict]:
-        """All pools in order, as the plots draw them: name, kind, and the members of mixtures."""
+        """All pools and ensembles in order, as the plots draw them: name, kind, and members of mixtures and ensembles."""
         baseline = self.baseline_pool
-        return [
+        pools = [
             {
                 "name": pool,
                 "kind": "baseline" if pool == baseline else "source" if pool in self.sources else "mixture",
                 "members": self.members(pool) if pool in self.mixtures else {},
             }
             for pool in self.pools
+        ]
+        return pools + [
+            {"name": name, "kind": "ensemble", "members": self.members(name), "average": entry["average"]}
+            for name, entry in self.ensembles.items()
         ]
 
     def _check_names(self) -> None:
@@ -191,6 +215,7 @@ class Experiment:
             raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
         for mixture in self.mixtures:
             self._check_mixture(mixture, ())
+        check_ensembles(self)
         for network in self.config["download"]["private_networks"]:
             try:
                 ipaddress.ip_network(network)
@@ -221,6 +246,12 @@ class Experiment:
                 f"statistics.baseline: {baseline} models are measured on imagenet, and the reference is "
                 f"{self.reference}. Set the baseline to pool:<name of a pool> or to none."
             )
+        for name in self.class_maps:
+            if name not in self.shifts:
+                raise ExperimentError(
+                    f"testsets.{name}.classes: {name} is no shift with classes of its own, but the reference or of another "
+                    "task. Leave classes out."
+                )
         if self.baseline_pool is not None and self.baseline_pool not in self.pools:
             raise ExperimentError(
                 f"statistics.baseline: pool {self.baseline_pool} is not in the experiment. Name one of: "

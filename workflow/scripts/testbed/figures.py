@@ -75,13 +75,14 @@ class Series:
 
     @property
     def hollow(self) -> bool:
-        """Whether markers are outlines: those of mixtures."""
-        return self.kind == "mixture"
+        """Whether markers are outlines: those of mixtures, of data or of models."""
+        return self.kind in ("mixture", "ensemble")
 
     @property
     def dashes(self) -> str | tuple[int, tuple[float, ...]]:
-        """The line's style as matplotlib takes it: only mixtures and the baseline are dashed."""
-        return {"mixture": (0, (5, 1.2)), "baseline": (0, (2.2, 1.2))}.get(self.kind, "-")
+        """The line's style as matplotlib takes it: sources alone have whole lines."""
+        styles = {"mixture": (0, (5, 1.2)), "ensemble": (0, (5, 1.2, 1, 1.2)), "baseline": (0, (2.2, 1.2))}
+        return styles.get(self.kind, "-")
 
     def marker_style(self, area: float) -> dict[str, object]:
         """Keywords of a line whose points are this series' markers, of about `area` square points each."""
@@ -97,9 +98,9 @@ class Series:
 def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[str, str] | None = None) -> list[Series]:
     """A series for every pool and architecture that `pairs` (see `pair_with_reference`) holds, in the order of `pools`.
 
-    `pools` are the experiment's, each with `name` and `kind` (`baseline` and `mixture` look different from the rest): a
-    pool keeps its colour and marker in every figure that is given the same `pools`. `labels` replaces names in the
-    legend. Pools of which `pairs` holds no model have no series.
+    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture` and `ensemble` look different
+    from the rest): a pool keeps its colour and marker in every figure that is given the same `pools`. `labels` replaces
+    names in the legend. Pools of which `pairs` holds no model have no series.
 
     Raises `FigureError` if none of `pools` was evaluated.
     """

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 Pool = Mapping
-"""An entry of `Experiment.plotted_pools`: `name`, `kind`, the `members` of mixtures and ensembles with their shares, and the
-pool that a filter takes from as `of`."""
+"""An entry of `Experiment.plotted_pools`: `name`, `kind`, the `members` of mixtures and ensembles with their shares, what an
+ensemble takes the `average` of, and the pool that a filter takes from as `of`."""
 
 
 def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
@@ -16,9 +16,10 @@ def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
 
 
 def ensemble_of(mixture: Pool, pools: Sequence[Pool]) -> str | None:
-    """Name of the ensemble with the mixture's members in the same shares, or None."""
+    """Name of the ensemble of logits with the mixture's members in the same shares, or None."""
     for pool in pools:
-        if pool["kind"] == "ensemble" and shares_of(pool) == shares_of(mixture):
+        averaged = pool.get("average", "logits") if pool["kind"] == "ensemble" else None
+        if averaged == "logits" and shares_of(pool) == shares_of(mixture):
             return pool["name"]
     return None
 
