@@ -57,7 +57,7 @@ class Results:
         if not older:
             content = {"versions": {"clip_benchmark": "1.6"}, "finished": "2026-01-03T00:00:00+00:00"}
             write_json(self.evaluation, content | {"made_from": made_from(self.model), "files": [record(self.metrics)]})
-        self.table = text(self.root / "tables/evaluations.csv", "model\nm\n")
+        self.table = text(self.root / "tables/evaluations.csv", "model,pool\nm,s\n")
 
     def trace(self, **changes):
         """The row and the chain of the model."""
@@ -67,7 +67,7 @@ class Results:
         trace_provenance(
             self.table,
             [columns | changes],
-            {"architectures": {"net": ARCHITECTURE}},
+            {"architectures": {"net": ARCHITECTURE}, "ensembles": {"both": {}}},
             self.root / "experiment.json",
             self.root / "provenance",
             self.root / "provenance.csv",
@@ -227,7 +227,7 @@ def test_entries_that_are_no_records_of_files_are_left_as_they_are(results):
 
 
 def test_a_table_that_speaks_of_another_model_is_refused(results):
-    results.table.write_text("model\nm\nother\n")
+    results.table.write_text("model,pool\nm,s\nother,s\n")
     with pytest.raises(ProvenanceError, match="speaks of other"):
         results.trace()
 
@@ -243,3 +243,9 @@ def test_chains_are_json_that_people_can_read(results):
     results.trace()
     lines = (results.root / "provenance/m.json").read_text().splitlines()
     assert len(lines) > 50 and json.loads("\n".join(lines))["model"] == "m"
+
+
+def test_an_ensemble_has_no_chain_of_its_own(results):
+    results.table.write_text("model,pool\nm,s\nboth-net-3-7,both\n")
+    results.trace()
+    assert [path.name for path in (results.root / "provenance").iterdir()] == ["m.json"]

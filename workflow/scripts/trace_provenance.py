@@ -12,7 +12,7 @@ Out: results/provenance/<model>.json with the whole chain; results/provenance.cs
 import csv
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -261,10 +261,13 @@ def row_of(chain: dict) -> dict:
     }
 
 
-def check_models(evaluations: Path, models: list[dict]) -> None:
-    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`."""
+def check_models(evaluations: Path, models: list[dict], ensembles: Collection[str]) -> None:
+    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`.
+
+    Of `ensembles` it may speak too: they have no chain of their own, and their evaluations' manifests name their members.
+    """
     with open(evaluations, newline="", encoding="utf-8") as file:
-        spoken_of = {row["model"] for row in csv.DictReader(file)}
+        spoken_of = {row["model"] for row in csv.DictReader(file) if row["pool"] not in ensembles}
     if unknown := sorted(spoken_of - {entry["model"] for entry in models}):
         raise ProvenanceError(
             f"{evaluations}: speaks of {', '.join(unknown[:3])}, which the experiment does not have. Delete the table and "
@@ -288,7 +291,7 @@ def trace_provenance(
 
     Each of `models` has the columns of `evaluations` and its `manifest`. Paths are those of the workflow's folder.
     """
-    check_models(evaluations, models)
+    check_models(evaluations, models, experiment.get("ensembles", {}))
     write_json(written, experiment)
     record = {"path": str(written), "sha256": sha256(written)}
     rows = []
