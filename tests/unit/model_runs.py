@@ -24,7 +24,7 @@ from open_clip_train.train import train_one_epoch  # noqa: E402
 from decode_testset import decode_testset, framing_of  # noqa: E402
 from evaluate_clip import evaluate_clip, subsets_of  # noqa: E402
 from retrieve_pretrained import PretrainedError, retrieve_pretrained  # noqa: E402
-from testbed.evaluator import EvaluationError, Evaluator, load_evaluator, load_model  # noqa: E402
+from testbed.evaluator import EvaluationError, Evaluator, load_evaluator  # noqa: E402
 from testbed.metrics import label_ranks, metrics_of  # noqa: E402
 from testbed.recipe import TrainingError  # noqa: E402
 from testbed.subsets import ClassesError  # noqa: E402
