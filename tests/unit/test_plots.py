@@ -179,7 +179,7 @@ def test_members_foretell_a_line_between_theirs():
     assert tuple(combined.loc["mini_sketch", ["slope", "intercept"]]) == pytest.approx(expected, abs=1e-3)
     figure = mixture_figure(example())
     assert "members' lines, combined by share" in labels_of(figure)
-    (line,) = [one for one in fitted_lines(figure.axes[0], COMBINED["color"]) if one.get_linewidth() == 1.1]
+    (line,) = [one for one in fitted_lines(figure.axes[0], COMBINED["color"]) if one.get_linewidth() == 0.8]
     mixture = trends[(trends["pool"] == "both") & (trends["testset"] == "mini_sketch")].iloc[0]
     assert line.get_xdata() == pytest.approx(transform(mixture[["reference_min", "reference_max"]].astype(float)))
 

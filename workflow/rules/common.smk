@@ -118,8 +118,11 @@ def mixture_members(wildcards):
 
 
 def mixture_metrics(wildcards):
-    """Metrics of all models on a mixture's plot: its own, its members', and the baseline's."""
+    """Metrics of all models on a mixture's plot: its own, its members', their ensemble's, and the baseline's."""
     pools = [wildcards.mixture, *experiment.members(wildcards.mixture)]
+    ensemble = experiment.ensemble_of(wildcards.mixture)
+    if ensemble:
+        pools.append(ensemble)
     baseline = experiment.baseline_pool
     if baseline and baseline not in pools:
         pools.append(baseline)

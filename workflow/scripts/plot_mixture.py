@@ -16,6 +16,7 @@ from testbed.baselines import read_baselines
 from testbed.figures import FigureError, make_series, mixture_label, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels
+from testbed.pools import ensemble_of
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings, fit_pool_trends
 
@@ -36,8 +37,9 @@ def plot_mixture(
     """The figure of `mixture`, whose `members` are pools with their shares.
 
     `pools` are the experiment's, in order, each with `name` and `kind`: with them a pool looks as it does in the main
-    figure. Without them, members come first, then the mixture. The baseline's pool is drawn if it was evaluated, and the
-    line of standard models if `baselines` is given (see `testbed.baselines.read_baselines`).
+    figure, and the ensemble of the same members in the same shares is drawn too. Without them, members come first, then
+    the mixture. The baseline's pool is drawn if it was evaluated, and the line of standard models if `baselines` is given
+    (see `testbed.baselines.read_baselines`).
 
     Raises `FigureError` if the mixture or a member has no evaluated model, and as `draw_panels` does.
     """
@@ -50,7 +52,8 @@ def plot_mixture(
             raise FigureError(f"mixture {mixture}: {pool!r} is none of the experiment's pools; add it to them")
     if pools is None:
         pools = _pools_of(mixture, members, settings.baseline_pool)
-    pairs = pairs[pairs["pool"].isin([*shown, settings.baseline_pool])]
+    ensemble = ensemble_of({"members": members}, pools)
+    pairs = pairs[pairs["pool"].isin([*shown, ensemble, settings.baseline_pool])]
     series = make_series(pairs, pools, {mixture: mixture_label(members)})
     trends = fit_pool_trends(pairs, settings)
     backdrop = Backdrop(baselines=baselines, combined=combine_lines(trends, mixture, members))

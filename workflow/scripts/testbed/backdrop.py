@@ -20,7 +20,7 @@ from testbed.trends import Settings
 CROSS = {"marker": "x", "markersize": 4.5, "markeredgecolor": "#333333", "markeredgewidth": 1.2}
 DOT = {"marker": ".", "markersize": 3.2, "markerfacecolor": "#9a9a9a", "markeredgecolor": "none"}
 DASHES = (0, (2.2, 1.2))
-COMBINED = {"color": "#555555", "linestyle": (0, (5, 1.5, 1, 1.5))}
+COMBINED = {"color": "#555555", "linestyle": "-"}
 TITLES = {"standard": "standard models", "standard_extended": "standard models, extended"}
 
 
@@ -45,7 +45,7 @@ class Backdrop:
             label = f"{TITLES[settings.baseline]} (baseline)"
             entries.append(Line2D([], [], color=BASELINE, linestyle=DASHES, linewidth=1.3, label=label))
         if self.combined is not None:
-            entries.append(Line2D([], [], linewidth=1.1, label="members' lines, combined by share", **COMBINED))
+            entries.append(Line2D([], [], linewidth=0.8, label="members' lines, combined by share", **COMBINED))
         if self.models is not None:
             entries.append(Line2D([], [], linestyle="", label="public CLIP model", **DOT))
         if self.published is not None:
@@ -106,7 +106,7 @@ class Backdrop:
         lines = self.combined[(self.combined["testset"] == testset) & (self.combined["classes"] == classes)]
         for line in lines.itertuples():
             x = transform([line.reference_min, line.reference_max], settings.scale)
-            axes.plot(x, line.slope * x + line.intercept, linewidth=1.1, zorder=2.6, **COMBINED)
+            axes.plot(x, line.slope * x + line.intercept, linewidth=0.8, zorder=2.6, **COMBINED)
 
     def _draw_crosses(self, axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
         """Published checkpoints, with their names on the side of the panel that has room."""
