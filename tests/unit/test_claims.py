@@ -106,6 +106,7 @@ def test_filtering_moves_models_along_their_line():
     moved = run({"a": (0, 0), "kept": (0.5, 0.5)}, gain={"kept": 0.4})
     assert verdicts(moved, pools)["filtering_moves_models_along"] == CONTRADICTED
     assert verdicts(run(same, gain={"kept": 0.4}, noise=0.5), pools)["filtering_moves_models_along"] == UNDECIDED
+    assert verdicts(run(same, noise=0.5), pools)["filtering_moves_models_along"] == CONTRADICTED
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def filtering(groups: Sequence[Group], pairs: pd.DataFrame, pools: Sequence[Pool
         settings,
         (SUPPORTED, SUPPORTED, CONTRADICTED),
     )
-    if some(moved) == SUPPORTED:
+    if some(moved) == SUPPORTED or some(raised) == CONTRADICTED:
         along = CONTRADICTED
     else:
         along = SUPPORTED if some(moved) == CONTRADICTED and some(raised) == SUPPORTED else UNDECIDED
@@ -279,7 +279,7 @@ def filtering(groups: Sequence[Group], pairs: pd.DataFrame, pools: Sequence[Pool
         Claim(
             "filtering_moves_models_along",
             "Filtering moves models along their pool's line: at equal size another reference accuracy, and the same line.",
-            "supported if a reference accuracy changes and all lines stay within the margin; contradicted if a line moves",
+            "supported if a reference accuracy moves and all lines stay within the margin; contradicted if a line moves, or no model",
             tuple(raised),
             along,
             largest(raised),
