@@ -99,6 +99,18 @@ def test_each_claim_can_be_true_false_and_unclear(claim, pools, true, false, unc
     assert verdicts(noisy, pools)[claim] == UNDECIDED
 
 
+def test_a_small_dilution_is_one():
+    """A mixture half a point below its best member, for certain: small beside the margin, and still diluted."""
+    heights = {"a": (0, 0), "b": (-0.2, -0.2), "mix": (-0.03, -0.03)}
+    (claim,) = [
+        claim
+        for claim in check_claims(run(heights, noise=0.001), [A, B, MIX], REFERENCE, [], Settings())
+        if claim.name == "mixing_dilutes"
+    ]
+    assert claim.verdict == SUPPORTED
+    assert all(0 < one.low < one.high < Settings().margin for one in claim.comparisons)
+
+
 def test_filtering_moves_models_along_their_line():
     pools = [A, FILTER]
     same = {"a": (0, 0), "kept": (0, 0)}

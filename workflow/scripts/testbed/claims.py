@@ -82,10 +82,16 @@ def compare(
 
 
 def judge(
-    comparisons: Sequence[Comparison], settings: Settings, ranges: tuple[str, str, str], mirrored: bool = False
+    comparisons: Sequence[Comparison],
+    settings: Settings,
+    ranges: tuple[str, str, str],
+    mirrored: bool = False,
+    small_counts: bool = False,
 ) -> list[Comparison]:
     """Give every comparison its interval and verdict: `ranges` are those for an interval above 0, below 0, and within
-    the margin around 0, which goes first. What fits none of them is undecided.
+    the margin around 0. What fits none of them is undecided.
+
+    A difference that is certain but within the margin counts as none, unless `small_counts`.
 
     All comparisons that have an interval count as tests; where they are `mirrored`, each with its opposite, half of them.
     """
@@ -94,9 +100,10 @@ def judge(
     judged = []
     for comparison in comparisons:
         estimate = comparison.difference.interval(settings.line_confidence, max(1, tests))
+        certain = estimate.low > 0 or estimate.high < 0
         if np.isnan(estimate.low):
             verdict = UNDECIDED
-        elif -settings.margin <= estimate.low and estimate.high <= settings.margin:
+        elif max(-estimate.low, estimate.high) <= settings.margin and not (certain and small_counts):
             verdict = within
         elif estimate.low > 0:
             verdict = above
@@ -221,8 +228,10 @@ def mixing_dilutes(groups: Sequence[Group], pools: Sequence[Pool], settings: Set
         ("mixing_dilutes", "Mixing dilutes: a mixture is less robust than its best member", below),
         ("mixing_beats_the_worst", "A mixture is more robust than its worst member", above),
     ):
-        judged = judge(comparisons, settings, (SUPPORTED, CONTRADICTED, CONTRADICTED))
-        rule = "supported if so in every comparison; contradicted if any goes the other way or is within the margin"
+        judged = judge(comparisons, settings, (SUPPORTED, CONTRADICTED, CONTRADICTED), small_counts=True)
+        rule = (
+            "supported if so in every comparison; contradicted if any goes the other way, or is none within the margin"
+        )
         claims.append(Claim(name, statement + where + ".", rule, tuple(judged), every(judged), least(judged)))
     return claims
 
@@ -279,7 +288,7 @@ def filtering(groups: Sequence[Group], pairs: pd.DataFrame, pools: Sequence[Pool
         Claim(
             "filtering_moves_models_along",
             "Filtering moves models along their pool's line: at equal size another reference accuracy, and the same line.",
-            "supported if a reference accuracy moves and all lines stay within the margin; contradicted if a line moves, or no model",
+            "supported if models move and all lines stay within the margin; contradicted if a line moves, or no models do",
             tuple(raised),
             along,
             largest(raised),
@@ -294,11 +303,12 @@ def _gains(name: str, pairs: pd.DataFrame, lead: tuple[str, str], settings: Sett
     for architecture, points in own.groupby("architecture", sort=False):
         one, other = (points[points["pool"] == pool].set_index(["size", "seed"])["reference_value"] for pool in lead)
         both = one.index.intersection(other.index)
-        steps = transform(one[both], settings.scale) - transform(other[both], settings.scale)
-        steps = steps[np.isfinite(steps)]
+        ends, starts = (transform(pool[both], settings.scale) for pool in (one, other))
+        finite = np.isfinite(ends) & np.isfinite(starts)
+        steps = (ends - starts)[finite]
         if len(steps) < 2:
             continue
-        middle = float(np.mean(transform(other[both], settings.scale)))
+        middle = float(starts[finite].mean())
         # the mean step on the scale, as points at the middle of the models of the second pool
         value = 100 * float(inverse(middle + steps.mean(), settings.scale) - inverse(middle, settings.scale))
         error = (
