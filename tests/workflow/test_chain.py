@@ -61,8 +61,9 @@ def test_every_model_is_evaluated_on_every_test_set(tiny_run):
 def test_tables_have_the_columns_that_users_rely_on(tiny_run):
     trends = rows_of(tiny_run / "results/tables/trends.csv")
     assert list(trends[0]) == [
-        *["pool", "architecture", "testset", "classes", "scale", "n", "slope", "slope_low", "slope_high"],
-        *["intercept", "intercept_low", "intercept_high", "r2", "reference_min", "reference_max"],
+        *["pool", "architecture", "testset", "classes", "scale", "n", "left_out", "slope"],
+        *["slope_low", "slope_high", "intercept", "intercept_low", "intercept_high", "r2"],
+        *["reference_min", "reference_max"],
     ]
     assert {(row["pool"], row["testset"]) for row in trends} == {
         (pool, shift)
@@ -74,8 +75,22 @@ def test_tables_have_the_columns_that_users_rely_on(tiny_run):
     assert {row["model"] for row in robustness} == {*MODELS, *ENSEMBLES}
 
 
+def test_two_models_per_pool_decide_no_claim(tiny_run):
+    claims = rows_of(tiny_run / "results/claims.csv")
+    assert len(claims) > 5
+    assert {row["verdict"] for row in claims} == {"undecided"}
+    compared = rows_of(tiny_run / "results/tables/comparisons.csv")
+    assert {(row["pool"], row["other"]) for row in compared if row["claim"] == "sources_differ"} == {
+        ("mini_yfcc", "mini_shutterstock")
+    }
+    dilution = rows_of(tiny_run / "results/tables/dilution.csv")
+    assert {(row["mixture"], row["testset"]) for row in dilution} == {("mini_blend", name) for name in TESTSETS[1:]}
+    scaling = rows_of(tiny_run / "results/tables/scaling.csv")
+    assert {(row["size_min"], row["size_max"], row["extrapolated_size"]) for row in scaling} == {("100", "220", "440")}
+
+
 def test_plots_are_drawn(tiny_run):
-    for name in ("effective_robustness", "mixtures/mini_blend"):
+    for name in ("effective_robustness", "mixtures/mini_blend", "data_efficiency"):
         assert (tiny_run / f"results/plots/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (tiny_run / f"results/plots/{name}.png").stat().st_size > 10_000
 
