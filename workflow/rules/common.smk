@@ -152,6 +152,7 @@ def products(wildcards):
         return []
     return [
         "results/plots/effective_robustness.pdf",
+        "results/report/explore.html",
         "results/plots/data_efficiency.pdf",
         "results/tables/effective_robustness.csv",
         "results/tables/dilution.csv",

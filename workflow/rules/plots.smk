@@ -1,6 +1,7 @@
 # Seconds each: too short for a queue.
 localrules:
     plot_effective_robustness,
+    explore_robustness,
     plot_mixture,
     plot_data_efficiency,
     plot_learning_curves,
@@ -21,6 +22,7 @@ rule plot_effective_robustness:
             "results/plots/effective_robustness.png",
             caption="../report/effective_robustness.rst",
             category="Effective robustness",
+            labels={"content": "figure"},
         ),
     log:
         "results/logs/plot_effective_robustness.log",
@@ -40,6 +42,42 @@ rule plot_effective_robustness:
         "Drawing effective robustness"
     script:
         "../scripts/plot_effective_robustness.py"
+
+
+rule explore_robustness:
+    input:
+        evaluations="results/tables/evaluations.csv",
+        baselines="resources/baselines.csv",
+        models=reference_models,
+        published=[
+            f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
+        ],
+    output:
+        page=report(
+            "results/report/explore.html",
+            caption="../report/explore.rst",
+            category="Effective robustness",
+            labels={"content": "interactive"},
+        ),
+    log:
+        "results/logs/explore_robustness.log",
+    benchmark:
+        "results/benchmarks/explore_robustness.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        experiment=lookup(within=config, dpath="experiment"),
+        reference=lookup(within=config, dpath="reference"),
+        shifts=experiment.shifts,
+        pools=experiment.plotted_pools(),
+        statistics=lookup(within=config, dpath="statistics"),
+    message:
+        "Writing the interactive scatter"
+    script:
+        "../scripts/explore_robustness.py"
 
 
 rule plot_mixture:

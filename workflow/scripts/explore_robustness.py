@@ -1,0 +1,60 @@
+"""Write the interactive scatter of effective robustness: every shift, scale and baseline in one page, without a network.
+
+In:  results/tables/evaluations.csv, resources/baselines.csv, the metrics of published checkpoints and the table of public
+     models
+Out: results/report/explore.html
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from testbed.baselines import read_baselines
+from testbed.explorer.data import Tables, explorer_data
+from testbed.explorer.page import explorer_page
+from testbed.log import log_to
+from testbed.pools import Pool
+from testbed.tables import pair_with_reference, read_evaluations
+from testbed.trends import Settings
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def explore_robustness(
+    evaluations: pd.DataFrame,
+    experiment: str,
+    reference: str,
+    shifts: Sequence[str],
+    pools: Sequence[Pool],
+    settings: Settings,
+    published: pd.DataFrame | None = None,
+    baselines: pd.DataFrame | None = None,
+    models: pd.DataFrame | None = None,
+) -> str:
+    """The page as text; tables as `plot_effective_robustness` takes them.
+
+    Raises `EvaluationsError` and `FigureError` as `pair_with_reference` and `explorer_data` do.
+    """
+    crosses = None if published is None else pair_with_reference(published, reference)
+    tables = Tables(pair_with_reference(evaluations, reference), crosses, models, baselines)
+    return explorer_page(explorer_data(tables, experiment, reference, shifts, pools, settings))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    published, models = snakemake.input.get("published"), snakemake.input.get("models")
+    page = explore_robustness(
+        read_evaluations(snakemake.input.evaluations),
+        snakemake.params.experiment,
+        snakemake.params.reference,
+        snakemake.params.shifts,
+        snakemake.params.pools,
+        Settings(**snakemake.params.statistics),
+        read_evaluations(published) if published else None,
+        read_baselines(snakemake.input.baselines),
+        pd.read_csv(models) if models else None,
+    )
+    Path(snakemake.output.page).write_text(page, encoding="utf-8")
