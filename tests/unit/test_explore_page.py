@@ -240,9 +240,10 @@ def test_everything_that_acts_has_a_name(page):
     assert page.run("document.documentElement.lang") == "en"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1600, 900), (1280, 720), (400, 800)])
-def test_nothing_overlaps_and_nothing_leaves_the_window(browser, page, file, width, height):
-    browser.open(file, size=(width, height))
+@pytest.mark.parametrize(("width", "height"), [(1600, 900), (1280, 720), (920, 500), (400, 800)])
+@pytest.mark.parametrize("words", ["", "#shift=imagenet-r&classes=shift&scale=linear"])
+def test_nothing_overlaps_and_nothing_leaves_the_window(browser, page, file, width, height, words):
+    browser.open(file, words, size=(width, height))
     assert page.run("document.documentElement.scrollWidth") <= width
     boxes = page.run("[...chart.querySelectorAll('text')].map((one) => one.getBoundingClientRect())"
                      ".map((one) => [one.left, one.top, one.right, one.bottom])")  # fmt: skip

@@ -91,9 +91,13 @@ function drawTitles(frame) {
   const below = svg("text", { class: "title", x: frame.right, y: frame.bottom + 37, "text-anchor": "end" }, layer.grid);
   below.textContent = `${DATA.reference} accuracy (%) →`;
   const how = panel.classes === "shift" ? `over the classes of ${panel.title}, ` : "";
-  const aside = `${how}${frame.narrow ? "" : "both axes on the "}${state.scale} scale`;
-  const note = svg("text", { class: "title", x: frame.left, y: frame.bottom + 37 }, layer.grid);
-  svg("tspan", { class: "aside" }, note).textContent = aside;
+  const asides = [`${how}both axes on the ${state.scale} scale`, `${how}${state.scale} scale`, `${state.scale} scale`, ""];
+  const beside = svg("text", { class: "title aside", x: frame.left, y: frame.bottom + 37 }, layer.grid);
+  const room = frame.width - below.getComputedTextLength() - 16;
+  for (const words of asides) {
+    beside.textContent = words;
+    if (beside.getComputedTextLength() <= room) break;
+  }
 }
 
 const segment = (frame, [left, right, low, high]) =>

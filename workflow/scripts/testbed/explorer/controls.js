@@ -114,7 +114,15 @@ function syncLegend() {
     row.className = shown ? "" : "hidden";
     row.querySelector(".shown").setAttribute("aria-pressed", shown);
     row.querySelector(".pool").setAttribute("aria-pressed", state.lit === series.pool);
+    if (state.lit === series.pool) bringIntoView(row);
   }
+}
+
+/** Scrolls the legend, and not the page, to a row. */
+function bringIntoView(row) {
+  const legend = document.getElementById("legend");
+  const last = row.offsetTop + row.offsetHeight - legend.clientHeight;
+  legend.scrollTop = Math.min(Math.max(legend.scrollTop, last), row.offsetTop);
 }
 
 function buildKey() {
