@@ -81,6 +81,13 @@ class Page:
             raise BrowserError(f"{expression}: {answer['exceptionDetails']['exception'].get('description')}")
         return answer["result"].get("value")
 
+    def run_in_frame(self, expression: str):
+        """The value of an expression in the page's only frame."""
+        (frame,) = self.send("Page.getFrameTree")["frameTree"]["childFrames"]
+        world = self.send("Page.createIsolatedWorld", frameId=frame["frame"]["id"])["executionContextId"]
+        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True, contextId=world)
+        return answer["result"].get("value")
+
     def wait_for(self, expression: str, seconds: float = 20) -> None:
         """Return once an expression holds."""
         end = time.monotonic() + seconds

@@ -307,6 +307,16 @@ def test_hostile_names_stay_names(browser, page, tmp_path):
     assert page.run("document.querySelectorAll('.lines > .line').length") == 1
 
 
+def test_claims_are_linked_unless_the_page_stands_in_another(browser, page, file, tmp_path):
+    link = "document.querySelector('header a').getAttribute('href') + document.querySelector('header a').hidden"
+    assert page.run(link) == "claims.htmlfalse"
+    around = tmp_path / "around.html"
+    around.write_text(f'<iframe src="{file.as_uri()}" width="1200" height="700"></iframe>', encoding="utf-8")
+    browser.open(around)
+    assert browser.run_in_frame(link) == "claims.htmltrue"
+    assert browser.run_in_frame("document.querySelectorAll('.lines > .line').length") == 8
+
+
 def test_reduced_motion_and_print_are_respected(page):
     assert page.run("getComputedStyle(document.querySelector('.point')).transitionDuration") == "0s"
     page.send("Emulation.setEmulatedMedia", media="print")

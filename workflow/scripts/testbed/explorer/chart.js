@@ -39,7 +39,7 @@ function frameOf(view) {
 function drawChart() {
   const view = currentView();
   const frame = frameOf(view);
-  setAll(chart, { width: stage.clientWidth, height: frame.bottom + 44 });
+  chart.setAttribute("viewBox", `0 0 ${stage.clientWidth} ${frame.bottom + 44}`);
   setAll(layer.clip, { x: frame.left, y: frame.top, width: frame.width, height: frame.height });
   chart.setAttribute("aria-label", `Models on ${currentPanel().title} over ${DATA.reference}`);
   drawGrid(view, frame);
@@ -103,6 +103,11 @@ function drawTitles(frame) {
 const segment = (frame, [left, right, low, high]) =>
   `M${frame.x(left)} ${frame.y(low)}L${frame.x(right)} ${frame.y(high)}`;
 
+/** A baseline's line where none of its own models are. */
+function beyond(frame, { whole, fitted }) {
+  return segment(frame, [whole[0], fitted[0], whole[2], fitted[2]]) + segment(frame, [fitted[1], whole[1], fitted[3], whole[3]]);
+}
+
 function bandPath(frame, [places, low, high]) {
   const lower = places.map((place, index) => `${frame.x(place)} ${frame.y(low[index])}`);
   const upper = places.map((place, index) => `${frame.x(place)} ${frame.y(high[index])}`).reverse();
@@ -114,7 +119,7 @@ function drawBaseline(view, frame) {
   layer.against.replaceChildren();
   for (const line of baseline ? baseline.lines : []) {
     if (line.band && state.bands) svg("path", { class: "band against-band", d: bandPath(frame, line.band) }, layer.against);
-    svg("path", { class: "against beyond", d: segment(frame, line.whole) }, layer.against);
+    svg("path", { class: "against beyond", d: beyond(frame, line) }, layer.against);
     if (!hasOwnLook(line)) svg("path", { class: "against", d: segment(frame, line.fitted) }, layer.against);
   }
 }

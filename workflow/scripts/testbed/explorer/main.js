@@ -130,6 +130,8 @@ function start() {
     "Each point is a model, each line the trend of one pool of training data: of two models with the same " +
     `${DATA.reference} accuracy, the higher one loses less under the shift, and its height above the baseline is its ` +
     "effective robustness.";
+  // within Snakemake's report the page of the claims has another place
+  document.querySelector("header a").hidden = window.self !== window.top;
   fromHash(location.hash);
   buildControls();
   buildLegend();
