@@ -126,12 +126,18 @@ def test_mixtures_know_their_members(data):
     assert looks["redcaps_wit"]["data"] == "25 % redcaps + 75 % wit"
     assert looks["redcaps_wit"]["family"] == ["redcaps_wit", "redcaps", "wit"]
     assert looks["wit"]["family"] == ["wit"]
+    ensemble = {"name": "wit_yfcc", "kind": "ensemble", "members": {"wit": 1, "yfcc": 1}, "average": "logits"}
     filtered = {"name": "best_wit", "kind": "filter", "members": {}, "of": "wit"}
     evaluations = page_evaluations()
     more = evaluations[evaluations["pool"] == "wit"].assign(pool="best_wit")
     more["model"] = "best_" + more["model"]
-    looks = data_of(pd.concat([evaluations, more]), [*POOLS, filtered])["series"]
-    assert (looks[-1]["family"], looks[-1]["data"]) == (["best_wit", "wit"], "part of wit")
+    both = more.assign(pool="wit_yfcc", model="both_" + more["model"])
+    looks = data_of(pd.concat([evaluations, more, both]), [*POOLS, filtered, ensemble])["series"]
+    assert (looks[-2]["family"], looks[-2]["data"]) == (["best_wit", "wit"], "filtered from wit")
+    assert (looks[-1]["family"], looks[-1]["data"]) == (
+        ["wit_yfcc", "wit", "yfcc"],
+        "logits averaged: 50 % wit + 50 % yfcc",
+    )
 
 
 def test_pool_with_one_model_has_no_line():

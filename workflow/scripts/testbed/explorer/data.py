@@ -151,7 +151,7 @@ def _look(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:
         "architecture": one.architecture,
         "kind": one.kind,
         "label": one.label,
-        "data": mixture_label(members) if members else f"part of {pool['of']}" if pool.get("of") else "",
+        "data": _data_of(pool, members),
         "family": _family(pool, pools),
         "colour": one.colour,
         "marker": _outline(one.marker),
@@ -161,6 +161,14 @@ def _look(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:
             pairs[(pairs["pool"] == one.pool) & (pairs["architecture"] == one.architecture)]["model"].nunique()
         ),
     }
+
+
+def _data_of(pool: Pool, members: Mapping[str, float]) -> str:
+    """What a pool is made of, in words; nothing for a source."""
+    if members:
+        averaged = f"{pool['average']} averaged: " if pool.get("average") else ""
+        return averaged + mixture_label(members)
+    return f"filtered from {pool['of']}" if pool.get("of") else ""
 
 
 def _family(pool: Pool, pools: Sequence[Pool]) -> list[str]:
