@@ -20,8 +20,9 @@ from example_pages import (
     write_page,
 )
 from fit_trends import fit_trends
-from testbed.explorer.data import Tables, explorer_data
+from testbed.explorer.data import explorer_data
 from testbed.explorer.page import HERE, SCRIPTS, STYLES, explorer_page, json_block
+from testbed.explorer.views import Tables
 from testbed.figures import FigureError
 from testbed.scales import SCALES, transform
 from testbed.statistics import clopper_pearson

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from testbed.baselines import read_baselines
-from testbed.explorer.data import Tables, explorer_data
+from testbed.explorer.data import explorer_data
 from testbed.explorer.page import explorer_page
+from testbed.explorer.views import Tables
 from testbed.log import log_to
 from testbed.pools import Pool
 from testbed.tables import pair_with_reference, read_evaluations

@@ -1,1 +1,1 @@
-"""The interactive scatter of effective robustness: its numbers (`data`), and the page that shows them (`page`)."""
+"""The interactive scatter of effective robustness: its numbers (`data`, `views`), and the page that shows them (`page`)."""

@@ -1,0 +1,223 @@
+"""Each panel of the interactive scatter on one scale: places, lines with bands, and effective robustness."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from testbed.axes import Limits, panel_limits, panel_shape, place
+from testbed.baselines import STANDARD_BASELINES, Baseline
+from testbed.figures import Series
+from testbed.panels import BEYOND
+from testbed.robustness import BaselineOf, measure_robustness, pool_baseline, standard_baseline
+from testbed.scales import transform
+from testbed.statistics import clopper_pearson, line_band
+from testbed.trends import TREND_KEY, Settings, bootstrap_trend, fit_pool_trends, line_of, on_scale
+
+ROBUSTNESS = ["effective_robustness", "effective_robustness_low", "effective_robustness_high"]
+BAND_POINTS = 25
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the scatter is drawn from, as pairs of shift and reference (see `testbed.tables.pair_with_reference`).
+
+    `published` are pairs of published checkpoints; `models` is the table of public models, of which only accuracies are
+    known; `baselines` the lines of standard models. Each of these may be None.
+    """
+
+    pairs: pd.DataFrame
+    published: pd.DataFrame | None = None
+    models: pd.DataFrame | None = None
+    baselines: pd.DataFrame | None = None
+
+
+@contextmanager
+def _told_elsewhere() -> Iterator[None]:
+    """Without the warnings of gaps and extrapolations: `fit_trends` gives those of the experiment's own baseline and scale,
+    and the page says of each point and pool what there is not."""
+    loggers = [logging.getLogger(name) for name in ("testbed.trends", "testbed.robustness")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@_told_elsewhere()
+def panel_views(
+    tables: Tables,
+    points: Mapping[tuple[str, str], pd.DataFrame],
+    series: Sequence[Series],
+    offered: Sequence[str],
+    settings: Settings,
+) -> list[dict]:
+    """Each panel on one scale: limits, places, lines with bands, and effective robustness against each baseline."""
+    trends = fit_pool_trends(tables.pairs, settings)
+    against = {key: replace(settings, baseline=key) for key in offered}
+    find = {key: cache(_baseline_of(tables, trends, chosen)) for key, chosen in against.items()}
+    measured = {key: _measured(tables, find[key], chosen) for key, chosen in against.items()}
+    views = []
+    for key, rows in points.items():
+        x, y = _limits(rows, len(series), settings.scale)
+        lines = [
+            _line(on_panel(tables.pairs, key), trends, index, one, x, settings) for index, one in enumerate(series)
+        ]
+        architectures = sorted({one.architecture for one in series})
+        baselines = {
+            name: {
+                "lines": _baseline_lines(find[name], architectures, key, x, settings, name),
+                "robustness": _robustness(rows, measured[name]),
+            }
+            for name in offered
+        }
+        views.append(
+            {
+                "x": rounded(x),
+                "y": rounded(y),
+                "shape": round(panel_shape(x, y), 4),
+                **_places(rows, x, y, settings),
+                "lines": [line for line in lines if line],
+                "baselines": {name: found for name, found in baselines.items() if found["lines"]},
+            }
+        )
+    return views
+
+
+def _limits(points: pd.DataFrame, pools: int, scale: str) -> tuple[Limits, Limits]:
+    """Limits of one panel. Published checkpoints have room in it, public models make none for themselves."""
+    x, (y,) = panel_limits([points[(points["series"] < pools) | points["n"].notna()]], scale)
+    return x, y
+
+
+def _places(points: pd.DataFrame, x: Limits, y: Limits, settings: Settings) -> dict:
+    """Where points and their intervals stand. A point of the experiment without a finite place, such as one at 0 %,
+    stands on the frame; a public model beyond it is left out."""
+    xs, ys = place(points["reference_value"], x, settings.scale), place(points["value"], y, settings.scale)
+    beyond = points["n"].isna().to_numpy()
+    for column, limits in (("reference_value", x), ("value", y)):
+        scaled = transform(points[column], settings.scale)
+        inside = (scaled >= limits[0]) & (scaled <= limits[1])
+        xs[beyond & ~inside] = np.nan
+    x_ends = interval(points["reference_correct"], points["reference_n"], settings.point_confidence)
+    y_ends = interval(points["correct"], points["n"], settings.point_confidence)
+    columns = {"px": xs, "py": ys}
+    for name, ends, limits in (("x", x_ends, x), ("y", y_ends, y)):
+        for side, end in zip(("low", "high"), ends, strict=True):
+            placed = np.full(len(points), np.nan)
+            placed[~np.isnan(end)] = place(end[~np.isnan(end)], limits, settings.scale)
+            columns[f"{name}_{side}"] = placed
+    return {name: rounded(column) for name, column in columns.items()}
+
+
+def _line(
+    points: pd.DataFrame, trends: pd.DataFrame, index: int, one: Series, x: Limits, settings: Settings
+) -> dict | None:
+    """The line of one series in one panel with its band, over its own models and little more; None where there is none."""
+    own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
+    if own.empty:
+        return None
+    trend = trends[(trends[TREND_KEY] == own.iloc[0][TREND_KEY]).all(axis=1)].iloc[0]
+    line = line_of(trend)
+    if np.isnan(line.slope):
+        return None
+    fitted = transform(own.loc[on_scale(own, settings.scale), "reference_value"], settings.scale)
+    margin = BEYOND * (x[1] - x[0])
+    ends = (fitted.min() - margin, fitted.max() + margin)
+    numbers = ["slope", "slope_low", "slope_high", "intercept", "intercept_low", "intercept_high", "r2"]
+    return {
+        "series": index,
+        "n": line.n,
+        "left_out": int(trend["left_out"]),
+        **dict(zip(numbers, rounded(trend[numbers].astype(float)), strict=True)),
+        "ends": rounded([*ends, *line.at(ends)]),
+        "band": _band(bootstrap_trend(own, settings), ends, settings),
+    }
+
+
+def _band(lines: np.ndarray, ends: Limits, settings: Settings) -> list[list[float]] | None:
+    if len(lines) == 0:
+        return None
+    x = np.linspace(*ends, BAND_POINTS)
+    return [rounded(column) for column in (x, *line_band(lines, x, settings.line_confidence))]
+
+
+def _baseline_of(tables: Tables, trends: pd.DataFrame, settings: Settings) -> BaselineOf:
+    if settings.baseline_pool is None:
+        return standard_baseline(tables.baselines, settings)
+    return pool_baseline(tables.pairs, trends, settings)
+
+
+def _baseline_lines(
+    find: BaselineOf, architectures: Sequence[str], key: tuple[str, str], x: Limits, settings: Settings, name: str
+) -> list[dict]:
+    """A baseline's lines over the whole panel: one for all architectures, or of a pool one for each."""
+    standard = name in STANDARD_BASELINES
+    found = [
+        (architecture, find(architecture, *key)) for architecture in (architectures[:1] if standard else architectures)
+    ]
+    return [
+        _baseline_line(baseline, "" if standard else architecture, x, settings)
+        for architecture, baseline in found
+        if np.isfinite(baseline.line.slope)
+    ]
+
+
+def _baseline_line(baseline: Baseline, architecture: str, x: Limits, settings: Settings) -> dict:
+    fitted = np.clip(transform([baseline.reference_min, baseline.reference_max], settings.scale), *x)
+    return {
+        "architecture": architecture,
+        "slope": round(baseline.line.slope, 5),
+        "intercept": round(baseline.line.intercept, 5),
+        "reference_min": round(float(baseline.reference_min), 5),
+        "reference_max": round(float(baseline.reference_max), 5),
+        "fitted": rounded([*fitted, *baseline.line.at(fitted)]),
+        "whole": rounded([*x, *baseline.line.at(x)]),
+        # a pool's own line has its band
+        "band": None if architecture else _band(baseline.lines, x, settings),
+    }
+
+
+def _measured(tables: Tables, find: BaselineOf, settings: Settings) -> pd.DataFrame:
+    """Effective robustness by model, test set and classes: as measured here, and of public models as their table has it."""
+    parts = [measure_robustness(tables.pairs, find, settings)]
+    if tables.published is not None:
+        parts.append(measure_robustness(tables.published, find, settings))
+    if tables.models is not None and "scale" in tables.models:
+        models = tables.models
+        parts.append(models[(models["scale"] == settings.scale) & (models["baseline"] == settings.baseline)])
+    columns = ["model", "pool", "testset", "classes", *ROBUSTNESS]
+    return pd.concat([part.reindex(columns=columns) for part in parts if len(part)])
+
+
+def _robustness(points: pd.DataFrame, measured: pd.DataFrame) -> list[list[float | None]]:
+    key = ["model", "pool", "testset", "classes"]
+    beside = points[key].merge(measured, on=key, how="left", validate="many_to_one")
+    return [rounded(beside[column], 3) for column in ROBUSTNESS]
+
+
+def on_panel(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    """The rows of one panel, which `key` names by test set and classes."""
+    return table[(table["testset"] == key[0]) & (table["classes"] == key[1])]
+
+
+def interval(correct: pd.Series, n: pd.Series, confidence: float) -> np.ndarray:
+    """Ends of the points' intervals (2, n): NaN for public models, of which the counts are not known."""
+    ends = np.full((2, len(n)), np.nan)
+    known = n.notna().to_numpy()
+    ends[:, known] = clopper_pearson(correct[known].astype(float), n[known].astype(float), confidence)
+    return ends
+
+
+def rounded(numbers: ArrayLike, digits: int = 4) -> list[float | None]:
+    """As a list that JSON takes: rounded, and None for NaN."""
+    values = np.round(np.asarray(numbers, dtype=np.float64), digits).tolist()
+    return [None if value != value else value for value in values]
