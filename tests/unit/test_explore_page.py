@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from chromium import find_chromium, open_browser
-from example_pages import REFERENCE, page_evaluations, write_page
+from example_pages import BASELINES, REFERENCE, SETTINGS, page_evaluations, write_page
+from fit_trends import fit_trends
 from testbed.statistics import clopper_pearson
 from testbed.tables import pair_with_reference
 
@@ -144,9 +145,8 @@ def test_card_says_what_the_table_says(page, how):
     for part in (name, "25 % redcaps + 75 % wit", "mini_rn · 15M samples · seed 0", "n = 10,000", "n = 50,000"):
         assert part in text
     assert f"ImageNet-V2 {written(row['value'])} % {written(low)} to {written(high)} %, n = 10,000" in text
-    measured = page.run(
-        f"robustnessOf(shownPoints().find((p) => DATA.models.name[currentPanel().model[p]] === '{name}'))"
-    )
+    _, robustness = fit_trends(page_evaluations(), REFERENCE, SETTINGS, BASELINES)
+    measured = robustness[(robustness["model"] == name) & (robustness["testset"] == "imagenet-v2")].iloc[0, -3:]
     value, low, high = (f"{number:+.1f}".replace("-", "−") for number in measured)
     assert f"Effective robustness {value} points {low} to {high} points against standard models, extended" in text
     assert page.run("card.getAttribute('aria-live')") == "polite"
