@@ -102,13 +102,13 @@ function fillLineCard(line) {
   );
 }
 
-/** Puts the card beside a place of the chart, on the side that has room. */
+/** Puts the card right below a place of the chart, else left above it: trends rise, so that these sides are emptier. */
 function placeCard(x, y) {
   card.hidden = false;
-  const right = x + 26 + card.offsetWidth < stage.clientWidth;
-  const low = Math.max(0, Math.min(y - card.offsetHeight / 2, stage.clientHeight - card.offsetHeight));
-  card.style.left = `${right ? x + 26 : Math.max(0, x - 26 - card.offsetWidth)}px`;
-  card.style.top = `${low}px`;
+  const right = x + 22 + card.offsetWidth < stage.clientWidth;
+  const top = right ? y + 14 : y - 14 - card.offsetHeight;
+  card.style.left = `${right ? x + 22 : Math.max(0, x - 22 - card.offsetWidth)}px`;
+  card.style.top = `${Math.max(0, Math.min(top, stage.clientHeight - card.offsetHeight))}px`;
 }
 
 function showPoint(point) {
