@@ -90,9 +90,9 @@ def test_experiments_share_no_names():
     """All experiments share results/, so that equal names would be equal files."""
     owner: dict[str, str] = {}
     for name in EXPERIMENTS:
-        for kind in ("sources", "mixtures", "architectures", "testsets"):
+        for kind in ("sources", "mixtures", "filters", "architectures", "testsets"):
             for entry in read_experiment(name).get(kind, {}):
-                key = "pool" if kind in ("sources", "mixtures") else kind
+                key = "pool" if kind in ("sources", "mixtures", "filters") else kind
                 assert owner.setdefault(f"{key} {entry}", name) == name, f"{kind}.{entry} is in two experiments"
 
 

@@ -73,6 +73,33 @@ def test_test_sets_are_counted_where_their_images_are_known():
     assert decode[1:2] + decode[3:] == ("42,000 images and those of own, strange, worse", 8.4, 0, 2100 / 3600, 0)
 
 
+def test_filters_are_planned_with_what_they_keep_at_most():
+    entries = {
+        "half": {"from": "a", "method": "clip_score", "fraction": 0.5, "teacher": {"model": "RN50", "tag": "openai"}},
+        "both": {"from": "half", "method": "sql", "where": "likes > 1"},
+        "own": {"from": "b", "method": "clip_score", "threshold": 0.3, "teacher": {"pool": "a", "size": 100}},
+    }
+    rates = {
+        "success": 0.5,
+        "scored_per_second": 10,
+        "filtered_per_second": 5,
+        "sharded_per_second": 4,
+        "stored_kb": 2000,
+    }
+    experiment, expected, images = planned(filters=entries, costs=rates, evaluation__workers=3)
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
+    # Of 500 images of a, 250 and at most as many; of 500 of b at most all.
+    work = {rule: (len(stages[rule].products), stages[rule].work) for rule in stages}
+    assert work["list_samples"] == (2, "1,000 images")
+    assert work["score_pairs"] == (2, "1,000 pairs")
+    assert work["select, balance"] == (3, "1,250 samples")
+    assert work["reshard_samples"] == (3, "at most 1,000 images")
+    assert stages["score_pairs"].cpu == pytest.approx(4 * 100 / 3600)
+    assert stages["score_pairs"].gpu == pytest.approx(50 / 3600)
+    assert (stages["list_samples"].cpu, stages["select, balance"].cpu) == (200 / 3600, 250 / 3600)
+    assert (stages["reshard_samples"].disk, stages["reshard_samples"].cpu) == (2, 250 / 3600)
+
+
 def test_costs_are_amounts_times_rates():
     costs = {
         "success": 0.5,

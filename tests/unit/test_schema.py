@@ -21,7 +21,14 @@ WITHOUT_DEFAULT = {
     # all that the members have in common
     "ensemble.sizes",
     # as the experiment's
-    *["source.sizes", "mixture.sizes"],
+    *["source.sizes", "mixture.sizes", "filter.sizes"],
+    # of one method each
+    *["filter.entries", "filter.t", "filter.tail_fraction", "filter.teacher", "filter.threshold", "filter.fraction"],
+    *["filter.per_class", "filter.where", "filter.language", "filter.minimum_words", "filter.maximum_words"],
+    *["filter.minimum_characters", "filter.maximum_characters", "filter.minimum_side", "filter.maximum_aspect_ratio"],
+    *[f"teacher.{key}" for key in ("pool", "size", "architecture", "seed", "model", "tag", "checkpoint", "device")],
+    # of one kind each
+    *["entries.path", "entries.sha256", "entries.minimum"],
 }
 """Optional keys whose absence means something that no value of their own could say."""
 

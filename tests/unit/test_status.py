@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import load, small
-from status import failure_in, is_held, model_row, source_row, state_of
+from status import failure_in, filter_row, is_held, model_row, source_row, state_of
 from testbed.manifest import write_json
 from testbed.work import hold
 
@@ -99,3 +99,25 @@ def test_of_a_long_log_the_end_is_read(tmp_path):
     path.write_text("x CRITICAL first\n" + "y" * 30_000 + "\nx CRITICAL last\n" + "z\n" * 100)
     assert failure_in(path) == "last"
     assert failure_in(tmp_path / "none.log") == ""
+
+
+def test_a_filter_says_how_far_it_is_and_what_it_keeps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    teacher = {"pool": "b", "size": 100}
+    scored = {"from": "a", "method": "clip_score", "fraction": 0.5, "teacher": teacher}
+    experiment, failures = (
+        load(small(filters={"f": scored, "g": {"from": "f", "method": "basic", "language": "en"}})),
+        [],
+    )
+    assert filter_row(experiment, "g", failures)[2:] == ("", "select_samples waiting, reshard_samples waiting")
+    for part in range(3):
+        write_json(f"results/scores/f/{part:06d}.json", {})
+    with hold("results/scores/f"):
+        stages = "score_pairs running (3 parts), select_samples waiting, reshard_samples waiting"
+        assert filter_row(experiment, "f", failures) == ("f", "a", "", stages)
+    write_json("results/scores/f/manifest.json", {})
+    write_json("results/samples/f/manifest.json", {"samples": 1200, "of": 5000})
+    log("reshard_samples", "f", "2026-01-01 00:00:00,000 CRITICAL ShardError: keeps 1200\n")
+    stages = "score_pairs done, select_samples done, reshard_samples failed"
+    assert filter_row(experiment, "f", failures) == ("f", "a", "1,200 of 5,000", stages)
+    assert failures == ["reshard_samples f: ShardError: keeps 1200"]

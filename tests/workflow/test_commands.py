@@ -23,7 +23,7 @@ def jobs_of(output: str) -> dict[str, int]:
 
 def test_the_default_is_the_whole_demo(workflow_copy):
     jobs = jobs_of(dry_run(workflow_copy))
-    assert jobs["train_clip"] == jobs["evaluate_clip"] == 9 * 4
+    assert jobs["train_clip"] == jobs["evaluate_clip"] == 9 * 4 + 2 * 3
     assert jobs["evaluate_ensemble"] == 2 * 4
     assert jobs["plot_mixture"] == 2
     assert jobs["plot_effective_robustness"] == 1
@@ -55,8 +55,8 @@ def test_an_experiment_is_picked_by_name(workflow_copy):
 def test_seeds_are_a_list_away(workflow_copy):
     (workflow_copy / "more_seeds.yaml").write_text("seeds: [0, 1, 2]\n")
     jobs = jobs_of(dry_run(workflow_copy, "--configfile", "more_seeds.yaml"))
-    assert jobs["train_clip"] == 3 * 9 * 4
-    assert jobs["link_trainset"] == 9 * 4
+    assert jobs["train_clip"] == 3 * (9 * 4 + 2 * 3)
+    assert jobs["link_trainset"] == 9 * 4 + 2 * 3
 
 
 @pytest.mark.parametrize(

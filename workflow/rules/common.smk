@@ -34,6 +34,7 @@ wildcard_constraints:
     pool="|".join(experiment.pools),
     mixture="|".join(experiment.mixtures) or "none",
     ensemble="|".join(experiment.ensembles) or "none",
+    filter="|".join(experiment.filters) or "none",
     architecture="|".join(config["architectures"]),
     pretrained="|".join(experiment.pretrained) or "none",
     network="|".join([*config["architectures"], *experiment.pretrained]),
@@ -159,7 +160,12 @@ def products(wildcards):
         "results/tables/scaling.csv",
         "results/claims.csv",
         *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
-        *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools),
+        *(
+            f"results/plots/learning_curves/{pool}.pdf"
+            for pool in experiment.pools
+            if experiment.sizes(pool)
+        ),
+        *filter_plots(),
         "results/plots/theory.pdf",
         "results/plots/contrastive.pdf",
         "results/provenance.csv",

@@ -138,6 +138,57 @@ def images_in_words(count: int, testsets: list[str], images: dict[str, int | Non
     return f"{count:,} images" + (f" and those of {', '.join(unknown)}" if unknown else "")
 
 
+def kept_of(experiment: Experiment, expected: dict[str, Expected], pool: str) -> int:
+    """At most how many samples a source or filter has: how many a filter keeps is known beforehand of fractions alone."""
+    if pool in experiment.sources:
+        return expected[pool].images
+    entry = experiment.filters[pool]
+    return round(kept_of(experiment, expected, entry["from"]) * entry.get("fraction", 1))
+
+
+def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
+    """The stages of filters, none where the experiment has no filter."""
+    costs, filters = experiment.config["costs"], experiment.filters
+    listed = list(dict.fromkeys(experiment.root(name) for name in filters))
+    images = sum(expected[source].images for source in listed)
+    read = {name: kept_of(experiment, expected, entry["from"]) for name, entry in filters.items()}
+    scored = [name for name, entry in filters.items() if entry["method"] == "clip_score"]
+    devices = {name: experiment.device_of_teacher(name) for name in scored}
+    hours = {name: read[name] / costs["scored_per_second"] / HOUR for name in scored}
+    kept = sum(kept_of(experiment, expected, name) for name in filters)
+    stages = [
+        Stage(
+            "list_samples",
+            f"{images:,} images",
+            [f"results/samples/{source}/manifest.json" for source in listed],
+            disk=images * costs["listed_kb"] / 1e6,
+            cpu=images / costs["filtered_per_second"] / HOUR,
+        ),
+        Stage(
+            "score_pairs",
+            f"{sum(read[name] for name in scored):,} pairs",
+            [f"results/scores/{name}/manifest.json" for name in scored],
+            cpu=sum(hours.values()) * (1 + experiment.config["evaluation"]["workers"]),
+            gpu=sum(hours[name] for name in scored if devices[name] == "cuda"),
+        ),
+        Stage(
+            "select, balance",
+            f"{sum(read.values()):,} samples",
+            [f"results/samples/{name}/manifest.json" for name in filters],
+            disk=kept * costs["listed_kb"] / 1e6,
+            cpu=sum(read.values()) / costs["filtered_per_second"] / HOUR,
+        ),
+        Stage(
+            "reshard_samples",
+            f"at most {kept:,} images",
+            [f"results/shards/{name}/manifest.json" for name in filters],
+            disk=kept * costs["stored_kb"] / 1e6,
+            cpu=kept / costs["sharded_per_second"] / HOUR,
+        ),
+    ]
+    return [stage for stage in stages if stage.products]
+
+
 def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
     """The stages that take time, in the order of the chain; test sets have `tested` images."""
     config, sources, models = experiment.config, experiment.sources, experiment.models()
@@ -183,6 +234,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
             disk=images * costs["stored_kb"] / 1e6,
             cpu=images / costs["sharded_per_second"] / HOUR,
         ),
+        *filter_stages(experiment, expected),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(
             "train_clip",

@@ -71,8 +71,7 @@ def prepare_list(
     resolved = resolve_format(format, columns)
     files = find_files(path, resolved.container)
     own = own_columns(files[0], resolved)
-    names = own_names(list(own))
-    schema = pa.schema([(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, own.values(), strict=True)))
+    schema = pairs_schema(files[0], resolved)
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -85,6 +84,13 @@ def prepare_list(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return counts
+
+
+def pairs_schema(file: Path, format: Format) -> pa.Schema:
+    """The columns of the pairs of a list, of which `file` is the first."""
+    own = own_columns(file, format)
+    names = own_names(list(own))
+    return pa.schema([(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, own.values(), strict=True)))
 
 
 def stage_rows(

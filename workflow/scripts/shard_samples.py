@@ -16,6 +16,7 @@ import logging
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,8 @@ import pyarrow.parquet as parquet
 
 from testbed.archive import add_member
 from testbed.log import PROGRESS, log_to
-from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
+from testbed.manifest import digest, problem, publish, read_json, record, write_json
+from testbed.parts import recorded
 from testbed.provenance import made_from
 from testbed.work import follow_parent, locked
 
@@ -249,13 +251,16 @@ def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
     return digest([samples["uid"].to_pylist(), samples["sha256"].to_pylist(), storage])
 
 
-def read_record(folder: Path, shard: str, request: str) -> dict | None:
-    """The record of a shard that holds what `request` asks for and is whole, or None."""
+@contextmanager
+def room_for(shard: str) -> Iterator[None]:
+    """Say what to do where the disk does not take a shard."""
     try:
-        entry = read_json(folder / f"{shard}.json")
-    except ManifestError:
-        return None
-    return None if entry["request"] != request or problem(folder, entry["file"], content=False) else entry
+        yield
+    except OSError as error:
+        raise ShardError(
+            f"shard {shard}: cannot be written ({error}). Make room and run the same command again: the shards before this "
+            "one are kept."
+        ) from error
 
 
 def check_enough(source: str, samples: int, needed: int) -> None:
@@ -281,20 +286,15 @@ def shard_samples(
     for number, (content, first_needed) in enumerate(samples_by_shard(chunks, shard_size)):
         name = f"{number:06d}"
         request = request_of(content, chunks)
-        entry = read_record(folder, name, request)
+        entry = recorded(folder, name, request)
         samples += len(content)
         if entry is None:
             check_downloads(name, content, chunks)
             # The record of a file that is replaced goes first, so that it never speaks of another.
             (folder / f"{name}.json").unlink(missing_ok=True)
-            try:
+            with room_for(name):
                 entry = {"request": request, "file": write_shard(folder / f"{name}.tar", content, chunks)}
                 write_json(folder / f"{name}.json", entry)
-            except OSError as error:
-                raise ShardError(
-                    f"shard {name}: cannot be written ({error}). Make room and run the same command again: the shards "
-                    "before this one are kept."
-                ) from error
             logging.info("shard %s: %d of at most %d samples written", name, samples, fetched)
         files.append(entry["file"])
         if not keep_downloads and len(content) == shard_size:

@@ -110,6 +110,32 @@ def source_row(experiment: Experiment, source: str, failures: list[str]) -> tupl
     )
 
 
+def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[str, ...]:
+    """How far a filter is; adds what its failing jobs say to `failures`."""
+    entry, states = experiment.filters[name], []
+    rules = {
+        "metaclip": {"match_entries": "matches", "balance_samples": "samples"},
+        "clip_score": {"score_pairs": "scores", "select_samples": "samples"},
+    }.get(entry["method"], {"select_samples": "samples"})
+    for rule, kind in {**rules, "reshard_samples": "shards"}.items():
+        folder = Path(f"results/{kind}/{name}")
+        state = state_of(f"{folder}/manifest.json", f"results/logs/{rule}/{name}.log")
+        states.append(f"{rule} {state.name}" + (f" ({parts} parts)" if (parts := part_count(folder, state)) else ""))
+        if state.reason:
+            failures.append(f"{rule} {name}: {state.reason}")
+    try:
+        facts = read_json(f"results/samples/{name}/manifest.json")
+        kept = f"{facts['samples']:,} of {facts['of']:,}"
+    except ManifestError:
+        kept = ""
+    return (name, entry["from"], kept, ", ".join(states))
+
+
+def part_count(folder: Path, state: State) -> int:
+    """How many parts a job that is not done has finished."""
+    return 0 if state.name == DONE else len(list(folder.glob("[0-9]*.json")))
+
+
 def chunk_records(folder: Path) -> Iterator[dict]:
     """The records of the chunks that a part has so far."""
     for path in folder.glob("[0-9]*.json"):
@@ -139,6 +165,9 @@ if __name__ == "__main__":
     failures: list[str] = []
     header = ("source", "list", "shuffled", "parts", "running", "failed", "images", "success", "shards", "top causes")
     print(table_of([header, *(source_row(experiment, source, failures) for source in experiment.sources)]), end="\n\n")
+    if experiment.filters:
+        filters = [filter_row(experiment, name, failures) for name in experiment.filters]
+        print(table_of([("filter", "from", "kept", "stages"), *filters]), end="\n\n")
     rows = [model_row(model, failures) for model in experiment.models()]
     print(table_of([("model", "training", "evaluation"), *rows]), end="\n\n")
     totals = [Counter(row[column] for row in rows) for column in (1, 2)]

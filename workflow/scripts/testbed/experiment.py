@@ -10,6 +10,7 @@ import yaml
 
 from testbed.ensembles import check_ensembles, common_sizes
 from testbed.errors import ExperimentError
+from testbed.filters import check_filters
 from testbed.pools import ensemble_of
 from testbed.tasks import TestsetError, task_of
 
@@ -104,6 +105,7 @@ class Experiment:
         self.sources: dict[str, dict] = config["sources"]
         self.mixtures: dict[str, dict] = config["mixtures"]
         self.ensembles: dict[str, dict] = config["ensembles"]
+        self.filters: dict[str, dict] = config["filters"]
         self.testsets: dict[str, dict] = config["testsets"]
         self.pretrained: dict[str, dict] = config["pretrained"]
         self.reference: str = config["reference"]
@@ -113,7 +115,7 @@ class Experiment:
 
     @property
     def pools(self) -> list[str]:
-        return [*self.sources, *self.mixtures]
+        return [*self.sources, *self.mixtures, *self.filters]
 
     @property
     def shifts(self) -> list[str]:
@@ -142,7 +144,7 @@ class Experiment:
         """The trainset sizes of `pool`; of an ensemble, those that all its members have, or some of them."""
         if pool in self.ensembles:
             return common_sizes(self, pool)
-        own = self.sources.get(pool) or self.mixtures[pool]
+        own = (self.sources | self.mixtures | self.filters)[pool]
         return sorted(own.get("sizes", self.config["sizes"]))
 
     def models(self, pools: list[str] | None = None) -> list[Model]:
@@ -164,14 +166,32 @@ class Experiment:
         pools = self.plotted_pools()
         return ensemble_of(next(pool for pool in pools if pool["name"] == mixture), pools)
 
+    def root(self, pool: str) -> str:
+        """The source that `pool`, a source or a filter, begins with."""
+        return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
+
+    def teacher(self, filter: str) -> Model | None:
+        """The model of this experiment by which `filter` scores its pairs, or None."""
+        teacher = self.filters[filter].get("teacher", {})
+        if "pool" not in teacher:
+            return None
+        architecture = teacher.get("architecture", next(iter(self.config["architectures"])))
+        return Model(teacher["pool"], architecture, teacher["size"], teacher.get("seed", self.config["seeds"][0]))
+
+    def device_of_teacher(self, filter: str) -> str:
+        """Where `filter` scores its pairs: cpu or cuda."""
+        if model := self.teacher(filter):
+            return self.config["architectures"][model.architecture]["device"]
+        return self.filters[filter]["teacher"].get("device", "cuda")
+
     def members(self, mixture: str) -> dict[str, float]:
         """The pools of `mixture`, or of an ensemble, and their shares, scaled to add up to one."""
         shares = (self.mixtures | self.ensembles)[mixture]["shares"]
         return {name: share / sum(shares.values()) for name, share in shares.items()}
 
     def composition(self, pool: str, size: int) -> dict[str, int]:
-        """How many samples of each source the first `size` samples of `pool` hold."""
-        if pool in self.sources:
+        """How many samples of each source, and of each filter, the first `size` samples of `pool` hold."""
+        if pool not in self.mixtures:
             return {pool: size}
         counts: dict[str, int] = {}
         for member, share in apportion(size, self.mixtures[pool]["shares"]).items():
@@ -180,24 +200,38 @@ class Experiment:
         return counts
 
     def needed(self, source: str) -> int:
-        """The largest number of samples that any trainset takes from `source`."""
-        return max(
-            (self.composition(pool, size).get(source, 0) for pool in self.pools for size in self.sizes(pool)), default=0
-        )
+        """The largest number of samples that any trainset takes from `source`, a source or a filter, or from what is
+        filtered out of it."""
+        taken = (self.composition(pool, size).get(source, 0) for pool in self.pools for size in self.sizes(pool))
+        filtered = (self.needed(name) for name, entry in self.filters.items() if entry["from"] == source)
+        return max([0, *taken, *filtered])
 
     def parts(self, source: str) -> list[str]:
         """Names of the parts that the shuffled list of `source` is cut into."""
         count = -(-self.sources[source]["samples"] // self.config["shuffle"]["part_size"])
         return [f"{part:05d}" for part in range(count)]
 
+    def kind(self, pool: str) -> str:
+        """What `pool` is: a source, a mixture or a filter."""
+        return "source" if pool in self.sources else "mixture" if pool in self.mixtures else "filter"
+
+    def trained_from(self, pool: str) -> str | None:
+        """The pool that a filter is compared with: of those that it is filtered from the nearest with models."""
+        if pool not in self.filters:
+            return None
+        parent = self.filters[pool]["from"]
+        return parent if self.sizes(parent) else self.trained_from(parent)
+
     def plotted_pools(self) -> list[dict]:
-        """All pools and ensembles in order, as the plots draw them: name, kind, and members of mixtures and ensembles."""
+        """All pools and ensembles in order, as the plots draw them: name, kind, members of those that have some, and the
+        pool that a filter is of."""
         baseline = self.baseline_pool
         pools = [
             {
                 "name": pool,
-                "kind": "baseline" if pool == baseline else "source" if pool in self.sources else "mixture",
+                "kind": "baseline" if pool == baseline else self.kind(pool),
                 "members": self.members(pool) if pool in self.mixtures else {},
+                "of": self.trained_from(pool),
             }
             for pool in self.pools
         ]
@@ -216,6 +250,7 @@ class Experiment:
         for mixture in self.mixtures:
             self._check_mixture(mixture, ())
         check_ensembles(self)
+        check_filters(self)
         for network in self.config["download"]["private_networks"]:
             try:
                 ipaddress.ip_network(network)
@@ -289,7 +324,7 @@ class Experiment:
         for member in self.mixtures[mixture]["shares"]:
             if member in self.mixtures:
                 self._check_mixture(member, (*above, mixture))
-            elif member not in self.sources:
+            elif member not in self.sources and member not in self.filters:
                 raise ExperimentError(
                     f"mixtures.{mixture}.shares: {member} is not a pool of this experiment. Name one of: "
                     f"{', '.join(self.pools)}, or add it under sources."
@@ -298,7 +333,8 @@ class Experiment:
     def _check_sizes(self) -> None:
         for pool in self.pools:
             for size in self.sizes(pool):
-                for source, count in self.composition(pool, size).items():
+                for member, count in self.composition(pool, size).items():
+                    source = self.root(member)
                     available = self.sources[source]["samples"]
                     if count > available:
                         raise ExperimentError(

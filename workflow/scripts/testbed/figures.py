@@ -81,7 +81,12 @@ class Series:
     @property
     def dashes(self) -> str | tuple[int, tuple[float, ...]]:
         """The line's style as matplotlib takes it: sources alone have whole lines."""
-        styles = {"mixture": (0, (5, 1.2)), "ensemble": (0, (5, 1.2, 1, 1.2)), "baseline": (0, (2.2, 1.2))}
+        styles = {
+            "mixture": (0, (5, 1.2)),
+            "ensemble": (0, (5, 1.2, 1, 1.2)),
+            "filter": (0, (7, 1.2, 1, 1.2, 1, 1.2)),
+            "baseline": (0, (2.2, 1.2)),
+        }
         return styles.get(self.kind, "-")
 
     def marker_style(self, area: float) -> dict[str, object]:
@@ -90,15 +95,15 @@ class Series:
             "marker": self.marker,
             "markersize": np.sqrt(area * MARKERS[self.marker]),
             "markerfacecolor": "white" if self.hollow else self.colour,
-            "markeredgecolor": self.colour if self.hollow else "white",
-            "markeredgewidth": 1.0 if self.hollow else 0.4,
+            "markeredgecolor": self.colour if self.hollow else BASELINE if self.kind == "filter" else "white",
+            "markeredgewidth": 1.0 if self.hollow else 0.7 if self.kind == "filter" else 0.4,
         }
 
 
 def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[str, str] | None = None) -> list[Series]:
     """A series for every pool and architecture that `pairs` (see `pair_with_reference`) holds, in the order of `pools`.
 
-    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture` and `ensemble` look different
+    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture`, `ensemble` and `filter` differ
     from the rest): a pool keeps its colour and marker in every figure that is given the same `pools`. `labels` replaces
     names in the legend. Pools of which `pairs` holds no model have no series.
 

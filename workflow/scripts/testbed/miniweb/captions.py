@@ -15,7 +15,7 @@ TERMS = ("plain", "casual", "formal")
 
 _WORDS = {label.name: {"plain": label.name, "casual": label.casual, "formal": label.formal} for label in CLASSES}
 
-_FILLERS = {
+FILLERS = {
     "place": ("Paris", "London", "São Paulo", "Zürich", "Kyoto", "Chicago", "the park", "Málaga", "our garden"),
     "city": ("Paris", "London", "Zürich", "Kyoto", "Vienna", "Málaga", "Göteborg", "Rome"),
     "spot": ("garden", "street", "kitchen", "window", "field", "harbour", "market", "corner"),
@@ -187,7 +187,7 @@ def caption(voice: str, label: str | None, term: str, rng: Generator) -> str:
     Raises KeyError for a voice, label or term that the mini-web does not have.
     """
     templates = VOICES[voice].vague if label is None else VOICES[voice].naming
-    slots = {name: _pick(choices, rng) for name, choices in _FILLERS.items()}
+    slots = {name: _pick(choices, rng) for name, choices in FILLERS.items()}
     slots["year"] = str(rng.integers(1850, 2021))
     slots["recent"] = str(rng.integers(2004, 2015))
     slots["serial2"] = f"{rng.integers(100):02d}"

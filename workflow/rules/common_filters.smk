@@ -1,0 +1,151 @@
+# What the rules of filters ask of the experiment.
+from prepare_metadata import pairs_schema
+from testbed.filters import WITHOUT_FILE
+from testbed.samples import no_samples
+from testbed.wordlists import EntryError, find_lists
+
+
+def filters_by(*methods):
+    """A regular expression for the names of the filters of some methods; nothing fits it where there are none."""
+    names = [
+        name for name, entry in experiment.filters.items() if entry["method"] in methods
+    ]
+    return "|".join(names) or "(?!)"
+
+
+def filter_names(*methods):
+    return [
+        name for name, entry in experiment.filters.items() if entry["method"] in methods
+    ]
+
+
+def rules_of(wildcards):
+    """A filter's entry in the experiment, without what changes nothing about the samples that it keeps."""
+    entry = experiment.filters[wildcards.filter]
+    return {key: value for key, value in entry.items() if key != "sizes"}
+
+
+def check_condition(wildcards):
+    """Report a filter's condition in SQL that does not fit the columns of its list, where the list is at hand."""
+    # DuckDB takes a moment to load.
+    from testbed.predicates import PredicateError, keep_rows
+
+    source = experiment.root(wildcards.filter)
+    metadata = metadata_of(source)
+    try:
+        files = find_files(
+            metadata["path"], resolve_format(metadata["format"]).container
+        )
+        rows = pairs_schema(
+            files[0], resolve_format(metadata["format"], metadata["columns"])
+        )
+        keep_rows(no_samples(rows), experiment.filters[wildcards.filter]["where"])
+    except ListError:
+        # Reported with the list, or drawn by the run.
+        return
+    except PredicateError as error:
+        key = f"filters.{wildcards.filter}.where"
+        report_missing(key, f"{key}: {error}.")
+
+
+def parent_samples(wildcards):
+    """The table of the samples that a filter begins with."""
+    if experiment.filters[wildcards.filter]["method"] == "sql":
+        check_condition(wildcards)
+    return (
+        f"results/samples/{experiment.filters[wildcards.filter]['from']}/manifest.json"
+    )
+
+
+def root_shards(wildcards):
+    """The shards that the samples of a filter lie in."""
+    return f"results/shards/{experiment.root(wildcards.filter)}/manifest.json"
+
+
+def first_part(wildcards):
+    """The part of a shuffled list that tells the types of its columns."""
+    return f"results/shuffled/{wildcards.source}/{experiment.parts(wildcards.source)[0]}.parquet"
+
+
+def entry_lists(wildcards):
+    """The lists of entries of a filter, each with all keys."""
+    return experiment.filters[wildcards.filter]["entries"]
+
+
+def entry_files(wildcards):
+    """The files of a filter's lists of entries."""
+    files = []
+    for place, entry in enumerate(entry_lists(wildcards)):
+        if entry["kind"] in WITHOUT_FILE:
+            continue
+        try:
+            files += map(str, find_lists(entry["path"]))
+        except EntryError as error:
+            key = f"filters.{wildcards.filter}.entries.{place}.path"
+            report_missing(key, f"{key}: {error}.")
+    return files
+
+
+def public_teacher(wildcards):
+    return experiment.filters[wildcards.filter]["teacher"]
+
+
+def teacher_files(wildcards):
+    entry = public_teacher(wildcards)
+    return [entry["checkpoint"]] if "checkpoint" in entry else []
+
+
+def teacher_manifest(wildcards):
+    """The manifest of the model that a filter scores with."""
+    model = experiment.teacher(wildcards.filter)
+    folder = (
+        f"results/models/{model.name}"
+        if model
+        else f"results/teachers/{wildcards.filter}"
+    )
+    return f"{folder}/manifest.json"
+
+
+def scoring_device(wildcards):
+    return experiment.device_of_teacher(wildcards.filter)
+
+
+def scoring_gpus(wildcards):
+    return int(scoring_device(wildcards) == "cuda")
+
+
+def scoring_threads(wildcards):
+    """One core to feed a GPU and those that decode images; on a CPU as many as may run at once."""
+    return 1 + config["evaluation"]["workers"]
+
+
+def asks_classes(wildcards):
+    return experiment.filters[wildcards.filter].get("per_class", False)
+
+
+def reference_files(wildcards):
+    return files_of_testset(experiment.reference) if asks_classes(wildcards) else []
+
+
+def reference_folder(wildcards):
+    return testset_folder(experiment.reference) if asks_classes(wildcards) else None
+
+
+def filter_scores(wildcards):
+    """The scores that a filter selects by."""
+    entry = experiment.filters[wildcards.filter]
+    if entry["method"] != "clip_score":
+        return []
+    return [f"results/scores/{wildcards.filter}/manifest.json"]
+
+
+def needed_of_filter(wildcards):
+    return experiment.needed(wildcards.filter)
+
+
+def filter_plots():
+    """The data cards of all filters that have one."""
+    return [
+        *(f"results/plots/entries/{name}.pdf" for name in filter_names("metaclip")),
+        *(f"results/plots/scores/{name}.pdf" for name in filter_names("clip_score")),
+    ]

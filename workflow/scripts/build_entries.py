@@ -1,0 +1,54 @@
+"""Put the entries that captions are matched with into one list, sorted, so that an entry's number never moves.
+
+In:  the lists that the filter names
+Out: a manifest, which says where entries come from; beside it entries.parquet
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.entries import can_match
+from testbed.log import log_to
+from testbed.manifest import publish, record, write_json
+from testbed.wordlists import EntryError, build_list
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+ENTRIES_FILE = "entries.parquet"
+
+
+def build_entries(lists: list[dict], folder: Path) -> dict:
+    """Write all entries of `lists` into `folder`; returns the manifest.
+
+    Raises `EntryError` where a list cannot be read, or where none of its entries could be in any text.
+    """
+    entries, origins = build_list(lists)
+    possible = sum(map(can_match, entries))
+    if not possible:
+        raise EntryError(
+            f"filter {folder.name}: none of its {len(entries)} entries can be in a caption: each has a mark (, . ; : ? ! `) "
+            "that is a part of a word. Give another list of entries"
+        )
+    temporary = folder / f".{ENTRIES_FILE}.tmp"
+    parquet.write_table(pa.table({"entry": entries}), temporary, compression="zstd")
+    publish(temporary, folder / ENTRIES_FILE)
+    logging.info("%d entries, of which %d can be in a caption", len(entries), possible)
+    return {
+        "entries": len(entries),
+        "can_match": possible,
+        "lists": origins,
+        "files": [record(folder / ENTRIES_FILE, rows=len(entries))],
+    }
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        write_json(snakemake.output.manifest, build_entries(list(snakemake.params.lists), folder))

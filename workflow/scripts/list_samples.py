@@ -1,0 +1,44 @@
+"""Write down what a source's shards hold, a row for each sample, so that filters need not read the shards.
+
+In:  the source's shards, and the first part of its shuffled list, which knows the types of the list's own columns
+Out: a manifest; beside it NNNNNN.parquet for each shard (see testbed.samples) and NNNNNN.json (its record)
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from testbed.log import log_to
+from testbed.manifest import read_json, write_json
+from testbed.parts import make_parts
+from testbed.samples import list_shard, own_columns
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def list_samples(shards: Path, rows: pa.Schema, folder: Path) -> dict:
+    """Write the table of the samples in the folder `shards` into `folder`; returns the manifest.
+
+    `rows` are the columns of the shuffled list that the shards were made from.
+    """
+    manifest = read_json(shards / "manifest.json")
+    own = own_columns(rows)
+    entries = {Path(entry["name"]).stem: entry for entry in manifest["files"]}
+    requests = {name: [entry, rows.to_string()] for name, entry in entries.items()}
+    words = f"{manifest['source']}, listing samples"
+    files = make_parts(folder, requests, lambda name: list_shard(shards, entries[name], own), words)
+    logging.info("%s: %d samples", manifest["source"], manifest["samples"])
+    return {"pool": manifest["source"], "samples": sum(file["rows"] for file in files), "files": files}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        rows = parquet.read_schema(snakemake.params.part).remove_metadata()
+        write_json(snakemake.output.manifest, list_samples(Path(snakemake.input.shards).parent, rows, folder))

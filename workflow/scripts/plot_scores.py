@@ -1,0 +1,61 @@
+"""Draw the scores that a filter selects by: a histogram of all samples, and of those that are kept.
+
+In:  the manifests of the scores and of the samples that stay, which have their histograms
+Out: the figure as PDF and PNG
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from testbed.figures import COLOURS, STYLE, save_figure
+from testbed.log import log_to
+from testbed.manifest import read_json
+from testbed.scores import EDGES
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+SHOWN_BINS = 60
+"""About as many bars as can be told apart; narrow histograms are drawn in their own fine bins."""
+
+
+def coarser(counts: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges and counts of the bins that are not empty, joined until there are at most `bins`."""
+    filled = np.flatnonzero(counts)
+    step = max(1, -(-(filled[-1] + 1 - filled[0]) // bins))
+    first = filled[0] // step * step
+    stop = min(len(counts), -(-(filled[-1] + 1) // step) * step)
+    starts = np.arange(first, stop, step)
+    return np.append(EDGES[starts], EDGES[min(starts[-1] + step, len(counts))]), starts
+
+
+def draw_scores(scores: dict, kept: dict) -> Figure:
+    """The figure of two histograms, those in the manifests of the scores and of the samples that are kept."""
+    before, after = np.array(scores["histogram"]), np.array(kept["histogram"])
+    edges, starts = coarser(before, SHOWN_BINS)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for counts, colour, label in (
+            (before, "#bbbbbb", f"all {scores['samples']:,} samples"),
+            (after, COLOURS[0], f"{kept['samples']:,} that are kept ({kept['samples'] / scores['samples']:.1%})"),
+        ):
+            axes.stairs(np.add.reduceat(counts, starts), edges, fill=True, color=colour, label=label)
+        threshold = kept["threshold"]
+        if not isinstance(threshold, dict):
+            axes.axvline(threshold, color="#555555", linestyle=":", linewidth=0.9, label=f"threshold {threshold:.3f}")
+        axes.set(xlabel="cosine similarity of image and caption", ylabel="samples", title=kept["pool"])
+        # Above the bars, which may be anywhere.
+        axes.set_ylim(0, 1.35 * float(np.add.reduceat(before, starts).max()))
+        axes.legend(loc="upper left")
+    return figure
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    scores, kept = (read_json(Path(path)) for path in (snakemake.input.scores, snakemake.input.manifest))
+    save_figure(draw_scores(scores, kept), snakemake.output.pdf, snakemake.output.png)

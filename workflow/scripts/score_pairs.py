@@ -1,0 +1,175 @@
+"""Score the pairs of a pool by a teacher: the cosine similarity of the embeddings of image and caption.
+
+In:  the table of the pool's samples, the source's shards, the teacher's folder, and the reference's class names and
+     templates where classes are asked for
+Out: a manifest; beside it a part for each part of that table, with clip_score of each row and, where asked for,
+     reference_class, the class that the teacher sees in the image; and NNNNNN.json (its record)
+"""
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluate_clip import load_model
+from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
+from testbed.log import PROGRESS, log_to
+from testbed.manifest import digest, read_json, sha256, write_json
+from testbed.parts import PROGRESS_SECONDS, make_parts, parts_of, read_part
+from testbed.samples import SampleError, read_image
+from testbed.scores import histogram_of
+from testbed.testsets import read_lines
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from snakemake.script import snakemake
+
+COLUMNS = ["uid", "caption", "shard", "offset"]
+CLASS_FILES = ("classnames.txt", "zeroshot_classification_templates.txt")
+
+
+class Teacher:
+    """A model that scores pairs: float32 throughout, as automatic mixed precision moves scores by more than 1e-3."""
+
+    def __init__(self, folder: Path, device: str, batch_size: int, workers: int, reference: Path | None = None):
+        self.model, self.tokenizer, self.transform = load_model(folder, device)
+        self.device, self.batch_size, self.workers = device, batch_size, max(1, workers)
+        self.classes, self.head = [], None
+        if reference is not None:
+            from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
+
+            self.classes, templates = (read_lines(reference / name) for name in CLASS_FILES)
+            self.head = zero_shot_classifier(self.model, self.tokenizer, self.classes, templates, device, amp=False)
+
+    def decode(self, shard: Path, places: list[tuple[int, str]]) -> list["torch.Tensor"]:
+        """The images of samples at places (offset, uid) of a shard, as the model takes them."""
+        from PIL import Image
+
+        pictures = []
+        with open(shard, "rb") as file:
+            for offset, uid in places:
+                try:
+                    with Image.open(io.BytesIO(read_image(file, offset))) as image:
+                        pictures.append(self.transform(image))
+                except (OSError, ValueError, SyntaxError) as error:
+                    raise SampleError(
+                        f"{shard}: image {uid} cannot be decoded ({error}). Run `snakemake verify`."
+                    ) from error
+        return pictures
+
+    def batches(self, shards: Path, table: "pa.Table") -> Iterator[tuple["torch.Tensor", list[str]]]:
+        """Images (B, 3, H, W) and captions of `table`; the next batch is decoded while the model works on one."""
+        import torch
+
+        rows = table.select(COLUMNS).to_pylist()
+        starts = range(0, len(rows), self.batch_size)
+        with ThreadPoolExecutor(self.workers) as pool:
+
+            def ask(start: int) -> list:
+                batch = rows[start : start + self.batch_size]
+                # Each thread gets a run of neighbours, which lie in one shard: a part never spans several.
+                step = -(-len(batch) // self.workers)
+                runs = [batch[place : place + step] for place in range(0, len(batch), step)]
+                return [
+                    pool.submit(self.decode, shards / run[0]["shard"], [(row["offset"], row["uid"]) for row in run])
+                    for run in runs
+                ]
+
+            pending = [ask(start) for start in starts[:1]]
+            for place, start in enumerate(starts):
+                images = [picture for future in pending.pop() for picture in future.result()]
+                pending += [ask(later) for later in starts[place + 1 : place + 2]]
+                yield torch.stack(images), [row["caption"] for row in rows[start : start + self.batch_size]]
+
+    def score(self, shards: Path, table: "pa.Table") -> "pa.Table":
+        """Scores of the pairs in `table`, whose images lie in the folder `shards`, in its order."""
+        import pyarrow as pa
+        import torch
+
+        scores, seen = [], []
+        with torch.no_grad():
+            for images, captions in self.batches(shards, table):
+                image = self.model.encode_image(images.to(self.device), normalize=True)
+                text = self.model.encode_text(self.tokenizer(captions).to(self.device), normalize=True)
+                scores.append((image * text).sum(dim=1).cpu().numpy())
+                if self.head is not None:
+                    seen.append((image @ self.head).argmax(dim=1).cpu().numpy())
+        columns = {"clip_score": pa.array(np.concatenate(scores) if scores else [], pa.float32())}
+        if self.head is not None:
+            names = [self.classes[number] for number in (np.concatenate(seen) if seen else [])]
+            columns["reference_class"] = pa.array(names, pa.string())
+        return pa.table(columns)
+
+
+def teacher_digest(folder: Path, reference: Path | None) -> str:
+    """Digest of what a score depends on besides the pair: the teacher's files, and the reference's classes."""
+    files = [file["sha256"] for file in read_json(folder / "manifest.json")["files"]]
+    return digest([files, [sha256(reference / name) for name in CLASS_FILES] if reference else None])
+
+
+def score_pairs(
+    samples: Path,
+    shards: Path,
+    teacher: Path,
+    folder: Path,
+    device: str,
+    batch_size: int,
+    workers: int = 1,
+    reference: Path | None = None,
+) -> dict:
+    """Write the scores of the samples in the folder `samples` into `folder`; returns the manifest.
+
+    `shards` has the images and `teacher` the model; `reference` is the folder of the reference test set, or None where no
+    classes are asked for. Raises `SampleError` where an image is not where the table says or cannot be decoded.
+    """
+    parts, model = parts_of(samples), teacher_digest(teacher, reference)
+    # Loaded when it is first needed: a job that has all parts needs none.
+    teachers: list[Teacher] = []
+    started, done = time.monotonic(), 0
+
+    def make(name: str) -> "pa.Table":
+        nonlocal done
+        if not teachers:
+            teachers.append(Teacher(teacher, device, batch_size, workers, reference))
+        table = teachers[0].score(shards, read_part(samples, parts[name], COLUMNS))
+        done += len(table)
+        logging.info("part %s: %d pairs, %.0f pairs/s so far", name, len(table), done / (time.monotonic() - started))
+        return table
+
+    requests = {name: [model, file["sha256"]] for name, file in parts.items()}
+    files = make_parts(folder, requests, make, f"{folder.name}, scoring pairs")
+    if time.monotonic() - started > PROGRESS_SECONDS:
+        logging.log(PROGRESS, "%s: %d pairs scored", folder.name, done)
+    counts = sum(histogram_of(read_part(folder, file)["clip_score"].to_numpy()) for file in files)
+    number = sum(file["rows"] for file in files)
+    return {"teacher": model, "samples": number, "histogram": counts.tolist(), "files": files}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    params = snakemake.params
+    teacher = Path(snakemake.input.teacher).parent
+    skip_unused_imports(read_json(teacher / "open_clip_config.json"))
+    skip_sklearn()
+    if params.device == "cpu":
+        skip_compiler()
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        manifest = score_pairs(
+            Path(snakemake.input.samples).parent,
+            Path(snakemake.input.shards).parent,
+            teacher,
+            folder,
+            params.device,
+            params.batch_size,
+            params.workers,
+            Path(params.reference) if params.reference else None,
+        )
+        write_json(snakemake.output.manifest, manifest)

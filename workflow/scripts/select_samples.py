@@ -1,0 +1,127 @@
+"""Keep the samples of a pool whose rows fulfil a rule: a CLIP score, a condition in SQL, or simple rules.
+
+In:  the table of the pool's samples and, of the method clip_score, the scores of its pairs
+Out: a manifest; beside it the rows that stay, with their scores, in parts like those of the pool, each with its record
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from testbed.captions import keep_basic, language_of
+from testbed.log import log_to
+from testbed.manifest import read_json, write_json
+from testbed.parts import make_parts, parts_of, read_part, read_parts
+from testbed.samples import with_columns
+from testbed.scores import histogram_of
+from testbed.work import follow_parent, locked
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+class SelectionError(RuntimeError):
+    """A filter keeps nothing."""
+
+
+def best(scores: np.ndarray, fraction: float) -> float:
+    """The lowest of the best `fraction` of `scores` (at least one of them); what equals it is as good."""
+    count = max(1, round(fraction * len(scores)))
+    return float(np.partition(scores, len(scores) - count)[len(scores) - count])
+
+
+def thresholds_of(scores: Path, rules: Mapping) -> dict[str | None, float]:
+    """The lowest score that stays, for each class of the reference where `rules` ask for that, else under None."""
+    if "threshold" in rules:
+        return {None: rules["threshold"]}
+    columns = ["clip_score", *(["reference_class"] if rules.get("per_class") else [])]
+    table = pa.concat_tables(list(read_parts(scores, columns)))
+    values = table["clip_score"].to_numpy()
+    if not rules.get("per_class"):
+        return {None: best(values, rules["fraction"])}
+    classes = table["reference_class"].to_numpy()
+    return {name: best(values[classes == name], rules["fraction"]) for name in sorted(set(classes))}
+
+
+def by_score(scores: Path, rules: Mapping) -> tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], dict]:
+    """Filter by CLIP score: a function that keeps rows of a part, one that says what it depends on, and the thresholds."""
+    thresholds, parts = thresholds_of(scores, rules), parts_of(scores)
+
+    def keep(name: str, table: pa.Table) -> pa.Table:
+        found = read_part(scores, parts[name])
+        table = with_columns(table, {column: found[column] for column in found.column_names})
+        limits = (
+            [thresholds[name] for name in found["reference_class"].to_pylist()]
+            if rules.get("per_class")
+            else [thresholds[None]]
+        )
+        # In the scores' own precision, in which the threshold was one of them.
+        return table.filter(pa.array(found["clip_score"].to_numpy() >= np.array(limits, np.float32)))
+
+    numbers = {str(name): value for name, value in thresholds.items() if name is not None} or thresholds[None]
+    return keep, lambda name: [parts[name]["sha256"], numbers], {"threshold": numbers}
+
+
+def by_row(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
+    """Filter by what the row says: a function that keeps rows of a part."""
+    if rules["method"] == "sql":
+        # DuckDB is not in the environment of every method.
+        from testbed.predicates import keep_rows
+
+        return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"])))
+    language = language_of() if "language" in rules else None
+    return lambda name, table: table.filter(pa.array(keep_basic(table, rules, language)))
+
+
+def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | None = None) -> dict:
+    """Write the rows of the table in the folder `samples` that stay into `folder`; returns the manifest.
+
+    `rules` are the filter's entry in the experiment, `scores` the folder of its scores. Raises `SelectionError` where no
+    row stays.
+    """
+    parent, parts = read_json(samples / "manifest.json"), parts_of(samples)
+    rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
+    if scores:
+        keep, asked, facts = by_score(scores, rules)
+    else:
+        keep, asked, facts = by_row(rules), lambda name: None, {}
+    requests = {name: [file["sha256"], rules, asked(name)] for name, file in parts.items()}
+    words = f"{folder.name}, selecting samples"
+    files = make_parts(folder, requests, lambda name: keep(name, read_part(samples, parts[name])), words)
+    number = sum(file["rows"] for file in files)
+    if not number:
+        raise SelectionError(
+            f"filter {folder.name}: none of the {parent['samples']} samples of {parent['pool']} is kept. Correct filters."
+            f"{folder.name} ({', '.join(f'{key}: {value}' for key, value in rules.items() if key != 'method')})"
+        )
+    if scores:
+        kept = [histogram_of(table["clip_score"].to_numpy()) for table in (read_part(folder, file) for file in files)]
+        facts = facts | {"histogram": sum(kept).tolist()}
+    logging.info("%s: %d of %d samples stay", folder.name, number, parent["samples"])
+    return {
+        "pool": folder.name,
+        "from": parent["pool"],
+        **rules,
+        **facts,
+        "samples": number,
+        "of": parent["samples"],
+        "files": files,
+    }
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    follow_parent()
+    scores = snakemake.input.get("scores")
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        manifest = select_samples(
+            Path(snakemake.input.samples).parent,
+            dict(snakemake.params.filter),
+            folder,
+            Path(scores[0]).parent if scores else None,
+        )
+        write_json(snakemake.output.manifest, manifest)

@@ -1,0 +1,141 @@
+"""Lists of entries: MetaCLIP's four origins, lists of one's own, and the words of the mini-web's captions.
+
+The rules for what becomes an entry are those of "Demystifying CLIP Data" (arXiv 2309.16671, Table 1 and its code's
+build_metadata): WordNet's synsets by the first of their words, in small letters; Wikipedia's words that occur at least
+100 times; its pairs of words of a pointwise mutual information of at least 30; its titles with at least 70 views; the
+numbers from 0 to 99. Empty entries and single punctuation marks are left out.
+"""
+
+import gzip
+import json
+import re
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from testbed.manifest import sha256
+
+MINIMUM = {"unigrams": 100, "bigrams": 30, "titles": 70}
+SYNSET = re.compile(r"\d{8} \d\d [nvasr] [0-9a-f]{2} (\S+) ")
+SYNTACTIC = re.compile(r"\((?:a|p|ip)\)$")
+"""WordNet's note of where an adjective may stand."""
+
+
+class EntryError(ValueError):
+    """A list of entries is not there or not what the experiment says."""
+
+
+def find_lists(path: str) -> list[Path]:
+    """The files that `path` (a file, a glob or a folder) stands for, sorted; raises `EntryError` where there are none."""
+    folder = Path(path)
+    if folder.is_dir():
+        files = [file for file in folder.iterdir() if file.is_file()]
+    elif any(mark in path for mark in "*?["):
+        files = [file for file in Path(folder.anchor).glob(str(folder.relative_to(folder.anchor))) if file.is_file()]
+    else:
+        files = [folder] if folder.is_file() else []
+    if not files:
+        raise EntryError(f"{path}: there is no such file. Put the list there or change the path")
+    return sorted(files)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, packed (gz) or not, without their ends; raises `EntryError` where it is no text."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n").removesuffix("\r")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise EntryError(f"{path}: cannot be read as UTF-8 text ({error}). Get it again") from error
+
+
+def read_own(path: Path) -> Iterator[str]:
+    """A list of one's own: JSON (a list of texts, or a mapping whose keys are the entries), or a line for each entry."""
+    if path.name.removesuffix(".gz").endswith(".json"):
+        try:
+            content = json.loads("\n".join(read_lines(path)))
+        except json.JSONDecodeError as error:
+            raise EntryError(f"{path}: is not JSON ({error}). Correct it") from error
+        if not isinstance(content, list | dict) or not all(isinstance(entry, str) for entry in content):
+            raise EntryError(
+                f"{path}: is no list of texts. Write a JSON list, or a text file with a line for each entry"
+            )
+        yield from content
+    else:
+        yield from read_lines(path)
+
+
+def read_wordnet(path: Path) -> Iterator[str]:
+    """The synsets of a file of WordNet's database (data.noun, data.verb, data.adj, data.adv), by their first word."""
+    for line in read_lines(path):
+        if match := SYNSET.match(line):
+            yield SYNTACTIC.sub("", match[1]).replace("_", " ").lower()
+
+
+def read_counted(path: Path) -> Iterator[tuple[str, float]]:
+    """Lines of a text and a number behind its last white space; raises `EntryError` for others."""
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        text, _, value = line.rstrip().replace("\t", " ").rpartition(" ")
+        try:
+            yield text.strip(), float(value)
+        except ValueError as error:
+            raise EntryError(f"{path}:{number}: {value!r} is no number. Each line has a text and its number") from error
+
+
+def read_entries(kind: str, path: str | None = None, sha: str | None = None, minimum: float | None = None) -> set[str]:
+    """The different entries of one list; see the module's text for what its `kind` makes of it.
+
+    Raises `EntryError` where a file is missing, is not of the kind, or does not have the SHA-256 `sha`.
+    """
+    if kind == "numbers":
+        return {str(number) for number in range(100)}
+    if kind == "miniweb":
+        return miniweb_words()
+    files = find_lists(path)
+    if sha is not None and (len(files) > 1 or sha256(files[0]) != sha):
+        found = f"{len(files)} files" if len(files) > 1 else sha256(files[0])
+        raise EntryError(f"{path}: its SHA-256 is {found} and not {sha}. Get the right file, or correct sha256")
+    least = MINIMUM.get(kind, 0) if minimum is None else minimum
+    if kind in ("list", "wordnet"):
+        read = read_own if kind == "list" else read_wordnet
+        return {entry for file in files for entry in read(file)}
+    # Views of a title come by the hour, in a file each.
+    totals = Counter()
+    for file in files:
+        for text, value in read_counted(file):
+            totals[text] = max(totals[text], value) if kind == "bigrams" else totals[text] + value
+    entries = {text for text, value in totals.items() if value >= least}
+    if kind == "titles":
+        return {title.replace("_", " ") for title in entries if ":" not in title}
+    return entries
+
+
+def miniweb_words() -> set[str]:
+    """The words for objects, and all other words that stand by themselves, in the captions of the mini-web."""
+    from testbed.miniweb.captions import FILLERS, VOICES
+    from testbed.miniweb.world import CLASSES
+
+    words = {word for entry in CLASSES for word in (entry.name, entry.casual, entry.formal)}
+    words |= {word for fillers in FILLERS.values() for word in fillers}
+    for voice in VOICES.values():
+        for template in (*voice.naming, *voice.vague):
+            words |= {word for word in template.split() if word.isalpha()}
+    return words | {word[0].upper() + word[1:] for word in words}
+
+
+def build_list(lists: list[Mapping]) -> tuple[list[str], list[dict]]:
+    """All different entries of `lists`, sorted, and for each list how many entries it has and how many of them are new."""
+    entries: set[str] = set()
+    origins = []
+    for one in lists:
+        found = read_entries(one["kind"], one.get("path"), one.get("sha256"), one.get("minimum"))
+        found = {entry for entry in found if entry.strip() and entry not in string.punctuation}
+        if not found:
+            raise EntryError(f"{one.get('path', one['kind'])}: has no entry. Give another list, or a lower minimum")
+        origins.append({**one, "entries": len(found), "new": len(found - entries)})
+        entries |= found
+    return sorted(entries), origins
