@@ -16,11 +16,11 @@ from testbed.imports import skip_compiler, skip_unused_imports
 skip_unused_imports("tensorboard")
 skip_compiler()
 
+import open_clip  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import score_pairs  # noqa: E402
-from evaluate_clip import load_model  # noqa: E402
 from testbed.manifest import write_json  # noqa: E402
 from testbed.parts import read_parts  # noqa: E402
 from testbed.samples import read_image  # noqa: E402
@@ -28,7 +28,9 @@ from testbed.samples import read_image  # noqa: E402
 
 def own_similarities(samples: Path, shards: Path, teacher: Path, classes: list[str]) -> dict[str, list]:
     """What open_clip's forward pass gives of each pair alone: its cosine similarity, and those of its image with classes."""
-    model, tokenizer, transform = load_model(teacher, "cpu")
+    name = f"local-dir:{teacher}"
+    model, _, transform = open_clip.create_model_and_transforms(name)
+    model, tokenizer = model.eval(), open_clip.get_tokenizer(name)
     found: dict[str, list] = {"pairs": [], "classes": []}
     for table in read_parts(samples):
         for row in table.to_pylist():

@@ -74,6 +74,8 @@ def test_the_demo_cites_no_data_of_others(tmp_path):
         *("nguyen2022quality", "radford2021learning", "taori2020measuring", "miller2021accuracy"),
         *("molder2021sustainable", "ilharco2021openclip", "cherti_clip_benchmark", "beaumont2021img2dataset"),
         *("breuel_webdataset", "ansel2024pytorch", "raasveldt2019duckdb", "hunter2007matplotlib"),
+        # the methods of its filters
+        *("xu2023demystifying", "gadre2023datacomp"),
     }
 
 
@@ -92,7 +94,7 @@ def test_corrupted_sets_cite_their_method_and_own_data_is_named(tmp_path):
         sources__mine=own,
         testsets__noisy={"corrupt": {"kind": "fog", "severity": 1}},
         testsets__plankton={"path": "data/plankton"},
-        filters={"balanced": {"metaclip": {}}},
+        filters={"balanced": {"from": "mine", "method": "metaclip"}},
     )
     keys = cited(tmp_path, config)
     assert {"hendrycks2019benchmarking", "xu2023demystifying"} <= keys

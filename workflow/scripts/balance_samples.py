@@ -21,6 +21,7 @@ from testbed.balancing import draw, keep_probabilities, threshold_of
 from testbed.log import log_to
 from testbed.manifest import publish, read_json, write_json
 from testbed.parts import make_parts, parts_of, read_part
+from testbed.provenance import made_from
 from testbed.samples import with_columns
 from testbed.work import follow_parent, locked
 
@@ -147,4 +148,4 @@ if __name__ == "__main__":
             params.filter.get("t"),
             params.filter.get("tail_fraction"),
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

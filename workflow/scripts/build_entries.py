@@ -14,6 +14,7 @@ from pyarrow import parquet
 from testbed.entries import can_match
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.provenance import made_from
 from testbed.wordlists import EntryError, build_list
 from testbed.work import follow_parent, locked
 
@@ -51,4 +52,5 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
-        write_json(snakemake.output.manifest, build_entries(list(snakemake.params.lists), folder))
+        manifest = build_entries(list(snakemake.params.lists), folder)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

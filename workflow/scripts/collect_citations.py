@@ -80,7 +80,7 @@ def uses_of(experiment: dict) -> list[str]:
         for name, entry in experiment["testsets"].items()
         if "miniweb" not in entry
     ]
-    filters = [kind for entry in experiment.get("filters", {}).values() for kind in entry]
+    filters = [entry["method"] for entry in experiment.get("filters", {}).values()]
     return [
         "paper",
         *(f"method:{name}" for name in METHODS),

@@ -15,6 +15,7 @@ from pyarrow import parquet
 from testbed.log import log_to
 from testbed.manifest import publish, read_json, record, write_json
 from testbed.parts import read_part, read_parts
+from testbed.provenance import made_from
 from testbed.wordlists import EntryError
 from testbed.work import follow_parent, locked
 
@@ -61,4 +62,5 @@ if __name__ == "__main__":
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         entries, matches = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.matches))
-        write_json(snakemake.output.manifest, count_entries(entries, matches, folder))
+        manifest = count_entries(entries, matches, folder)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
 from testbed.parts import make_parts
+from testbed.provenance import made_from
 from testbed.samples import list_shard, own_columns
 from testbed.work import follow_parent, locked
 
@@ -41,4 +42,5 @@ if __name__ == "__main__":
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         rows = parquet.read_schema(snakemake.params.part).remove_metadata()
-        write_json(snakemake.output.manifest, list_samples(Path(snakemake.input.shards).parent, rows, folder))
+        manifest = list_samples(Path(snakemake.input.shards).parent, rows, folder)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

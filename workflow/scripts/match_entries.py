@@ -16,6 +16,7 @@ from testbed.entries import Matcher
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
 from testbed.parts import make_parts, parts_of, read_part
+from testbed.provenance import made_from
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -61,4 +62,5 @@ if __name__ == "__main__":
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         entries, samples = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.samples))
-        write_json(snakemake.output.manifest, match_entries(entries, samples, folder))
+        manifest = match_entries(entries, samples, folder)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

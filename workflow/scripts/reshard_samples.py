@@ -23,6 +23,7 @@ from shard_samples import WRITE_BYTES, HashedFile, ShardError, remove_surplus, r
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, problem, publish, read_json, write_json
 from testbed.parts import PROGRESS_SECONDS, read_parts, recorded
+from testbed.provenance import made_from
 from testbed.samples import BLOCK, joined
 from testbed.work import follow_parent, locked
 
@@ -157,4 +158,4 @@ if __name__ == "__main__":
             shard_size=int(snakemake.params.shard_size),
             needed=int(snakemake.params.needed),
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate_clip import load_model
+from testbed.evaluator import load_model, numbers_of
+from testbed.framing import Framing
 from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, read_json, sha256, write_json
 from testbed.parts import PROGRESS_SECONDS, make_parts, parts_of, read_part
+from testbed.provenance import made_from
 from testbed.samples import SampleError, read_image
 from testbed.scores import histogram_of
 from testbed.testsets import read_lines
@@ -39,7 +41,12 @@ class Teacher:
     """A model that scores pairs: float32 throughout, as automatic mixed precision moves scores by more than 1e-3."""
 
     def __init__(self, folder: Path, device: str, batch_size: int, workers: int, reference: Path | None = None):
-        self.model, self.tokenizer, self.transform = load_model(folder, device)
+        import torch
+
+        self.model, self.tokenizer = load_model(folder, device)
+        preprocess = self.model.visual.preprocess_cfg
+        self.framing = Framing.of(preprocess)
+        self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         self.device, self.batch_size, self.workers = device, batch_size, max(1, workers)
         self.classes, self.head = [], None
         if reference is not None:
@@ -48,8 +55,8 @@ class Teacher:
             self.classes, templates = (read_lines(reference / name) for name in CLASS_FILES)
             self.head = zero_shot_classifier(self.model, self.tokenizer, self.classes, templates, device, amp=False)
 
-    def decode(self, shard: Path, places: list[tuple[int, str]]) -> list["torch.Tensor"]:
-        """The images of samples at places (offset, uid) of a shard, as the model takes them."""
+    def decode(self, shard: Path, places: list[tuple[int, str]]) -> list[np.ndarray]:
+        """The pictures (H, W, 3) of samples at places (offset, uid) of a shard, of the size that the model takes."""
         from PIL import Image
 
         pictures = []
@@ -57,7 +64,8 @@ class Teacher:
             for offset, uid in places:
                 try:
                     with Image.open(io.BytesIO(read_image(file, offset))) as image:
-                        pictures.append(self.transform(image))
+                        image.load()
+                        pictures.append(np.asarray(self.framing(image)))
                 except (OSError, ValueError, SyntaxError) as error:
                     raise SampleError(
                         f"{shard}: image {uid} cannot be decoded ({error}). Run `snakemake verify`."
@@ -65,7 +73,7 @@ class Teacher:
         return pictures
 
     def batches(self, shards: Path, table: "pa.Table") -> Iterator[tuple["torch.Tensor", list[str]]]:
-        """Images (B, 3, H, W) and captions of `table`; the next batch is decoded while the model works on one."""
+        """Images (B, H, W, 3) in bytes and captions of `table`; the next batch is decoded while the model works on one."""
         import torch
 
         rows = table.select(COLUMNS).to_pylist()
@@ -86,7 +94,10 @@ class Teacher:
             for place, start in enumerate(starts):
                 images = [picture for future in pending.pop() for picture in future.result()]
                 pending += [ask(later) for later in starts[place + 1 : place + 2]]
-                yield torch.stack(images), [row["caption"] for row in rows[start : start + self.batch_size]]
+                yield (
+                    torch.from_numpy(np.stack(images)),
+                    [row["caption"] for row in rows[start : start + self.batch_size]],
+                )
 
     def score(self, shards: Path, table: "pa.Table") -> "pa.Table":
         """Scores of the pairs in `table`, whose images lie in the folder `shards`, in its order."""
@@ -96,7 +107,8 @@ class Teacher:
         scores, seen = [], []
         with torch.no_grad():
             for images, captions in self.batches(shards, table):
-                image = self.model.encode_image(images.to(self.device), normalize=True)
+                pixels = numbers_of(images.to(self.device), self.mean, self.std)
+                image = self.model.encode_image(pixels, normalize=True)
                 text = self.model.encode_text(self.tokenizer(captions).to(self.device), normalize=True)
                 scores.append((image * text).sum(dim=1).cpu().numpy())
                 if self.head is not None:
@@ -172,4 +184,4 @@ if __name__ == "__main__":
             params.workers,
             Path(params.reference) if params.reference else None,
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -16,6 +16,7 @@ from testbed.captions import keep_basic, language_of
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
 from testbed.parts import make_parts, parts_of, read_part, read_parts
+from testbed.provenance import made_from
 from testbed.samples import with_columns
 from testbed.scores import histogram_of
 from testbed.work import follow_parent, locked
@@ -124,4 +125,4 @@ if __name__ == "__main__":
             folder,
             Path(scores[0]).parent if scores else None,
         )
-        write_json(snakemake.output.manifest, manifest)
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

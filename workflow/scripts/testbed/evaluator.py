@@ -25,6 +25,12 @@ class EvaluationError(RuntimeError):
     """A model or a test set cannot be evaluated as it is."""
 
 
+def numbers_of(images: "torch.Tensor", mean: "torch.Tensor", std: "torch.Tensor") -> "torch.Tensor":
+    """Images (B, H, W, 3) in bytes as a model takes them (B, 3, H, W); `mean` and `std` (3, 1, 1) are on their device."""
+    # The steps of torchvision's ToTensor and Normalize, in their order: bit for bit the same numbers.
+    return images.permute(0, 3, 1, 2).contiguous().float().div(255).sub_(mean).div_(std)
+
+
 class Batches:
     """A decoded test set's batches as CLIP_benchmark wants them: normalised images (B, 3, H, W) on `device`, and answers."""
 
@@ -47,9 +53,7 @@ class Batches:
                 answers = self.decoded.answers[start : start + self.batch_size]
                 if self.decoded.task != "retrieval":
                     answers = torch.tensor(answers)
-                # The steps of torchvision's ToTensor and Normalize, in their order: bit for bit the same numbers.
-                pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous().float().div(255)
-                yield pixels.sub_(self.mean).div_(self.std), answers
+                yield numbers_of(images.to(self.device), self.mean, self.std), answers
 
     def read(self, start: int) -> "torch.Tensor":
         """Images (B, H, W, 3) from `start` on, in bytes."""
