@@ -1,22 +1,18 @@
 # What the rules of filters ask of the experiment.
-from prepare_metadata import pairs_schema
 from testbed.filters import WITHOUT_FILE
 from testbed.samples import no_samples
 from testbed.wordlists import EntryError, find_lists
-
-
-def filters_by(*methods):
-    """A regular expression for the names of the filters of some methods; nothing fits it where there are none."""
-    names = [
-        name for name, entry in experiment.filters.items() if entry["method"] in methods
-    ]
-    return "|".join(names) or "(?!)"
 
 
 def filter_names(*methods):
     return [
         name for name, entry in experiment.filters.items() if entry["method"] in methods
     ]
+
+
+def filters_by(*methods):
+    """A regular expression for the names of the filters of some methods; nothing fits it where there are none."""
+    return "|".join(filter_names(*methods)) or "(?!)"
 
 
 def rules_of(wildcards):
@@ -28,6 +24,7 @@ def rules_of(wildcards):
 def check_condition(wildcards):
     """Report a filter's condition in SQL that does not fit the columns of its list, where the list is at hand."""
     # DuckDB takes a moment to load.
+    from prepare_metadata import pairs_schema
     from testbed.predicates import PredicateError, keep_rows
 
     source = experiment.root(wildcards.filter)
