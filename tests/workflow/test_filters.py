@@ -110,6 +110,13 @@ def test_all_files_are_documented_and_whole(filtered_run):
     assert "as their manifests record them" in verified
 
 
+def test_models_of_filters_are_traced_to_the_lists(filtered_run):
+    rows = {row["pool"]: row for row in rows_of(filtered_run / "results/provenance.csv")}
+    own = rows["mini_yfcc"]["sources"].partition("list ")[2]
+    for pool in ("balanced", "best", "clean"):
+        assert rows[pool]["broken"] == "" and rows[pool]["sources"].endswith(f"samples, list {own}")
+
+
 def test_plan_and_status_know_filters(filtered_run):
     plan = run_snakemake(filtered_run, "plan", "--configfile", TINY, "filters.yaml").stdout.splitlines()
     jobs = {line.split("  ")[0]: line.split()[-7:] for line in plan}
