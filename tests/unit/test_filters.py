@@ -102,6 +102,7 @@ def test_a_teacher_is_a_model_of_the_experiment():
         ),
         ({"f": SQL | {"where": "similarity >"}}, ["filters.f.where: 'similarity >'", "syntax error"]),
         ({"f": SQL | {"where": "a > 1; DROP TABLE samples"}}, ["filters.f.where", 'syntax error at or near ";"']),
+        ({"f": BASIC | {"language": "xx"}}, ["filters.f.language: xx is none of the", "such as en"]),
         ({"f": without(BASIC, "language")}, ["filters.f: says nothing", "minimum_side"]),
         (
             {"f": BASIC | {"minimum_words": 9, "maximum_words": 3}},

@@ -53,6 +53,8 @@ def check_filters(experiment: "Experiment") -> None:
             _check_teacher(experiment, name, entry["teacher"])
         if entry["method"] == "sql":
             _check_where(name, entry["where"])
+        if "language" in entry:
+            _check_language(name, entry["language"])
     for name in experiment.filters:
         _check_circle(experiment, name, ())
 
@@ -139,6 +141,17 @@ def _check_where(name: str, where: str) -> None:
         check_predicate(where)
     except PredicateError as error:
         raise ExperimentError(f"filters.{name}.where: {error}.") from error
+
+
+def _check_language(name: str, language: str) -> None:
+    # Loading what names languages takes a second.
+    from testbed.captions import known_languages
+
+    if language not in (known := known_languages()):
+        raise ExperimentError(
+            f"filters.{name}.language: {language} is none of the {len(known)} languages that py3langid knows. Write a code of "
+            "ISO 639-1, such as en."
+        )
 
 
 def _check_circle(experiment: "Experiment", pool: str, above: tuple[str, ...]) -> None:

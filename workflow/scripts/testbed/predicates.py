@@ -15,19 +15,8 @@ import pyarrow as pa
 
 STATEMENT = "SELECT (\n{where}\n) IS TRUE AS kept FROM samples"
 NODES = {
-    "BETWEEN": "BETWEEN",
-    "CASE": "CASE",
-    "CAST": "CAST",
-    "COLLATE": "COLLATE",
-    "COLUMN_REF": "a column",
-    "COMPARISON": "a comparison",
-    "CONJUNCTION": "AND and OR",
-    "CONSTANT": "a constant",
-    "FUNCTION": "a function",
-    "LAMBDA": "a lambda",
-    "LAMBDA_REF": "a lambda's argument",
-    "OPERATOR": "an operator",
-    "TYPE": "a type",
+    *("BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT"),
+    *("FUNCTION", "LAMBDA", "LAMBDA_REF", "OPERATOR", "TYPE"),
 }
 """What an expression may consist of, by the names of DuckDB's parser."""
 
