@@ -112,9 +112,11 @@ def test_all_files_are_documented_and_whole(filtered_run):
 
 def test_models_of_filters_are_traced_to_the_lists(filtered_run):
     rows = {row["pool"]: row for row in rows_of(filtered_run / "results/provenance.csv")}
-    own = rows["mini_yfcc"]["sources"].partition("list ")[2]
-    for pool in ("balanced", "best", "clean"):
-        assert rows[pool]["broken"] == "" and rows[pool]["sources"].endswith(f"samples, list {own}")
+    own, teachers = (rows[pool]["sources"].partition("list ")[2] for pool in ("mini_yfcc", "mini_imagenet"))
+    # The teacher's list has its part in what it keeps.
+    for pool, lists in {"balanced": own, "clean": own, "best": f"{own}; {teachers}"}.items():
+        assert rows[pool]["broken"] == ""
+        assert rows[pool]["sources"] == f"{pool}: {POOLS[pool]} samples, list {lists}"
 
 
 def test_plan_and_status_know_filters(filtered_run):

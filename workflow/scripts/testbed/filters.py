@@ -149,8 +149,8 @@ def _check_language(name: str, language: str) -> None:
 
     if language not in (known := known_languages()):
         raise ExperimentError(
-            f"filters.{name}.language: {language} is none of the {len(known)} languages that py3langid knows. Write a code of "
-            "ISO 639-1, such as en."
+            f"filters.{name}.language: {language} is none of the {len(known)} languages that py3langid knows. Write a code "
+            "of ISO 639-1, such as en."
         )
 
 
