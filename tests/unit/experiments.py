@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 from snakemake.utils import validate
 
-from testbed.experiment import Experiment, check_schema
+from testbed.experiment import Experiment
+from testbed.schema import check_schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "experiment.schema.yaml"

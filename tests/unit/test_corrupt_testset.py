@@ -16,10 +16,10 @@ from experiments import SCHEMA
 from make_testset import make_testset
 from testbed.archive import add_member
 from testbed.corruptions import KINDS, SIDE, CorruptionError, as_seen, corrupt, smear, zoom
-from testbed.experiment import ExperimentError, check_testset
+from testbed.errors import ExperimentError
 from testbed.manifest import problem, read_json
 from testbed.miniweb.scenes import draw
-from testbed.tasks import TestsetError
+from testbed.tasks import TestsetError, check_testset
 
 IMAGES = 20
 # ImageNet-C's severities, grouped so that in each group a higher one changes more of the pixels. Glass blur has fewer

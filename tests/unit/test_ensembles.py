@@ -9,7 +9,8 @@ from safetensors.numpy import load_file
 
 from experiments import changed, load, small
 from small_testsets import drawn, write_classification, write_testset
-from testbed.experiment import ExperimentError, Model
+from testbed.errors import ExperimentError
+from testbed.experiment import Model
 from testbed.manifest import read_json, write_json
 from testbed.miniweb.world import CLASSES
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import DEMO, changed, load, read, small
-from testbed.experiment import ExperimentError, Model, apportion, check_testset
+from testbed.errors import ExperimentError
+from testbed.experiment import Model, apportion
+from testbed.tasks import check_testset
 
 PAIR = {"mini_laion": 0.5, "mini_wit": 0.5}
 METADATA = "sources__mini_yfcc__metadata"

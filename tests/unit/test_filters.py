@@ -3,7 +3,8 @@
 import pytest
 
 from experiments import changed, load, small
-from testbed.experiment import ExperimentError, Model
+from testbed.errors import ExperimentError
+from testbed.experiment import Model
 from testbed.predicates import PredicateError, check_predicate
 
 LIST = [{"kind": "list", "path": "list.txt"}]

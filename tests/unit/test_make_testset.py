@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from make_testset import TEMPLATES, make_testset
-from testbed.experiment import check_testset
 from testbed.manifest import problem
 from testbed.miniweb.world import CLASSES, TESTSETS
+from testbed.tasks import check_testset
 
 
 def images_of(folder: Path) -> dict[str, tuple[bytes, int]]:

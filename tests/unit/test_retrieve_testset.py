@@ -15,9 +15,10 @@ import yaml
 from experiments import ROOT, changed, load
 from make_testset import make_testset
 from retrieve_testset import RetrieveError, retrieve_testset
-from testbed.experiment import ExperimentError, check_testset
+from testbed.errors import ExperimentError
 from testbed.manifest import problem, read_json
 from testbed.miniweb.world import CLASSES
+from testbed.tasks import check_testset
 from testbed.testsets import expected_counts
 
 IMAGES = 30

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import ROOT, changed, load
 from small_testsets import write_classification
-from testbed.experiment import ExperimentError
+from testbed.errors import ExperimentError
 from testbed.miniweb.world import CLASSES
 from testbed.subsets import ClassesError, check_class_map, find_subsets, match_classes, read_class_map
 

@@ -9,7 +9,9 @@ from snakemake.utils import validate
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.experiment import Experiment, ExperimentError, check_schema
+from testbed.errors import ExperimentError
+from testbed.experiment import Experiment
+from testbed.schema import check_schema
 from testbed.slurm import jobs_in
 from testbed.work import FORCERUN, FolderBusyError, hold
 

@@ -1,7 +1,9 @@
 # What the rules of trainings, test sets and evaluations ask of the experiment.
 from functools import cache
 
-from testbed.experiment import ExperimentError, Model, check_testset
+from testbed.errors import ExperimentError
+from testbed.experiment import Model
+from testbed.tasks import check_testset
 from testbed.launch import processes_of, threads_of
 from testbed.subsets import ClassesError, check_class_map
 

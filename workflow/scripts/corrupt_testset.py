@@ -19,10 +19,9 @@ from PIL import Image
 
 from testbed.archive import add_member
 from testbed.corruptions import corrupt, jpeg_file, parameters_of
-from testbed.experiment import CLIP_BENCHMARK_FILES, check_testset
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, sha256, write_json
-from testbed.tasks import ANSWERS, TestsetError, task_of
+from testbed.tasks import ANSWERS, CLIP_BENCHMARK_FILES, TestsetError, check_testset, task_of
 from testbed.testsets import read_samples, shards_of
 from testbed.work import follow_parent, is_forced, locked
 

@@ -1,20 +1,11 @@
 """The experiment: one YAML file, checked as a whole before any work, and the lists of targets that follow from it."""
 
-import ipaddress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
-import jsonschema
-import yaml
-
-from testbed.ensembles import check_ensembles, common_sizes
-from testbed.errors import ExperimentError
-from testbed.filters import check_filters
+from testbed.checks import check_experiment
+from testbed.ensembles import common_sizes
 from testbed.pools import ensemble_of
-from testbed.tasks import TestsetError, task_of
-
-CLIP_BENCHMARK_FILES = ("classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt")
 
 
 @dataclass(frozen=True)
@@ -32,47 +23,6 @@ class Model:
     @property
     def name(self) -> str:
         return f"{self.pool}-{self.architecture}-{self.size}-{self.seed}"
-
-
-def is_integer(_: object, value: object) -> bool:
-    """Unlike JSON schema's own integers, not 1000000.0: sizes and seeds become parts of file names."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer),
-)
-
-
-def check_schema(config: dict, schema_path: Path | str) -> None:
-    """Check `config` against the JSON schema; raises `ExperimentError` that names the key, its value and what is allowed."""
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
-    if error is None:
-        return
-    key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
-    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
-        allowed = sorted(error.schema["properties"])
-        unknown = sorted(set(error.instance) - set(allowed))
-        raise ExperimentError(f"{key}: unknown key {', '.join(unknown)}. Allowed here: {', '.join(allowed)}.")
-    hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    raise ExperimentError(f"{key}: {explain(error)}. {hint}".strip() + " See config/README.md.")
-
-
-def explain(error: jsonschema.ValidationError) -> str:
-    """What the schema refuses, in words that need no knowledge of JSON schema or of YAML's corners."""
-    value = error.instance
-    if error.validator == "oneOf":
-        choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
-        return f"has {', '.join(value) or 'no key'}; give either {choices}"
-    if error.validator == "dependentRequired":
-        return f"{error.message}; path, format and columns belong together"
-    if error.validator == "type" and value is None:
-        return "has no value; give it one, or leave the key out"
-    if error.validator == "type" and error.validator_value in ("integer", "number"):
-        return f"{error.message}; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
-    return error.message
 
 
 def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
@@ -110,8 +60,7 @@ class Experiment:
         self.pretrained: dict[str, dict] = config["pretrained"]
         self.reference: str = config["reference"]
         self.claims: list[dict] = config["claims"]
-        self._check_names()
-        self._check_sizes()
+        check_experiment(self)
 
     @property
     def pools(self) -> list[str]:
@@ -239,148 +188,3 @@ class Experiment:
             {"name": name, "kind": "ensemble", "members": self.members(name), "average": entry["average"]}
             for name, entry in self.ensembles.items()
         ]
-
-    def _check_names(self) -> None:
-        both = sorted(set(self.pretrained) & set(self.config["architectures"]))
-        if both:
-            raise ExperimentError(f"pretrained.{both[0]}: is the name of an architecture too. Give it another name.")
-        both = sorted(set(self.sources) & set(self.mixtures))
-        if both:
-            raise ExperimentError(f"mixtures.{both[0]}: is the name of a source too. Give the mixture another name.")
-        for mixture in self.mixtures:
-            self._check_mixture(mixture, ())
-        check_ensembles(self)
-        check_filters(self)
-        for network in self.config["download"]["private_networks"]:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ExperimentError(
-                    f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
-                ) from error
-        for architecture in self.config["costs"]["trained_per_second"]:
-            if architecture not in self.config["architectures"]:
-                raise ExperimentError(
-                    f"costs.trained_per_second: {architecture} is not an architecture. Name one of: "
-                    f"{', '.join(self.config['architectures'])}."
-                )
-        if self.reference not in self.testsets:
-            raise ExperimentError(
-                f"reference: {self.reference} is not a test set. Name one of: {', '.join(self.testsets)}."
-            )
-        if self.reference not in self.classifications or not self.shifts:
-            raise ExperimentError(
-                f"testsets: the reference ({self.reference}) and at least one other have to be classifications. Set their "
-                "task."
-            )
-        self._check_originals()
-        self._check_claims()
-        baseline = self.config["statistics"]["baseline"]
-        if baseline.startswith("standard") and self.reference != "imagenet":
-            raise ExperimentError(
-                f"statistics.baseline: {baseline} models are measured on imagenet, and the reference is "
-                f"{self.reference}. Set the baseline to pool:<name of a pool> or to none."
-            )
-        for name in self.class_maps:
-            if name not in self.shifts:
-                raise ExperimentError(
-                    f"testsets.{name}.classes: {name} is no shift with classes of its own, but the reference or of another "
-                    "task. Leave classes out."
-                )
-        if self.baseline_pool is not None and self.baseline_pool not in self.pools:
-            raise ExperimentError(
-                f"statistics.baseline: pool {self.baseline_pool} is not in the experiment. Name one of: "
-                f"{', '.join(self.pools)}, or set it to none."
-            )
-
-    def _check_originals(self) -> None:
-        corrupted = [name for name, entry in self.testsets.items() if "corrupt" in entry]
-        whole = [name for name in self.classifications if name not in corrupted]
-        for testset in corrupted:
-            original = self.original(testset)
-            if original not in whole:
-                fault = "is corrupted itself" if original in corrupted else "is not a test set of a classification"
-                raise ExperimentError(
-                    f"testsets.{testset}.corrupt.of: {original} {fault}. Name one of: {', '.join(whole) or 'none'}; "
-                    "where of is left out, it is the reference."
-                )
-
-    def _check_claims(self) -> None:
-        for claim in self.claims:
-            unknown = [name for name in claim["best"] if name not in self.sources]
-            if unknown:
-                raise ExperimentError(
-                    f"claims: best names {unknown[0]}, which is not a source. Name some of: {', '.join(self.sources)}."
-                )
-            if claim["shift"] not in self.shifts:
-                raise ExperimentError(
-                    f"claims: {claim['shift']} is not a shift. Name one of: {', '.join(self.shifts)}."
-                )
-
-    def _check_mixture(self, mixture: str, above: tuple[str, ...]) -> None:
-        if mixture in above:
-            circle = " -> ".join([*above, mixture])
-            raise ExperimentError(f"mixtures.{mixture}: contains itself ({circle}). Take one of them out.")
-        for member in self.mixtures[mixture]["shares"]:
-            if member in self.mixtures:
-                self._check_mixture(member, (*above, mixture))
-            elif member not in self.sources and member not in self.filters:
-                raise ExperimentError(
-                    f"mixtures.{mixture}.shares: {member} is not a pool of this experiment. Name one of: "
-                    f"{', '.join(self.pools)}, or add it under sources."
-                )
-
-    def _check_sizes(self) -> None:
-        for pool in self.pools:
-            for size in self.sizes(pool):
-                for member, count in self.composition(pool, size).items():
-                    source = self.root(member)
-                    available = self.sources[source]["samples"]
-                    if count > available:
-                        raise ExperimentError(
-                            f"sizes: {size} samples of {pool} need {count} of source {source}, which has only "
-                            f"{available} (sources.{source}.samples). Lower the size, or raise samples if the list has more."
-                        )
-        for model in self.models():
-            batch = self.config["architectures"][model.architecture]["batch_size"]
-            if model.size < batch:
-                raise ExperimentError(
-                    f"sizes: {model.size} samples of {model.pool} are fewer than one batch "
-                    f"(architectures.{model.architecture}.batch_size: {batch}). Raise the size or lower batch_size."
-                )
-
-
-def check_testset(name: str, folder: Path | str) -> str:
-    """Check that `folder` is a test set in CLIP_benchmark's local format; raises `ExperimentError` where it is not.
-
-    Returns the path of the first file that it must hold: its class names, or the number of shards of one for image-text
-    retrieval, which has captions instead.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ExperimentError(
-            f"testsets.{name}.path: {folder} is not a folder. Put the test set there or change the path."
-        )
-    try:
-        task = task_of(folder)
-    except TestsetError as error:
-        raise ExperimentError(f"testsets.{name}.path: {error}") from error
-    needed = CLIP_BENCHMARK_FILES[-1:] if task == "retrieval" else CLIP_BENCHMARK_FILES
-    for required in needed:
-        if not (folder / required).is_file():
-            raise ExperimentError(
-                f"testsets.{name}.path: {folder / required} is missing. A test set holds {', '.join(needed)} "
-                "and test/0.tar, test/1.tar, ... (CLIP_benchmark's local WebDataset format)."
-            )
-    count = (folder / "test/nshards.txt").read_text().strip()
-    if not count.isdecimal() or int(count) == 0:
-        raise ExperimentError(
-            f"testsets.{name}.path: {folder}/test/nshards.txt says {count!r}, and not how many test/N.tar there are."
-        )
-    for shard in range(int(count)):
-        if not (folder / "test" / f"{shard}.tar").is_file():
-            raise ExperimentError(
-                f"testsets.{name}.path: {folder}/test/{shard}.tar is missing, and test/nshards.txt promises it. "
-                "Copy the test set again."
-            )
-    return str(folder / needed[0])
