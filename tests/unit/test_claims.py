@@ -171,6 +171,8 @@ def test_tables_and_page_hold_every_claim_and_comparison():
     assert decided.tolist() == rows["comparisons"].tolist()
     page = claims_page(claims, Settings())
     assert page.count("<section") == len(claims)
+    first = rows.iloc[0]
+    assert f"Decisive: {first['subject']} on {first['testset']} by {first['difference']:+.1f} points" in page
     assert page.count("<tr><td>") == len(comparisons)
     assert all(statement in page.replace("&#x27;", "'") for statement in rows["statement"])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from testbed.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Claim, all_claims
+from testbed.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Claim, Comparison, all_claims
 from testbed.log import log_to
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings
@@ -53,14 +53,14 @@ h2 {{ font-size: 1.05rem; margin: 0 }}
 <p>{summary}</p>
 <p class="rule">Pools are compared by their trends at a reference accuracy that they have in common. Differences are in
 percentage points of shifted accuracy, each positive where the first pool is higher. Intervals are at {confidence} % for all
-comparisons of a claim together (Student's t, one residual variance per shift, Bonferroni). Differences of up to {margin}
-points count as none. What another set of images of the same sources would change is not in the intervals.</p>
+comparisons of a claim together (Student's t, one residual variance per shift, Bonferroni). Differences of up to
+{margin} count as none. What another set of images of the same sources would change is not in the intervals.</p>
 {sections}
 </html>
 """
 SECTION = """<section class="{verdict}">
 <h2>{statement}</h2>
-<p><span class="verdict">{mark} {verdict}</span> &mdash; {counts}</p>
+<p><span class="verdict">{mark} {verdict}</span> &mdash; {counts}{statistic}</p>
 <p class="rule">{rule}.</p>
 <details><summary>{comparisons} comparisons</summary>
 <table>
@@ -134,13 +134,14 @@ def claims_page(claims: Sequence[Claim], settings: Settings) -> str:
                 statement=escape(claim.statement),
                 rule=escape(claim.rule.capitalize()),
                 counts=text,
+                statistic=_statistic(claim.statistic),
                 head=HEAD,
                 comparisons=len(claim.comparisons),
                 rows="\n".join(_row(one) for one in claim.comparisons),
             )
         )
     summary = f"Of {len(claims)} findings it leaves: {', '.join(counts)}."
-    confidence, margin = f"{100 * settings.line_confidence:g}", f"{settings.margin:g}"
+    confidence, margin = f"{100 * settings.line_confidence:g}", f"{settings.margin:g} percentage point(s)"
     return PAGE.format(summary=summary, confidence=confidence, margin=margin, sections="\n".join(sections))
 
 
@@ -149,7 +150,15 @@ def _counts(claim: Claim) -> dict[str, int]:
     return {verdict: verdicts.count(verdict) for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED)}
 
 
-def _row(one) -> str:
+def _statistic(one: Comparison | None) -> str:
+    """The comparison that a claim's value in the table comes from, in words."""
+    if one is None or not np.isfinite(one.low):
+        return ""
+    pools = f"{one.one} above {one.other} on {one.testset}"
+    return escape(f". Decisive: {pools} by {one.difference.value:+.1f} points ({one.low:+.1f} to {one.high:+.1f})")
+
+
+def _row(one: Comparison) -> str:
     names = {name: escape(getattr(one, name)) for name in ("one", "other", "testset", "architecture")}
     known = np.isfinite(one.difference.value)
     return ROW.format(
