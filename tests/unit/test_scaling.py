@@ -1,7 +1,9 @@
 """Accuracy over samples: power laws are found, extrapolations marked, gaps left where models are few."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from example_evaluations import POOLS, REFERENCE, example, row, table
 from plot_data_efficiency import plot_data_efficiency
@@ -73,6 +75,18 @@ def test_the_figure_shows_seeds_and_marks_what_is_extrapolated():
     # the mean of the seeds, and not one of them
     first = grown([1000, 4000], seeds=3, noise=0.05).query("size == 1000")["value"].mean()
     assert dots.get_ydata()[0] == pytest.approx(100 * first)
+
+
+def test_sizes_below_the_axis_do_not_touch():
+    evaluations = grown([250, 500, 900, 1500, 1600, 2500])
+    many = pd.concat([evaluations.assign(testset=name) for name in ("one", "two", "three", "four", "five")])
+    figure = plot_data_efficiency(many, ["one", "two", "three", "four", "five"], POOLS[:1], Settings())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        boxes = sorted((label.get_window_extent() for label in axes.get_xticklabels()), key=lambda box: box.x0)
+        assert len(boxes) >= 3
+        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
 
 
 def test_a_test_set_that_nobody_was_evaluated_on_is_named():

@@ -25,7 +25,7 @@ OF_PUBLISHED_TABLES = {
 
 
 def of_filters() -> set[str]:
-    """Those of filters, which have a run of their own (test_filters)."""
+    """Those of filters, which have a run of their own (test_filtered_pools)."""
     return {path for path in documented() if "<filter>" in path or path.startswith("results/samples/")}
 
 

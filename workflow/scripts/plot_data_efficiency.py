@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SHAPE = 0.8
 AREA = 22.0
-# a step of the x axis's ticks that leaves their labels room, as a factor of samples
-TICK_STEP = 1.35
+# inches that a letter of a tick's label takes, and from one label to the next
+LETTER, GAP = 0.062, 0.08
 
 
 def plot_data_efficiency(
@@ -66,9 +66,12 @@ def _scale(axes: Axes, points: pd.DataFrame) -> None:
     sizes = sorted(points["size"].unique())
     axes.set_xscale("log")
     axes.set_xlim(sizes[0] / 1.15, BEYOND * sizes[-1] * 1.15)
+    low, high = np.log(axes.get_xlim())
+    inches = axes.get_position().width * axes.figure.get_figwidth() / (high - low)
     shown = [sizes[-1]]
     for size in reversed(sizes[:-1]):
-        if shown[-1] / size >= TICK_STEP:
+        letters = (len(size_label(int(size))) + len(size_label(int(shown[-1])))) / 2
+        if inches * np.log(shown[-1] / size) >= letters * LETTER + GAP:
             shown.append(size)
     axes.set_xticks(shown, [size_label(int(size)) for size in shown])
     axes.minorticks_off()
