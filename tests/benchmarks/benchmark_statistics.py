@@ -74,6 +74,7 @@ def main(mixtures: int) -> None:
         count = write_metrics(pools, folder / "results" / "evaluations")
         targets = [f"results/plots/mixtures/{mixture}.pdf" for mixture in config["mixtures"]]
         targets += ["results/plots/effective_robustness.pdf", "results/plots/data_efficiency.pdf", "results/claims.csv"]
+        targets += ["results/report/explore.html"]
         targets += [f"results/tables/{name}.csv" for name in ("effective_robustness", "dilution", "scaling")]
         command = [
             sys.executable,

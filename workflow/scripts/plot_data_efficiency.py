@@ -83,8 +83,8 @@ def _draw(axes: Axes, own: pd.DataFrame, one: Series, settings: Settings) -> Non
     if not np.isnan(line.slope):
         smallest, largest = own["size"].min(), own["size"].max()
         look = {"color": one.colour, "linestyle": one.dashes, "zorder": 2.5}
-        inside = np.geomspace(smallest, largest, 100)
-        beyond = np.geomspace(largest, BEYOND * largest, 50)
+        inside = np.geomspace(smallest, largest, 40)
+        beyond = np.geomspace(largest, BEYOND * largest, 20)
         axes.plot(inside, 100 * accuracy_at(line, inside), linewidth=1.3, **look)
         axes.plot(beyond, 100 * accuracy_at(line, beyond), linewidth=0.6, **look)
         whole = np.concatenate([inside, beyond])

@@ -160,7 +160,7 @@ def _draw_line(
         whole = _ends(axes, points, settings.scale)
         for beyond in ([whole[0], ends[0]], [ends[1], whole[1]]):
             axes.plot(beyond, line.at(beyond), linewidth=0.7, **look)
-    x = np.linspace(*ends, 200)
+    x = np.linspace(*ends, 60)
     low, high = line_band(bootstrap_trend(own, settings), x, settings.line_confidence)
     axes.fill_between(x, low, high, color=one.colour, alpha=0.12, linewidth=0, zorder=1.5)
 
