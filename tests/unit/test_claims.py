@@ -99,6 +99,13 @@ def test_each_claim_can_be_true_false_and_unclear(claim, pools, true, false, unc
     assert verdicts(noisy, pools)[claim] == UNDECIDED
 
 
+def test_a_source_that_is_best_for_every_architecture_contradicts():
+    evaluations = run({"a": (0, 0), "b": (-1, -1)})
+    other = evaluations.assign(architecture="vit", model=evaluations["model"].str.replace("-rn-", "-vit-"))
+    both = pd.concat([evaluations, other], ignore_index=True)
+    assert verdicts(both, [A, B])["no_best_source"] == CONTRADICTED
+
+
 def test_a_small_dilution_is_one():
     """A mixture half a point below its best member, for certain: small beside the margin, and still diluted."""
     heights = {"a": (0, 0), "b": (-0.2, -0.2), "mix": (-0.03, -0.03)}

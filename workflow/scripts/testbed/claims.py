@@ -168,7 +168,7 @@ def no_best_source(groups: Sequence[Group], sources: Sequence[str], settings: Se
     beaten = {source: [one for one in judged if one.other == source and np.isfinite(one.low)] for source in sources}
     shifts = {testset for _, testset, _ in groups}
     possible = len(sources) > 1 and len(shifts) > 1
-    complete = all(len(leads_of) == len(shifts) * (len(sources) - 1) for leads_of in beaten.values())
+    complete = all(len(leads_of) == len(groups) * (len(sources) - 1) for leads_of in beaten.values())
     if possible and all(some(leads_of) == SUPPORTED for leads_of in beaten.values()):
         verdict = SUPPORTED
     elif possible and complete and any({one.verdict for one in of} == {CONTRADICTED} for of in beaten.values()):
