@@ -11,10 +11,10 @@ from filter_tables import table_of, write_pool
 from link_trainset import link_trainset
 from reshard_samples import reshard_samples
 from select_samples import select_samples
-from shard_samples import ShardError
 from testbed.archive import add_member
 from testbed.manifest import problem, read_json, write_json
 from testbed.samples import own_columns
+from testbed.shards import ShardError
 
 COUNT, SHARD = 50, 10
 

@@ -13,9 +13,10 @@ from pyarrow import parquet
 
 from experiments import DEMO, load
 from mini_parts import draw_jpeg, draw_page, make_rows, write_downloads, write_manifest, write_part
-from shard_samples import Part, ShardError, shard_samples, write_shard
+from shard_samples import Part, shard_samples, write_shard
 from testbed.archive import add_member
 from testbed.manifest import problem, publish, read_json, record, write_json
+from testbed.shards import ShardError
 
 URLS = [[f"http://a.test/{part}/{number}.jpg" for number in range(25)] for part in range(2)]
 MISSING = {URLS[0][3], URLS[0][24], *URLS[1][10:14]}

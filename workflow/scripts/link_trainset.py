@@ -8,7 +8,6 @@ In:  the shard manifests of the sources that the pool draws on
 Out: a manifest; beside it NNNNNN.tar, links and at most one file
 """
 
-import os
 import tarfile
 from collections import Counter
 from itertools import islice
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import problem, publish, read_json, record, write_json
+from testbed.shards import link
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -64,14 +64,6 @@ def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
         raise TrainsetError(
             f"{shard}: holds {copied // MEMBERS_PER_SAMPLE} of the {samples} samples that are taken from it. {AGAIN}"
         )
-
-
-def link(target: Path, path: Path) -> None:
-    """Make `path` a relative link to `target`, replacing what is there at once."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, path.parent))
-    temporary.replace(path)
 
 
 def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: Path) -> dict:

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from link_trainset import link
-from shard_samples import WRITE_BYTES, HashedFile, ShardError, remove_surplus, room_for
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, problem, publish, read_json, write_json
 from testbed.parts import PROGRESS_SECONDS, read_parts, recorded
 from testbed.provenance import made_from
 from testbed.samples import BLOCK, joined
+from testbed.shards import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, room_for
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:

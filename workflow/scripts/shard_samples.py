@@ -16,11 +16,10 @@ import logging
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -30,6 +29,7 @@ from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, problem, publish, read_json, record, write_json
 from testbed.parts import recorded
 from testbed.provenance import made_from
+from testbed.shards import WRITE_BYTES, HashedFile, ShardError, remove_surplus, room_for
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -40,12 +40,6 @@ FACTS = ("sha256", "width", "height", "original_width", "original_height")
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PROGRESS_SECONDS = 30.0
-WRITE_BYTES = 1 << 20
-"""Written at once; a sample is three small files and their headers."""
-
-
-class ShardError(RuntimeError):
-    """The downloads are not what their manifests say, or are too few."""
 
 
 @dataclass(frozen=True)
@@ -180,25 +174,6 @@ def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
         )
 
 
-class HashedFile(io.RawIOBase):
-    """A file to write to that hashes what it is given."""
-
-    def __init__(self, file: BinaryIO):
-        self.file = file
-        self.hash = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def write(self, content: memoryview) -> int:
-        written = self.file.write(content)
-        self.hash.update(content[:written])
-        return written
-
-
 def read_samples(samples: pa.Table, chunk: Chunk) -> Iterator[tuple[bytes, dict]]:
     """Image and metadata of `samples`, which all come from `chunk`."""
     tars, keys = samples["tar"].to_pylist(), samples["key"].to_pylist()
@@ -251,18 +226,6 @@ def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
     return digest([samples["uid"].to_pylist(), samples["sha256"].to_pylist(), storage])
 
 
-@contextmanager
-def room_for(shard: str) -> Iterator[None]:
-    """Say what to do where the disk does not take a shard."""
-    try:
-        yield
-    except OSError as error:
-        raise ShardError(
-            f"shard {shard}: cannot be written ({error}). Make room and run the same command again: the shards before this "
-            "one are kept."
-        ) from error
-
-
 def check_enough(source: str, samples: int, needed: int) -> None:
     if samples < needed:
         raise ShardError(
@@ -309,13 +272,6 @@ def shard_samples(
     check_enough(source, samples, needed)
     remove_surplus(folder, len(files))
     return {"source": source, "samples": samples, "shard_size": shard_size, "files": files}
-
-
-def remove_surplus(folder: Path, count: int) -> None:
-    """Remove the shards that an earlier run with more samples or smaller shards left behind."""
-    for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
-        if int(path.stem) >= count:
-            path.unlink()
 
 
 if __name__ == "__main__":
