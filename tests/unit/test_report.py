@@ -20,9 +20,10 @@ LINKS = "\n.. _Workflow: javascript:show_panel('workflow')\n"
 def test_captions_render(caption, name):
     config = load(read_experiment(name)).config
     # The part of Snakemake's object that the captions use.
-    job = SimpleNamespace(
-        config=config, wildcards=SimpleNamespace(mixture=next(iter(config["mixtures"])), pool="cc12m")
+    wildcards = SimpleNamespace(
+        mixture=next(iter(config["mixtures"])), filter=next(iter(config["filters"])), pool="cc12m"
     )
+    job = SimpleNamespace(config=config, wildcards=wildcards)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     text = environment.from_string(text_of(caption) + LINKS).render(snakemake=job)
     page = publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2}).astext()

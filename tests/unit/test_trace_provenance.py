@@ -67,7 +67,7 @@ class Results:
         trace_provenance(
             self.table,
             [columns | changes],
-            {"architectures": {"net": ARCHITECTURE}, "ensembles": {"both": {}}},
+            {"architectures": {"net": ARCHITECTURE}},
             self.root / "experiment.json",
             self.root / "provenance",
             self.root / "provenance.csv",
@@ -245,7 +245,17 @@ def test_chains_are_json_that_people_can_read(results):
     assert len(lines) > 50 and json.loads("\n".join(lines))["model"] == "m"
 
 
-def test_an_ensemble_has_no_chain_of_its_own(results):
-    results.table.write_text("model,pool\nm,s\nboth-net-3-7,both\n")
-    results.trace()
-    assert [path.name for path in (results.root / "provenance").iterdir()] == ["m.json"]
+def test_an_ensemble_is_traced_through_its_members(results):
+    own, _ = results.trace()
+    metrics = text(results.root / "evaluations/e/metrics.csv", "model\ne\n")
+    content = {"versions": {"clip_benchmark": "1.6"}, "finished": "2026-01-04T00:00:00+00:00"}
+    content |= {"made_from": made_from(results.model), "files": [record(metrics)]}
+    write_json(metrics.with_name("manifest.json"), content)
+    results.table.write_text("model,pool\ne,e\n")
+    row, _ = results.trace(model="e", pool="e", manifest=None)
+    same = ("weights_sha256", "trainset_sha256", "sources", "revision", "torch", "hardware", "started", "finished")
+    assert {name: row[name] for name in same} == {name: own[name] for name in same}
+    assert (row["evaluated"], row["broken"]) == ("2026-01-04T00:00:00+00:00", "")
+    (member,) = read_json(results.root / "provenance/e.json")["evaluation"]["made_from"]
+    assert member["path"] == str(results.model)
+    assert member["made_from"][0]["sources"][0]["source"] == "s"

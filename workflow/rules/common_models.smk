@@ -188,7 +188,17 @@ def traced_models():
         }
         for name in experiment.pretrained
     }
-    return trained | published
+    averaged = {
+        model.name: {"model": model.name, **vars(model), "manifest": None}
+        for model in experiment.models(experiment.ensembles)
+    }
+    return trained | published | averaged
+
+
+def traced_manifests():
+    """The manifests that chains begin with; those of ensembles begin with their evaluations."""
+    manifests = [entry["manifest"] for entry in traced_models().values()]
+    return [manifest for manifest in manifests if manifest]
 
 
 def own_folder(wildcards):

@@ -8,7 +8,7 @@ rule trace_provenance:
     input:
         evaluations="results/tables/evaluations.csv",
         metrics=[f"results/evaluations/{name}/metrics.csv" for name in traced_models()],
-        manifests=[entry["manifest"] for entry in traced_models().values()],
+        manifests=traced_manifests(),
         # What the chains lead to, which may be made again without a model being trained again.
         shards=[
             f"results/shards/{source}/manifest.json" for source in experiment.sources

@@ -12,7 +12,7 @@ Out: results/provenance/<model>.json with the whole chain; results/provenance.cs
 import csv
 import hashlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,42 +232,43 @@ def machine_of(hardware: dict) -> str:
 
 def row_of(chain: dict) -> dict:
     """The row of results/provenance.csv for the chain of one model; unknown facts are empty."""
-    trained, evaluation = chain.get("trained", {}), chain["evaluation"]
-    runs = trained.get("runs", [])
-    versions = [*(run["versions"] for run in runs), trained.get("versions", {})]
-    trainset = next((node for node in trained.get("made_from", []) if "sources" in node), {})
+    evaluation = chain["evaluation"]
+    # An ensemble has no weights of its own: its evaluation was made from its members.
+    members = [node for node in evaluation.get("made_from", []) if "request" in node]
+    trained = [chain["trained"]] if "trained" in chain else members
+    runs = [run for one in trained for run in one.get("runs", [])]
+    versions = [*(run["versions"] for run in runs), *(one.get("versions", {}) for one in trained)]
+    trainsets = [node for one in trained for node in one.get("made_from", []) if "sources" in node]
     sources = []
-    for part in trainset.get("sources", []):
+    for part in [part for trainset in trainsets for part in trainset["sources"]]:
         lists = joined(list(lists_of(part["shards"])))
         sources.append(f"{part['source']}: {part['samples']} samples, list {lists or 'not recorded'}")
-    weights = [file["sha256"] for file in trained.get("files", []) if file["path"].endswith(".safetensors")]
+    files = [file for one in trained for file in one.get("files", [])]
+    weights = [file["sha256"] for file in files if file["path"].endswith(".safetensors")]
     return {
         **{name: chain[name] for name in ("model", "pool", "architecture", "size", "seed")},
         "weights_sha256": joined(weights),
-        "trainset_sha256": trainset.get("sha256", ""),
+        "trainset_sha256": joined([trainset["sha256"] for trainset in trainsets]),
         "sources": "; ".join(sources),
         "experiment_sha256": chain["experiment"]["sha256"],
-        "revision": joined([revision_of(run["code"]) for run in [*runs, trained] if "code" in run]),
+        "revision": joined([revision_of(run["code"]) for run in [*runs, *trained] if "code" in run]),
         "python": joined([entry.get("python") for entry in versions]),
         "torch": joined([entry.get("torch") for entry in versions]),
         "open_clip": joined([entry.get("open_clip_torch") for entry in versions]),
         "clip_benchmark": evaluation.get("versions", {}).get("clip_benchmark", ""),
         "device": joined([run["hardware"]["device"] for run in runs]),
         "hardware": joined([machine_of(run["hardware"]) for run in runs]),
-        "started": runs[0]["started"] if runs else "",
-        "finished": trained.get("finished", ""),
+        "started": min((run["started"] for run in runs), default=""),
+        "finished": max((one.get("finished", "") for one in trained), default=""),
         "evaluated": evaluation.get("finished", ""),
         "broken": joined(list(breaks(chain))),
     }
 
 
-def check_models(evaluations: Path, models: list[dict], ensembles: Collection[str]) -> None:
-    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`.
-
-    Of `ensembles` it may speak too: they have no chain of their own, and their evaluations' manifests name their members.
-    """
+def check_models(evaluations: Path, models: list[dict]) -> None:
+    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`."""
     with open(evaluations, newline="", encoding="utf-8") as file:
-        spoken_of = {row["model"] for row in csv.DictReader(file) if row["pool"] not in ensembles}
+        spoken_of = {row["model"] for row in csv.DictReader(file)}
     if unknown := sorted(spoken_of - {entry["model"] for entry in models}):
         raise ProvenanceError(
             f"{evaluations}: speaks of {', '.join(unknown[:3])}, which the experiment does not have. Delete the table and "
@@ -291,7 +292,7 @@ def trace_provenance(
 
     Each of `models` has the columns of `evaluations` and its `manifest`. Paths are those of the workflow's folder.
     """
-    check_models(evaluations, models, experiment.get("ensembles", {}))
+    check_models(evaluations, models)
     write_json(written, experiment)
     record = {"path": str(written), "sha256": sha256(written)}
     rows = []
