@@ -114,12 +114,16 @@ def evaluation(model: Path, testsets: dict[str, Path], out: Path, options: dict)
     """What Snakemake hands to evaluate_clip."""
     folder = out / model.name
     return {
-        "input": {"model": model / "manifest.json", "decoded": [out / name / "manifest.json" for name in testsets]},
+        "input": {"models": [model / "manifest.json"], "decoded": [out / name / "manifest.json" for name in testsets]},
         "output": {"metrics": folder / "metrics.csv", "predictions": folder / "predictions.parquet"},
         "log": folder.with_suffix(".log"),
         "params": {
             "model": {"model": model.name, "architecture": "a", "pool": "p", "size": 1, "seed": 0},
+            "shares": [1.0],
+            "average": "logits",
             "testsets": {name: [path, out / name] for name, path in testsets.items()},
+            "reference": TESTSETS[0],
+            "class_maps": {},
             "device": "cpu",
             "batch_size": options["batch_size"],
             "confidence": 0.995,
