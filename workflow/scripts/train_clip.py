@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.imports import skip_compiler, skip_unused_imports
+from testbed.imports import skip_compiler, skip_csv, skip_unused_imports
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
@@ -284,6 +284,8 @@ if __name__ == "__main__":
         # Models that open_clip knows by name may need any of them.
         used = [name for name, value in loggers.items() if value]
         skip_unused_imports(architecture, model_config(architecture["model"]), used)
+        if "wandb_project" not in used:
+            skip_csv()
     if architecture["device"] == "cpu" and "torchcompile" not in architecture["extra"]:
         skip_compiler()
     with locked(Path(snakemake.output.manifest).parent) as folder:

@@ -36,6 +36,11 @@ def skip_sklearn() -> None:
     stand_in("sklearn.metrics", classification_report=None, balanced_accuracy_score=None)
 
 
+def skip_csv() -> None:
+    """Have open_clip's trainer do without pandas, with which it reads lists in CSV files; pyarrow must not be in use."""
+    stand_in("pandas")
+
+
 def skip_pandas() -> None:
     """Have pyarrow do without pandas, which it imports to ask whether a list is one of its columns."""
     sys.meta_path.insert(0, Absent())
