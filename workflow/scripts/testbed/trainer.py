@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -33,6 +34,9 @@ CURVE_COLUMNS = (
     "batch_time",
 )
 """Times are seconds of a step; scale is CLIP's logit scale, the inverse of its temperature."""
+
+REMEMBERED = 10_000
+"""Captions whose tokens are kept: those of a small trainset come again in each epoch, and tokens take longer than images."""
 
 LATEST, OUT_OF_TIME = "epoch_latest.pt", "out_of_time"
 
@@ -186,6 +190,11 @@ def prepare(run: Run) -> None:
             curve.write()
 
     data.SharedEpoch, data.detshuffle2, data.wds.shuffle = Epoch, ShardOrder, SampleOrder
+    # Nothing in a sample's metadata is trained on, and reading it takes time.
+    data.tar_file_expander = partial(data.tar_file_expander, select_files=lambda name: not name.endswith(".json"))
+    main.get_data = lambda args, transforms, epoch, tokenizer: data.get_data(
+        args, transforms, epoch, lru_cache(REMEMBERED)(tokenizer)
+    )
     main.train_one_epoch, main.setup_logging = train_part, keep_logging
     if "--device=cpu" in run.arguments:
         wrap = main.torch.nn.parallel.DistributedDataParallel
