@@ -1,6 +1,7 @@
 """Balancing: the closed form of MetaCLIP's rule, over many seeds, whatever the order, the parts and the restarts."""
 
 import csv
+import os
 import random
 from collections import Counter
 from fractions import Fraction
@@ -8,6 +9,7 @@ from itertools import pairwise
 from math import prod
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
@@ -98,6 +100,21 @@ def test_other_parts_keep_the_same_samples_in_the_same_order(pool, tmp_path, sha
     assert balanced(other, tmp_path, "again", t=12)[1]["uid"].to_pylist() == wanted
     order = table_of(samples)["uid"].to_pylist()
     assert [uid for uid in order if uid in set(wanted)] == wanted
+
+
+def test_another_number_of_cores_keeps_the_same_samples(pool, tmp_path):
+    wanted = balanced(pool, tmp_path, t=12)[1]["uid"].to_pylist()
+    cores, threads = os.sched_getaffinity(0), pa.cpu_count()
+    try:
+        for name, allowed, count in (("one", {min(cores)}, 1), ("many", cores, 8)):
+            os.sched_setaffinity(0, allowed)
+            pa.set_cpu_count(count)
+            samples = write_pool(tmp_path / name, some_captions(), 25)
+            other = samples, *write_matches(tmp_path / name, samples, ENTRIES)[1:]
+            assert balanced(other, tmp_path, f"kept_{name}", t=12)[1]["uid"].to_pylist() == wanted
+    finally:
+        os.sched_setaffinity(0, cores)
+        pa.set_cpu_count(threads)
 
 
 def test_a_job_that_is_run_again_makes_only_what_is_missing(pool, tmp_path):

@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testbed.entries import MARKS, SHORT, Matcher, Words, can_match, space_out, tokens_of
 
@@ -31,11 +33,20 @@ def nasty(chosen: random.Random, longest: int) -> str:
     return "".join(chosen.choices(ALPHABET, k=chosen.randint(0, longest)))
 
 
-@pytest.mark.parametrize("number", range(150))
-def test_matching_is_the_rule_read_literally(number):
-    chosen = random.Random(number)
-    entries = sorted({nasty(chosen, 6) for _ in range(chosen.randint(1, 60))})
-    texts = [nasty(chosen, 16) for _ in range(chosen.randint(0, 30))]
+def nasty_texts(longest: int) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(ALPHABET), max_size=longest).map("".join)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(st.sets(nasty_texts(6), min_size=1, max_size=60).map(sorted), st.lists(nasty_texts(16), max_size=30))
+def test_matching_is_the_rule_read_literally(entries, texts):
+    assert matched(entries, texts) == [literally(entries, text) for text in texts]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.sets(st.text(max_size=8), min_size=1).map(sorted), st.lists(st.text(max_size=40), max_size=10), st.data())
+def test_matching_is_the_rule_read_literally_of_any_characters(entries, texts, data):
+    texts += [" ".join(words) for words in data.draw(st.lists(st.lists(st.sampled_from(entries), max_size=5)))]
     assert matched(entries, texts) == [literally(entries, text) for text in texts]
 
 

@@ -1,10 +1,18 @@
 """One pair: its identity, and what makes it usable."""
 
 import hashlib
+import re
+import sys
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from testbed import pairs
 from testbed.pairs import clean_caption, uid, url_fault
+
+PIECES = ["http", "https", "HTTP", "ftp", ":", "//", "/", ".", "a", "a-b", "test", "localhost", "com", "C", "1", "0x7f"]
+PIECES += ["127.0.0.1", "@", "[", "]", "?", "#", "\\", "%", " ", "\t", "\0", "\x7f", "é", "80", "-", "_", "~"]
 
 
 def test_uid_is_a_hash_of_url_and_caption():
@@ -67,3 +75,29 @@ def test_faults_of_urls(url, fault):
 )
 def test_captions_are_cleaned(text, clean):
     assert clean_caption(text) == clean
+
+
+@settings(max_examples=2000, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.booleans())
+@example("a.localhost/1.jpg", True)
+@example("a.test", True)
+def test_the_short_way_for_plain_urls_drops_as_the_long_one_does(text, prefixed):
+    url = "http://" + text if prefixed else text
+    short = url_fault(url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "_PLAIN_URL", re.compile(r"(?!)"))
+        assert url_fault(url) == short
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+@given(st.text(st.sampled_from([*"ab \t\n\\t", "\x00", "\x85", "\u00a0", "\u2028", "\u3000", "é", "猫", "\ud800"])))
+def test_captions_are_cleaned_by_the_same_rule_whatever_they_hold(text):
+    wanted = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text)
+    assert clean_caption(text) == re.sub(r"(?:\\t| )*$", "", wanted.lstrip(" "))
+
+
+def test_no_white_space_but_the_blank_is_printable():
+    blanks = [
+        character for character in map(chr, range(sys.maxunicode + 1)) if re.match(r"[\s\x00-\x1f\x7f-\x9f]", character)
+    ]
+    assert [blank for blank in blanks if blank.isprintable()] == [" "]

@@ -30,6 +30,9 @@ LONGEST_CAPTION = 2000
 
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+# What nearly all URLs look like, and of which nothing has to be asked: a name, neither an address nor localhost, whose
+# top-level domain is of few letters; no port; printable ASCII behind it.
+_PLAIN_URL = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,8}(?:[/?#][!-~]*)?")
 
 
 class ListError(ValueError):
@@ -46,7 +49,10 @@ def uid(url: str, caption: str) -> str:
 
 def clean_caption(text: str) -> str:
     """The caption without artefacts, on one line; see the module's text for the decisions."""
-    text = _BLANKS.sub(" ", text).strip()
+    # The only white space that counts as printable is the blank.
+    if not text.isprintable() or "  " in text:
+        text = _BLANKS.sub(" ", text)
+    text = text.strip()
     end = len(text)
     while text.endswith((r"\t", " "), 0, end):
         end -= 1 if text[end - 1] == " " else 2
@@ -55,6 +61,8 @@ def clean_caption(text: str) -> str:
 
 def url_fault(url: str) -> str | None:
     """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is."""
+    if _PLAIN_URL.fullmatch(url):
+        return None
     if _BLANKS.search(url):
         return "bad_url"
     scheme, separator, _ = url.partition("://")

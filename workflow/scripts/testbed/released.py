@@ -182,8 +182,8 @@ def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | No
         with reading(path), _open(path, tap) as file:
             for entry in annotations(file, path):
                 whole = isinstance(entry, dict) and format.url in entry and format.caption in entry
-                texts = whole and all(isinstance(entry[name], str | None) for name in asked[:2])
-                yield [entry.get(name) for name in asked] if texts else None
+                cells = list(map(entry.get, asked)) if whole else [0, 0]
+                yield cells if isinstance(cells[0], str | None) and isinstance(cells[1], str | None) else None
         return
     names = list(format.columns) or read_header(path, format, own)
     places = [names.index(name) for name in asked]

@@ -1,6 +1,7 @@
 """Read a released list in Arrow batches, whatever its format: what its rows are judged by, and its own columns."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -67,15 +68,22 @@ def row_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Ta
     """Batches of a text or JSON list; `tap` is given its bytes."""
 
     def own_of(kept: list[int]) -> list[pa.Array]:
-        cells = zip(*(batch[place][3:] for place in kept), strict=True)
-        return [
-            pa.array([as_kind(cell, kind) for cell in column], kind)
-            for column, kind in zip(cells, own.values(), strict=True)
-        ]
+        cells = list(zip(*(batch[place] for place in kept), strict=True))[3:]
+        return [array_of(column, kind) for column, kind in zip(cells, own.values(), strict=True)]
 
     rows = read_rows(path, format, list(own), tap)
     while batch := list(islice(rows, BATCH)):
-        yield [tuple(row[:3]) if row else None for row in batch], own_of
+        yield [row and row[:3] for row in batch], own_of
+
+
+def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:
+    """The cells as an Arrow array; what is not of the kind becomes null, see `as_kind`."""
+    python = list if pa.types.is_list(kind) else int if pa.types.is_integer(kind) else str
+    # Arrow would make numbers of truth values and of the like.
+    if {*map(type, cells)} <= {python, type(None)}:
+        with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):
+            return pa.array(cells, kind)
+    return pa.array([as_kind(cell, kind) for cell in cells], kind)
 
 
 def as_kind(value: object, kind: pa.DataType) -> object:
