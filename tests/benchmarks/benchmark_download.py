@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
-from tables import ROOT, in_turn, print_table
+from tables import ROOT, in_turn, metered, print_table
 
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")]
 
@@ -172,8 +173,11 @@ def compare(title: str, urls: int, share: float, latency: float, runs: list[str]
         web = Web(Path(folder), urls, share, latency)
         try:
             names = {"ours": "download_images", "img2dataset": "img2dataset", "one_by_one": "one by one"}
-            rates = in_turn({names[run]: getattr(web, run) for run in runs}, repeats)
-            print_table(title, "images/s", rates, names[against])
+            spent = {names[run]: [] for run in runs}
+            metered_runs = {names[run]: partial(metered, getattr(web, run), spent[names[run]]) for run in runs}
+            print_table(title, "images/s", in_turn(metered_runs, repeats), names[against])
+            per_image = {name: [1000 * seconds / web.good for seconds in all_runs] for name, all_runs in spent.items()}
+            print_table(f"{title}, processor time with start-up", "ms an image", per_image, names[against])
         finally:
             web.process.stdin.close()
 

@@ -15,20 +15,18 @@ import csv
 import io
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from tables import ROOT, in_turn, print_table
+from tables import ROOT, in_turn, metered, print_table
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path[:0] = [str(ROOT / "tests" / "unit"), str(SCRIPTS)]
@@ -184,15 +182,6 @@ def accuracies(models: list[Path], own: Path, out: Path) -> tuple[dict, dict]:
         place = (entry["model"].removeprefix("local-dir:"), entry["dataset"].removeprefix("wds/"))
         others |= {(*place, names[metric]): value for metric, value in entry["metrics"].items()}
     return mine, others
-
-
-def metered(run: Callable[[], float], spent: list[float]) -> float:
-    """What `run` returns; the CPU seconds of the processes that it starts are put into `spent`."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = run()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return result
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,15 @@ def in_turn(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, lis
             results[name].append(run())
             print(f"{repeat + 1}/{repeats} {name}: {results[name][-1]:.1f}", file=sys.stderr)
     return results
+
+
+def metered(run: Callable[[], float], spent: list[float]) -> float:
+    """What `run` returns; the CPU seconds of the processes that it starts are put into `spent`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return result
 
 
 def print_table(title: str, unit: str, results: dict[str, list[float]], against: str) -> None:
