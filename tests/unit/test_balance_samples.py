@@ -11,10 +11,12 @@ from math import prod
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from scipy.stats import binom
 
+import check_entries
 from balance_samples import balance_samples
-from filter_tables import table_of, write_matches, write_pool
+from filter_tables import table_of, write_entries, write_matches, write_pool
 from testbed.balancing import draw, keep_probabilities, threshold_of
 from testbed.manifest import read_json, write_json
 from testbed.parts import parts_of
@@ -181,9 +183,23 @@ def test_counts_are_of_captions_and_not_of_occurrences(tmp_path):
 
 
 def table_of_counts(counts) -> dict[str, int]:
-    from pyarrow import parquet
-
     return dict(zip(*parquet.read_table(counts / "counts.parquet").to_pydict().values(), strict=True))
+
+
+def test_entries_that_no_caption_has_are_known_from_the_list(tmp_path):
+    captions = [f"a photo of number {number}" for number in range(check_entries.BATCH)]
+    for part, later in enumerate([["nothing"], ["A dog.", "a cat"]]):
+        parquet.write_table(pa.table({"caption": captions + later}), tmp_path / f"{part:05d}.parquet")
+    write_json(tmp_path / "manifest.json", {"parts": [{"name": f"{part:05d}.parquet"} for part in range(2)]})
+    found = {"photo": len(captions), "nothing": len(captions) + 1, "dog": 2 * len(captions) + 3}
+    for entry, looked_through in found.items():
+        listed = write_entries(tmp_path / entry, ["never", entry])
+        assert check_entries.check_entries(listed, tmp_path) == looked_through
+    listed = write_entries(tmp_path / "mine", ["Dog", "zebra"])
+    with pytest.raises(
+        EntryError, match=f"filter mine: none of its 2 entries is in any of {2 * len(captions) + 3} captions"
+    ):
+        check_entries.check_entries(listed, tmp_path)
 
 
 def test_entries_that_no_caption_has_are_an_error(tmp_path):

@@ -195,3 +195,13 @@ def test_entries_that_no_caption_can_have_stop_before_any_download(workflow_copy
     assert result.returncode != 0
     assert "filter f: none of its 2 entries can be in a caption" in result.stdout
     assert not (workflow_copy / "results/downloads").exists()
+
+
+def test_entries_that_no_caption_has_stop_before_their_images_are_sharded(workflow_copy):
+    (workflow_copy / "own.txt").write_text("zzyzx\nDOG\n")
+    filters = f"filters:\n  f: {{{METACLIP} [{{kind: list, path: own.txt}}], t: 9}}\nmixtures:\n"
+    result = run_changed(workflow_copy, "mixtures:\n", filters)
+    assert result.returncode != 0
+    assert "filter f: none of its 2 entries is in any of " in result.stdout
+    assert "Error in rule check_entries" in result.stdout
+    assert not (workflow_copy / "results/shards/mini_yfcc").exists()

@@ -54,6 +54,11 @@ def parent_samples(wildcards):
     )
 
 
+def root_list(wildcards):
+    """The shuffled list of the source that the samples of a filter are from."""
+    return f"results/shuffled/{experiment.root(wildcards.filter)}/manifest.json"
+
+
 def root_shards(wildcards):
     """The shards that the samples of a filter lie in."""
     return f"results/shards/{experiment.root(wildcards.filter)}/manifest.json"

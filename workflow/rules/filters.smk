@@ -1,6 +1,7 @@
 # Seconds each: too short for a queue.
 localrules:
     build_entries,
+    check_entries,
     count_entries,
     plot_entries,
     plot_scores,
@@ -54,8 +55,33 @@ rule build_entries:
         "../scripts/build_entries.py"
 
 
+rule check_entries:
+    input:
+        entries="results/entries/{filter}/manifest.json",
+        shuffled=root_list,
+    output:
+        checked="results/entries/{filter}/checked.json",
+    log:
+        "results/logs/check_entries/{filter}.log",
+    benchmark:
+        "results/benchmarks/check_entries/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_by("metaclip"),
+    priority: 10
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    message:
+        "Looking for the entries of {wildcards.filter} in captions"
+    script:
+        "../scripts/check_entries.py"
+
+
 rule match_entries:
     input:
+        checked="results/entries/{filter}/checked.json",
         entries="results/entries/{filter}/manifest.json",
         samples=parent_samples,
     output:

@@ -16,7 +16,7 @@ from testbed.log import log_to
 from testbed.manifest import publish, read_json, record, write_json
 from testbed.parts import read_part, read_parts
 from testbed.provenance import made_from
-from testbed.wordlists import EntryError
+from testbed.wordlists import no_match
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def count_entries(entries: Path, matches: Path, folder: Path) -> dict:
             samples += len(chunk)
             matched += int(np.count_nonzero(np.diff(chunk.offsets.to_numpy())))
     if not matched:
-        raise EntryError(
-            f"filter {folder.name}: none of its {len(counts)} entries is in any of {samples} captions. Case counts, and an "
-            "entry is a whole word or several. Give other entries"
-        )
+        raise no_match(folder.name, len(counts), samples)
     names = read_part(entries, listed)["entry"]
     temporary = folder / f".{COUNTS_FILE}.tmp"
     parquet.write_table(pa.table({"entry": names, "count": counts}), temporary, compression="zstd")

@@ -63,4 +63,7 @@ if __name__ == "__main__":
     with locked(Path(snakemake.output.manifest).parent) as folder:
         entries, samples = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.samples))
         manifest = match_entries(entries, samples, folder)
-        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})
+        write_json(
+            snakemake.output.manifest,
+            manifest | {"made_from": made_from(snakemake.input.entries, snakemake.input.samples)},
+        )

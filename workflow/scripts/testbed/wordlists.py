@@ -26,6 +26,14 @@ class EntryError(ValueError):
     """A list of entries is not there or not what the experiment says."""
 
 
+def no_match(filter: str, entries: int, captions: int) -> EntryError:
+    """What is wrong where no caption of a pool has any of a filter's entries."""
+    return EntryError(
+        f"filter {filter}: none of its {entries} entries is in any of {captions} captions. Case counts, and an entry is a "
+        "whole word or several. Give other entries"
+    )
+
+
 def find_lists(path: str) -> list[Path]:
     """The files that `path` (a file, a glob or a folder) stands for, sorted; raises `EntryError` where there are none."""
     folder = Path(path)
