@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.imports import skip_compiler, skip_csv, skip_unused_imports
+from testbed.imports import skip_for_training
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
@@ -280,14 +280,8 @@ if __name__ == "__main__":
     follow_parent()
     architecture = dict(snakemake.params.architecture)
     loggers = dict(snakemake.params.loggers)
-    if Path(architecture["model"]).is_dir():
-        # Models that open_clip knows by name may need any of them.
-        used = [name for name, value in loggers.items() if value]
-        skip_unused_imports(architecture, model_config(architecture["model"]), used)
-        if "wandb_project" not in used:
-            skip_csv()
-    if architecture["device"] == "cpu" and "torchcompile" not in architecture["extra"]:
-        skip_compiler()
+    configuration = model_config(architecture["model"]) if Path(architecture["model"]).is_dir() else None
+    skip_for_training(architecture, configuration, [name for name, value in loggers.items() if value])
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = train_clip(
             architecture,

@@ -36,9 +36,19 @@ def skip_sklearn() -> None:
     stand_in("sklearn.metrics", classification_report=None, balanced_accuracy_score=None)
 
 
-def skip_csv() -> None:
-    """Have open_clip's trainer do without pandas, with which it reads lists in CSV files; pyarrow must not be in use."""
-    stand_in("pandas")
+def skip_for_training(architecture: dict, configuration: dict | None, loggers: list[str]) -> None:
+    """Hide what a training of `architecture` (the experiment's entry) does not use.
+
+    `configuration` is open_clip's of a model in a folder; None stands for one that open_clip knows by name, which may need
+    any package. `loggers` are the names of those in use.
+    """
+    if configuration is not None:
+        skip_unused_imports(architecture, configuration, loggers)
+    if architecture["device"] == "cpu" and "torchcompile" not in architecture["extra"]:
+        skip_compiler()
+        # open_clip's trainer reads lists in CSV files with pandas. The compiler and the packages hidden above look for it.
+        if configuration is not None and "wandb_project" not in loggers:
+            stand_in("pandas")
 
 
 def skip_pandas() -> None:
