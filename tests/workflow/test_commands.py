@@ -24,7 +24,7 @@ def jobs_of(output: str) -> dict[str, int]:
 def test_the_default_is_the_whole_demo(workflow_copy):
     jobs = jobs_of(dry_run(workflow_copy))
     assert jobs["train_clip"] == jobs["evaluate_clip"] == 9 * 4 + 2 * 3
-    assert jobs["evaluate_ensemble"] == 2 * 4
+    assert jobs["evaluate_ensemble"] == 4
     assert jobs["plot_mixture"] == 2
     assert jobs["plot_effective_robustness"] == 1
 
