@@ -73,6 +73,11 @@ class Training:
         found = re.findall(r"=> resuming checkpoint .* \(epoch (\d+)\)", self.log())
         return int(found[-1]) if found else None
 
+    def leaves(self, job: str) -> None:
+        """Wait until Snakemake has sent another job than the one that has ended."""
+        # Asked once for each look: a job may end between two.
+        wait_for(lambda: (self.job() or (job, ""))[0] != job, f"a job after {job}:\n{self.said()}", 150)
+
     def log(self) -> str:
         path = self.folder / "results" / "logs" / "train_clip" / f"{self.name}.log"
         return path.read_text() if path.is_file() else ""
@@ -174,13 +179,12 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
         job = training.reach(2)
         before = training.checkpoints()
         cluster.run("scancel", job)
-        # Snakemake sends another job.
-        wait_for(lambda: training.job() and training.job()[0] != job, "a new job", 120)
+        training.leaves(job)
         training.went_on(before)
 
         job = training.reach(before + 3)
         cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-        wait_for(lambda: training.job() and training.job()[0] != job, "another new job", 150)
+        training.leaves(job)
         before = training.checkpoints()
         assert interruption(training)["cause"] == "SIGTERM"
         training.went_on(before)
@@ -203,7 +207,7 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
         job = training.reach(before + 3)
         before = training.checkpoints()
         cluster.run("sbatch", "-p", "gpu", "-N2", "--gpus-per-node=2", "-o", "/dev/null", "--wrap", "sleep 3")
-        wait_for(lambda: training.job()[1] == "PENDING", "the job to be preempted")
+        wait_for(lambda: (job, "PENDING") == training.job(), "the job to be preempted")
         wait_for(lambda: interruption(training), "the training to say so")
         training.went_on(before)
         assert training.job()[0] == job

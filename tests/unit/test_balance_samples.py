@@ -7,6 +7,7 @@ from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -186,20 +187,72 @@ def table_of_counts(counts) -> dict[str, int]:
     return dict(zip(*parquet.read_table(counts / "counts.parquet").to_pydict().values(), strict=True))
 
 
-def test_entries_that_no_caption_has_are_known_from_the_list(tmp_path):
-    captions = [f"a photo of number {number}" for number in range(check_entries.BATCH)]
-    for part, later in enumerate([["nothing"], ["A dog.", "a cat"]]):
-        parquet.write_table(pa.table({"caption": captions + later}), tmp_path / f"{part:05d}.parquet")
-    write_json(tmp_path / "manifest.json", {"parts": [{"name": f"{part:05d}.parquet"} for part in range(2)]})
-    found = {"photo": len(captions), "nothing": len(captions) + 1, "dog": 2 * len(captions) + 3}
-    for entry, looked_through in found.items():
-        listed = write_entries(tmp_path / entry, ["never", entry])
-        assert check_entries.check_entries(listed, tmp_path) == looked_through
+CAPTIONS = [f"a photo of number {number}" for number in range(check_entries.BATCH)]
+LATER = [*CAPTIONS, "nothing", *CAPTIONS, "A dog."]
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory) -> Path:
+    """A list of one's own of two files."""
+    folder = tmp_path_factory.mktemp("released")
+    half = len(LATER) // 2
+    for number, captions in enumerate((LATER[:half], LATER[half:])):
+        urls = [f"http://photos.test/{number}/{place}.jpg" for place in range(len(captions))]
+        parquet.write_table(pa.table({"url": urls, "caption": captions}), folder / f"{number}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("entry", "looked"),
+    [("photo", check_entries.BATCH), ("nothing", 2 * check_entries.BATCH), ("dog", len(LATER))],
+)
+def test_the_first_caption_with_an_entry_is_found(tmp_path, entry, looked):
+    parquet.write_table(pa.table({"caption": LATER}), tmp_path / "pairs.parquet")
+    assert (
+        check_entries.check_entries(write_entries(tmp_path / "entries", ["never", entry]), tmp_path / "pairs.parquet")
+        == looked
+    )
+
+
+def test_entries_that_no_caption_has_are_known_from_the_prepared_list(tmp_path):
+    parquet.write_table(pa.table({"caption": LATER}), tmp_path / "pairs.parquet")
     listed = write_entries(tmp_path / "mine", ["Dog", "zebra"])
-    with pytest.raises(
-        EntryError, match=f"filter mine: none of its 2 entries is in any of {2 * len(captions) + 3} captions"
-    ):
-        check_entries.check_entries(listed, tmp_path)
+    expected = f"filter mine: none of its 2 entries is in any of {len(LATER)} captions"
+    with pytest.raises(EntryError, match=expected):
+        check_entries.check_entries(listed, tmp_path / "pairs.parquet")
+
+
+def expect_match(released, path, *entries: str, before: int = 0) -> None:
+    """Ask for `entries` in the captions of a released list, behind so many others."""
+    others = (f"other{number}" for number in range(before))
+    path.write_text("\n".join([*others, *entries]))
+    check_entries.expect_match("mine", [{"kind": "list", "path": str(path)}], str(released), "parquet", {})
+
+
+@pytest.mark.parametrize(("entry", "before"), [("photo", 0), ("dog", 0), ("photo", 30_000), ("dog", 30_000)])
+def test_a_match_is_expected_of_a_released_list(released, tmp_path, entry, before):
+    expect_match(released, tmp_path / "own.txt", entry, before=before)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (["Dog", "zebra"], f"filter mine: none of its 2 entries is in any of {len(LATER)} captions"),
+        (["U.S."], "filter mine: none of its 1 entries can be in a caption"),
+        ([" "], "own.txt: has no entry"),
+    ],
+)
+def test_entries_that_no_caption_has_are_known_from_the_released_list(released, tmp_path, entries, expected):
+    with pytest.raises(EntryError, match=expected):
+        expect_match(released, tmp_path / "own.txt", *entries)
+
+
+def test_captions_that_are_dropped_have_no_entries(tmp_path):
+    urls = ["http://photos.test/1.jpg", "ftp://photos.test/2.jpg"]
+    parquet.write_table(pa.table({"url": urls, "caption": ["a cat", "a dog"]}), tmp_path / "list.parquet")
+    expect_match(tmp_path / "list.parquet", tmp_path / "own.txt", "cat")
+    with pytest.raises(EntryError, match="in any of 1 captions"):
+        expect_match(tmp_path / "list.parquet", tmp_path / "own.txt", "dog")
 
 
 def test_entries_that_no_caption_has_are_an_error(tmp_path):

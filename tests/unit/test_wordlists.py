@@ -28,26 +28,30 @@ def written(path, content: str):
     return str(path)
 
 
+def set_of(kind: str, path: str | None = None, minimum: float | None = None) -> set[str]:
+    return set(read_entries(kind, path, minimum))
+
+
 def test_wordnets_synsets_are_their_first_words_in_small_letters(tmp_path):
     written(tmp_path / "data.noun", NOUNS)
     written(tmp_path / "data.adj", ADJECTIVES)
     wanted = {"entity", "dog", "motor car", "able", "all in"}
-    assert read_entries("wordnet", str(tmp_path / "data.*")) == wanted
+    assert set_of("wordnet", str(tmp_path / "data.*")) == wanted
 
 
 def test_counted_lists_keep_what_reaches_their_minimum(tmp_path):
     words = written(tmp_path / "words.txt", "the 5000\nrare 99\nenough 100\nNew\t200\n\n")
-    assert read_entries("unigrams", words) == {"the", "enough", "New"}
-    assert read_entries("unigrams", words, minimum=99) == {"the", "rare", "enough", "New"}
+    assert set_of("unigrams", words) == {"the", "enough", "New"}
+    assert set_of("unigrams", words, minimum=99) == {"the", "rare", "enough", "New"}
     pairs = written(tmp_path / "pairs.txt", "Red Sox 31.5\nof the 2.1\nHong Kong 30\n")
-    assert read_entries("bigrams", pairs) == {"Red Sox", "Hong Kong"}
+    assert set_of("bigrams", pairs) == {"Red Sox", "Hong Kong"}
 
 
 def test_views_of_a_title_are_added_up_over_lines_and_files(tmp_path):
     written(tmp_path / "1.txt", "Golden_Gate 40\nTalk:Golden_Gate 900\nOnce 69\n")
     with gzip.open(tmp_path / "2.txt.gz", "wt", encoding="utf-8") as file:
         file.write("Golden_Gate 30\nÅngström 70\n")
-    assert read_entries("titles", str(tmp_path)) == {"Golden Gate", "Ångström"}
+    assert set_of("titles", str(tmp_path)) == {"Golden Gate", "Ångström"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_views_of_a_title_are_added_up_over_lines_and_files(tmp_path):
 )
 def test_own_lists_are_json_or_lines(tmp_path, name, content):
     (tmp_path / name).write_bytes(content.encode())
-    assert read_entries("list", str(tmp_path / name)) - {""} == {"a", "b"}
+    assert set_of("list", str(tmp_path / name)) - {""} == {"a", "b"}
 
 
 def test_all_lists_together_are_sorted_and_counted(tmp_path):
@@ -85,9 +89,13 @@ def test_equal_lists_give_equal_bytes_whatever_their_order(tmp_path):
 def test_a_file_has_to_have_its_sha256(tmp_path):
     path = written(tmp_path / "list.txt", "a\n")
     right = hashlib.sha256(b"a\n").hexdigest()
-    assert read_entries("list", path, right) == {"a"}
+    one = {"kind": "list", "path": path}
+    assert build_list([one | {"sha256": right}])[0] == ["a"]
     with pytest.raises(EntryError, match=f"list.txt: its SHA-256 is {right} and not {'0' * 64}. Get the right file"):
-        read_entries("list", path, "0" * 64)
+        build_list([one | {"sha256": "0" * 64}])
+    written(tmp_path / "list.more.txt", "b\n")
+    with pytest.raises(EntryError, match="it is 2 files, and not one"):
+        build_list([{"kind": "list", "path": f"{tmp_path}/list*.txt", "sha256": right}])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_a_file_has_to_have_its_sha256(tmp_path):
 def test_a_file_of_another_kind_is_named(tmp_path, kind, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EntryError, match=words):
-        read_entries(kind, str(tmp_path / name))
+        set_of(kind, str(tmp_path / name))
 
 
 @pytest.mark.parametrize("path", ["none.txt", "none/*.txt"])
@@ -122,7 +130,7 @@ def test_a_list_without_entries_and_one_that_nothing_can_match_are_errors(tmp_pa
 
 
 def test_the_mini_webs_words_are_those_of_its_captions():
-    words = read_entries("miniweb")
+    words = set_of("miniweb")
     assert {entry.name for entry in CLASSES} | {entry.formal for entry in CLASSES} <= words
     assert {"Paris", "garden", "isolated", "on", "photo", "São Paulo"} <= words
     assert not any("{" in word for word in words)

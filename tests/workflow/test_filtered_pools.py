@@ -188,20 +188,33 @@ def test_a_condition_on_a_column_that_the_list_lacks_stops_before_any_work(workf
     assert not (workflow_copy / "results").exists()
 
 
-def test_entries_that_no_caption_can_have_stop_before_any_download(workflow_copy):
-    (workflow_copy / "own.txt").write_text("U.S.\nSt. Louis\n")
+CANNOT_MATCH = pytest.param("U.S.\nSt. Louis\n", "none of its 2 entries can be in a caption", id="none can match")
+NO_MATCH = pytest.param("zzyzx\nDOG\n", "none of its 2 entries is in any of ", id="none matches")
+
+
+@pytest.mark.parametrize(("entries", "expected"), [CANNOT_MATCH, NO_MATCH])
+def test_entries_that_no_caption_of_a_list_has_stop_before_any_work(workflow_copy, entries, expected):
+    (workflow_copy / "own.txt").write_text(entries)
+    (workflow_copy / "list.csv").write_text("url,caption\nhttp://photos.test/1.jpg,a dog\n")
+    mine = "  mine: {metadata: {path: list.csv, format: csv}, samples: 30, sizes: [20]}\n"
+    filters = (
+        "filters:\n  f: {from: mine, method: metaclip, entries: [{kind: list, path: own.txt}], t: 9, sizes: [20]}\n"
+    )
+    text = TINY.read_text().replace("sources:\n", "sources:\n" + mine).replace("mixtures:\n", filters + "mixtures:\n")
+    (workflow_copy / "mine.yaml").write_text(text)
+    result = run_snakemake(workflow_copy, "--configfile", "mine.yaml", check=False)
+    assert result.returncode != 0
+    assert f"filters.f.entries: filter f: {expected}" in result.stdout and "Traceback" not in result.stdout
+    assert not (workflow_copy / "results").exists()
+
+
+@pytest.mark.parametrize(("entries", "expected"), [CANNOT_MATCH, NO_MATCH])
+def test_entries_that_no_caption_of_a_drawn_list_has_stop_before_its_images_are_fetched(
+    workflow_copy, entries, expected
+):
+    (workflow_copy / "own.txt").write_text(entries)
     filters = f"filters:\n  f: {{{METACLIP} [{{kind: list, path: own.txt}}], t: 9}}\nmixtures:\n"
     result = run_changed(workflow_copy, "mixtures:\n", filters)
     assert result.returncode != 0
-    assert "filter f: none of its 2 entries can be in a caption" in result.stdout
-    assert not (workflow_copy / "results/downloads").exists()
-
-
-def test_entries_that_no_caption_has_stop_before_their_images_are_sharded(workflow_copy):
-    (workflow_copy / "own.txt").write_text("zzyzx\nDOG\n")
-    filters = f"filters:\n  f: {{{METACLIP} [{{kind: list, path: own.txt}}], t: 9}}\nmixtures:\n"
-    result = run_changed(workflow_copy, "mixtures:\n", filters)
-    assert result.returncode != 0
-    assert "filter f: none of its 2 entries is in any of " in result.stdout
-    assert "Error in rule check_entries" in result.stdout
-    assert not (workflow_copy / "results/shards/mini_yfcc").exists()
+    assert f"filter f: {expected}" in result.stdout
+    assert not (workflow_copy / "results/downloads/mini_yfcc").exists()

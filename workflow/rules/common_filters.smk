@@ -54,9 +54,31 @@ def parent_samples(wildcards):
     )
 
 
-def root_list(wildcards):
-    """The shuffled list of the source that the samples of a filter are from."""
-    return f"results/shuffled/{experiment.root(wildcards.filter)}/manifest.json"
+def root_pairs(wildcards):
+    """The prepared list of the source that the samples of a filter are from."""
+    source = experiment.root(wildcards.filter)
+    pairs = f"results/metadata/{source}/pairs.parquet"
+    if not is_mini(source) and not Path(pairs).is_file():
+        check_match(wildcards, source)
+    return pairs
+
+
+def check_match(wildcards, source):
+    """Report entries that no caption of a source has, where the files of both are at hand."""
+    # Arrow takes a moment to load.
+    from check_entries import expect_match
+
+    key = f"filters.{wildcards.filter}.entries"
+    entry_files(wildcards)
+    if any(reported.startswith(f"{key}.") for reported in missing_inputs):
+        return
+    try:
+        expect_match(wildcards.filter, entry_lists(wildcards), **metadata_of(source))
+    except ListError:
+        # Reported with the list.
+        return
+    except EntryError as error:
+        report_missing(key, f"{key}: {error}.")
 
 
 def root_shards(wildcards):

@@ -58,7 +58,7 @@ rule build_entries:
 rule check_entries:
     input:
         entries="results/entries/{filter}/manifest.json",
-        shuffled=root_list,
+        pairs=root_pairs,
     output:
         checked="results/entries/{filter}/checked.json",
     log:

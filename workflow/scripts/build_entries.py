@@ -30,12 +30,7 @@ def build_entries(lists: list[dict], folder: Path) -> dict:
     Raises `EntryError` where a list cannot be read, or where none of its entries could be in any text.
     """
     entries, origins = build_list(lists)
-    possible = sum(map(can_match, entries))
-    if not possible:
-        raise EntryError(
-            f"filter {folder.name}: none of its {len(entries)} entries can be in a caption: each has a mark (, . ; : ? ! `) "
-            "that is a part of a word. Give another list of entries"
-        )
+    possible = count_possible(folder.name, entries)
     temporary = folder / f".{ENTRIES_FILE}.tmp"
     parquet.write_table(pa.table({"entry": entries}), temporary, compression="zstd")
     publish(temporary, folder / ENTRIES_FILE)
@@ -46,6 +41,16 @@ def build_entries(lists: list[dict], folder: Path) -> dict:
         "lists": origins,
         "files": [record(folder / ENTRIES_FILE, rows=len(entries))],
     }
+
+
+def count_possible(filter: str, entries: list[str]) -> int:
+    """How many of a filter's entries can be in a caption; raises `EntryError` where none can."""
+    if possible := sum(map(can_match, entries)):
+        return possible
+    raise EntryError(
+        f"filter {filter}: none of its {len(entries)} entries can be in a caption: each has a mark (, . ; : ? ! `) "
+        "that is a part of a word. Give another list of entries"
+    )
 
 
 if __name__ == "__main__":

@@ -1,22 +1,31 @@
-"""See that captions have some of a filter's entries, as soon as their list is shuffled.
+"""See that captions have some of a filter's entries, as soon as the list of their source is prepared.
 
-That none has is known here, and not after the download of images that the filter would drop.
+That none has is known here, and not after the download of images that the filter would drop. Where the source's list and
+those of entries are there before a run begins, `expect_match` says so before any work.
 
-In:  the list of entries, and the shuffled list of the source that the filter's samples are from
+In:  the list of entries, and the pairs of the source that the filter's samples are from
 Out: a JSON file that says how many captions were looked through until one had an entry
 """
 
 import logging
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyarrow import parquet
 
+from build_entries import count_possible
+from prepare_metadata import judge_row
 from testbed.entries import Matcher
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
+from testbed.pairs import LONGEST_CAPTION
 from testbed.parts import read_part
-from testbed.wordlists import no_match
+from testbed.released import find_files, resolve_format
+from testbed.released_batches import read_batches
+from testbed.wordlists import build_list, no_match, usable_entries
 from testbed.work import follow_parent
 
 if TYPE_CHECKING:
@@ -26,26 +35,52 @@ BATCH = 20_000
 """Captions that are looked through at once."""
 
 
-def check_entries(entries: Path, shuffled: Path) -> int:
-    """How many captions of the shuffled list in the folder `shuffled` it takes to meet an entry of those in `entries`.
+def check_entries(entries: Path, pairs: Path) -> int:
+    """How many captions of the file `pairs` it takes to meet an entry of those in the folder `entries`.
 
     Raises `EntryError` where no caption has any.
     """
     listed = read_json(entries / "manifest.json")["files"][0]
-    matcher, captions = Matcher(read_part(entries, listed)["entry"].to_pylist()), 0
-    for part in read_json(shuffled / "manifest.json")["parts"]:
-        with parquet.ParquetFile(shuffled / part["name"]) as file:
-            for batch in file.iter_batches(BATCH, columns=["caption"]):
-                captions += len(batch)
-                if len(matcher.match(batch["caption"])[1]):
-                    return captions
-    raise no_match(entries.name, listed["rows"], captions)
+    with parquet.ParquetFile(pairs) as file:
+        captions = (batch["caption"] for batch in file.iter_batches(BATCH, columns=["caption"]))
+        return meet_entry(entries.name, read_part(entries, listed)["entry"].to_pylist(), captions)
+
+
+def expect_match(filter: str, lists: list[dict], path: str, format: str, columns: dict[str, str]) -> None:
+    """Raise `EntryError` where none of the entries of `lists` is in any usable caption of a released list.
+
+    Mostly one of the first entries is in one of the first captions; all are read where it is not.
+    """
+    few = set(islice(chain.from_iterable(map(usable_entries, lists)), BATCH))
+    first = next(released_captions(path, format, columns), None)
+    if first is None or not len(Matcher(sorted(few)).match(first)[1]):
+        entries, _ = build_list(lists)
+        count_possible(filter, entries)
+        meet_entry(filter, entries, released_captions(path, format, columns))
+
+
+def released_captions(path: str, format: str, columns: dict[str, str]) -> Iterator[pa.Array]:
+    """The captions of the usable rows of a released list, in batches; raises `ListError` where it cannot be read."""
+    resolved = resolve_format(format, columns)
+    for file in find_files(path, resolved.container):
+        for rows, _ in read_batches(file, resolved, {}):
+            judged = (judge_row(row, resolved, LONGEST_CAPTION) for row in rows)
+            yield pa.array([caption for cause, _, _, caption in judged if not cause], pa.string())
+
+
+def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array]) -> int:
+    """How many captions are looked through until one has an entry; raises `EntryError` where none has."""
+    matcher, looked = Matcher(entries), 0
+    for captions in batches:
+        looked += len(captions)
+        if len(matcher.match(captions)[1]):
+            return looked
+    raise no_match(filter, len(entries), looked)
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    entries, shuffled = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.shuffled))
-    captions = check_entries(entries, shuffled)
+    captions = check_entries(Path(snakemake.input.entries).parent, Path(snakemake.input.pairs))
     logging.info("an entry is among the first %d captions", captions)
     write_json(snakemake.output.checked, {"captions": captions})

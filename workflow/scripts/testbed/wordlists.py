@@ -94,32 +94,27 @@ def read_counted(path: Path) -> Iterator[tuple[str, float]]:
             raise EntryError(f"{path}:{number}: {value!r} is no number. Each line has a text and its number") from error
 
 
-def read_entries(kind: str, path: str | None = None, sha: str | None = None, minimum: float | None = None) -> set[str]:
-    """The different entries of one list; see the module's text for what its `kind` makes of it.
+def read_entries(kind: str, path: str | None = None, minimum: float | None = None) -> Iterator[str]:
+    """The entries of one list as they are read, some more than once; see the module's text for what its `kind` makes of it.
 
-    Raises `EntryError` where a file is missing, is not of the kind, or does not have the SHA-256 `sha`.
+    Raises `EntryError` where a file is missing or is not of the kind.
     """
     if kind == "numbers":
-        return {str(number) for number in range(100)}
-    if kind == "miniweb":
-        return miniweb_words()
-    files = find_lists(path)
-    if sha is not None and (len(files) > 1 or sha256(files[0]) != sha):
-        found = f"{len(files)} files" if len(files) > 1 else sha256(files[0])
-        raise EntryError(f"{path}: its SHA-256 is {found} and not {sha}. Get the right file, or correct sha256")
-    least = MINIMUM.get(kind, 0) if minimum is None else minimum
-    if kind in ("list", "wordnet"):
-        read = read_own if kind == "list" else read_wordnet
-        return {entry for file in files for entry in read(file)}
-    # Views of a title come by the hour, in a file each.
-    totals = Counter()
-    for file in files:
-        for text, value in read_counted(file):
-            totals[text] = max(totals[text], value) if kind == "bigrams" else totals[text] + value
-    entries = {text for text, value in totals.items() if value >= least}
-    if kind == "titles":
-        return {title.replace("_", " ") for title in entries if ":" not in title}
-    return entries
+        yield from map(str, range(100))
+    elif kind == "miniweb":
+        yield from sorted(miniweb_words())
+    elif kind in ("list", "wordnet"):
+        for file in find_lists(path):
+            yield from read_own(file) if kind == "list" else read_wordnet(file)
+    else:
+        least = MINIMUM[kind] if minimum is None else minimum
+        # Views of a title come by the hour, in a file each.
+        totals = Counter()
+        for file in find_lists(path):
+            for text, value in read_counted(file):
+                totals[text] = max(totals[text], value) if kind == "bigrams" else totals[text] + value
+                if totals[text] >= least and not (kind == "titles" and ":" in text):
+                    yield text.replace("_", " ") if kind == "titles" else text
 
 
 def miniweb_words() -> set[str]:
@@ -135,13 +130,32 @@ def miniweb_words() -> set[str]:
     return words | {word[0].upper() + word[1:] for word in words}
 
 
+def usable_entries(one: Mapping) -> Iterator[str]:
+    """The entries of one list of the experiment as they are read, without empty ones and single punctuation marks."""
+    for entry in read_entries(one["kind"], one.get("path"), one.get("minimum")):
+        if entry.strip() and entry not in string.punctuation:
+            yield entry
+
+
+def check_sha256(path: str, sha: str) -> None:
+    """Raise `EntryError` unless `path` is one file that has the SHA-256 `sha`."""
+    files = find_lists(path)
+    if len(files) > 1:
+        raise EntryError(
+            f"{path}: it is {len(files)} files, and not one, which sha256 is of. Name one, or leave out sha256"
+        )
+    if (found := sha256(files[0])) != sha:
+        raise EntryError(f"{path}: its SHA-256 is {found} and not {sha}. Get the right file, or correct sha256")
+
+
 def build_list(lists: list[Mapping]) -> tuple[list[str], list[dict]]:
     """All different entries of `lists`, sorted, and for each list how many entries it has and how many of them are new."""
     entries: set[str] = set()
     origins = []
     for one in lists:
-        found = read_entries(one["kind"], one.get("path"), one.get("sha256"), one.get("minimum"))
-        found = {entry for entry in found if entry.strip() and entry not in string.punctuation}
+        if one.get("sha256"):
+            check_sha256(one["path"], one["sha256"])
+        found = set(usable_entries(one))
         if not found:
             raise EntryError(f"{one.get('path', one['kind'])}: has no entry. Give another list, or a lower minimum")
         origins.append({**one, "entries": len(found), "new": len(found - entries)})
