@@ -13,6 +13,7 @@ from pathlib import Path
 from tables import ROOT, WORDS, timed
 
 SCRIPTS = ROOT / "workflow" / "scripts"
+THREADS = 2
 
 
 def write_list(path: Path, rows: int) -> None:
@@ -27,7 +28,7 @@ def write_list(path: Path, rows: int) -> None:
 def prepare(path: str, output: str) -> None:
     from prepare_metadata import prepare_list
 
-    prepare_list(path, "cc12m", None, Path(output), memory="1GB")
+    prepare_list(path, "cc12m", None, Path(output), memory="1GB", threads=THREADS)
 
 
 def shuffle(pairs: str, folder: str) -> None:
@@ -36,7 +37,7 @@ def shuffle(pairs: str, folder: str) -> None:
     from shuffle_metadata import shuffle_pairs
 
     rows = parquet.read_metadata(pairs).num_rows
-    shuffle_pairs(Path(pairs), Path(folder), "cc12m", rows, 100_000, 1, 0, "1GB", 1)
+    shuffle_pairs(Path(pairs), Path(folder), "cc12m", rows, 100_000, 1, 0, "1GB", THREADS)
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def main() -> None:
     if asked.stage:
         {"prepare": prepare, "shuffle": shuffle}[asked.stage[0]](*asked.stage[1:])
         return
-    print(f"\n### Longer lists\n\n{date.today()}, one core each, DuckDB within 1 GB.\n")
+    print(f"\n### Longer lists\n\n{date.today()}, {THREADS} threads, DuckDB within 1 GB.\n")
     print("| rows | prepare_metadata, s | rows/s | peak MB | shuffle_metadata, s | rows/s | peak MB |")
     print("|---|---|---|---|---|---|---|")
     for rows in sorted(asked.rows):

@@ -1,7 +1,8 @@
 """Shuffling a list in RedCaps' format: ours, on disk, against the way of the paper's released code, in memory.
 
-That code loads the annotations of all files, shuffles them without a seed, and writes them back as JSON. Ours reads the
-files (prepare_metadata, which judges each row as well) and orders the rows by a keyed hash (shuffle_metadata).
+That code loads the annotations of all files, shuffles them without a seed, and writes them back as JSON, in one thread.
+Ours reads the files (prepare_metadata, which judges each row as well) and orders the rows by a keyed hash
+(shuffle_metadata), in as many threads as jobs of both have by default.
 
     uv run python tests/benchmarks/benchmark_shuffle.py
 """
@@ -67,6 +68,7 @@ def in_memory(lists: Path, out: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -76,12 +78,12 @@ def main() -> None:
 
         def ours_read() -> float:
             started = time.monotonic()
-            prepare_list(lists, "redcaps", None, pairs)
+            prepare_list(lists, "redcaps", None, pairs, threads=asked.threads)
             return time.monotonic() - started
 
         def ours_shuffle() -> float:
             started = time.monotonic()
-            shuffle_pairs(pairs, folder / "shuffled", "redcaps", asked.rows, 100_000, 1, 0, "2GB", 1)
+            shuffle_pairs(pairs, folder / "shuffled", "redcaps", asked.rows, 100_000, 1, 0, "2GB", asked.threads)
             return time.monotonic() - started
 
         runs = {
@@ -92,7 +94,7 @@ def main() -> None:
         results = in_turn(runs, asked.repeats)
         both = zip(results["prepare_metadata"], results["shuffle_metadata"], strict=True)
         results["both"] = [sum(pair) for pair in both]
-        print_table(f"Shuffling {asked.rows:,} rows of RedCaps", "s", results, "in memory")
+        print_table(f"Shuffling {asked.rows:,} rows of RedCaps, {asked.threads} threads", "s", results, "in memory")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ rule prepare_metadata:
         "results/benchmarks/prepare_metadata/{source}.tsv"
     conda:
         "../../envs/data.yaml"
+    threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),
@@ -35,6 +36,7 @@ rule shuffle_metadata:
         "results/benchmarks/shuffle_metadata/{source}.tsv"
     conda:
         "../../envs/data.yaml"
+    threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
         runtime=growing(240),

@@ -9,6 +9,7 @@ Out: a JSON file that says how many captions were looked through until one had a
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +18,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from build_entries import count_possible
-from prepare_metadata import judge_row
 from testbed.entries import Matcher
+from testbed.judging import judge_batch
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
 from testbed.pairs import LONGEST_CAPTION
 from testbed.parts import read_part
 from testbed.released import find_files, resolve_format
-from testbed.released_batches import read_batches
+from testbed.released_batches import map_batches
 from testbed.wordlists import build_list, no_match, usable_entries
 from testbed.work import follow_parent
 
@@ -62,10 +63,9 @@ def expect_match(filter: str, lists: list[dict], path: str, format: str, columns
 def released_captions(path: str, format: str, columns: dict[str, str]) -> Iterator[pa.Array]:
     """The captions of the usable rows of a released list, in batches; raises `ListError` where it cannot be read."""
     resolved = resolve_format(format, columns)
-    for file in find_files(path, resolved.container):
-        for rows, _ in read_batches(file, resolved, {}):
-            judged = (judge_row(row, resolved, LONGEST_CAPTION) for row in rows)
-            yield pa.array([caption for cause, _, _, caption in judged if not cause], pa.string())
+    judge = partial(judge_batch, format=resolved, longest=LONGEST_CAPTION)
+    for _, (_, (_, _, captions), _) in map_batches(judge, find_files(path, resolved.container), resolved, {}):
+        yield captions
 
 
 def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array]) -> int:

@@ -5,18 +5,21 @@ Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the
      ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, and the records of the
      list's files and of ``pairs.parquet``.
 
-The list is streamed: rows are judged in batches and staged beside the output. Duplicates (same URL and caption) are
-then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python would take
-about 100 bytes per row, which is 40 GB for LAION-400M. The first of equal rows stays. A column of the list whose name
-is uid, url, caption or another column's but for its case is renamed, because DuckDB does not tell them apart.
+The list is streamed: rows are judged in batches, in several threads, and staged beside the output. Duplicates (same URL
+and caption) are then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python
+would take about 100 bytes per row, which is 40 GB for LAION-400M. The first of equal rows stays. A column of the list
+whose name is uid, url, caption or another column's but for its case is renamed, because DuckDB does not tell them apart.
 """
 
 import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +28,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from testbed.judging import judge_batch
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
-from testbed.pairs import CAUSES, LONGEST_CAPTION, ListError, judge
-from testbed.released import Format, Tap, find_files, resolve_format
-from testbed.released_batches import BATCH, own_columns, read_batches
+from testbed.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError
+from testbed.released import Format, find_files, resolve_format
+from testbed.released_batches import BATCH, map_batches, own_columns
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -65,8 +69,8 @@ def prepare_list(
 ) -> Counts:
     """Write the usable pairs of a list to the parquet file `output`; returns the counts.
 
-    Captions of more than `longest` characters are dropped. DuckDB keeps to `memory` and `threads`. Raises `ListError`
-    for a list that cannot be read as `format` or that has no usable row.
+    Captions of more than `longest` characters are dropped. DuckDB keeps to `memory`. Raises `ListError` for a list that
+    cannot be read as `format` or that has no usable row.
     """
     resolved = resolve_format(format, columns)
     files = find_files(path, resolved.container)
@@ -76,7 +80,7 @@ def prepare_list(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        counts = stage_rows(files, resolved, own, schema, longest, work / "staged.parquet")
+        counts = stage_rows(files, resolved, own, schema, longest, work / "staged.parquet", threads)
         if not counts.kept:
             causes = ", ".join(f"{cause} {count}" for cause, count in counts.dropped.most_common()) or "it is empty"
             raise ListError(f"{path}: none of {counts.rows} rows is usable ({causes}); is its format really {format}?")
@@ -94,17 +98,31 @@ def pairs_schema(file: Path, format: Format) -> pa.Schema:
 
 
 def stage_rows(
-    files: list[Path], format: Format, own: dict[str, pa.DataType], schema: pa.Schema, longest: int, staged: Path
+    files: list[Path],
+    format: Format,
+    own: dict[str, pa.DataType],
+    schema: pa.Schema,
+    longest: int,
+    staged: Path,
+    threads: int,
 ) -> Counts:
     """Write the usable rows of all files, duplicates included, to the parquet file `staged`."""
     counts = Counts()
-    with parquet.ParquetWriter(staged, schema, compression="zstd") as writer:
-        for file in files:
-            digest = hashlib.sha256()
-            for table in usable_rows(file, format, own, schema, longest, counts, digest.update):
-                writer.write_table(table)
-            counts.files.append({"path": str(file), "bytes": file.stat().st_size, "sha256": digest.hexdigest()})
+    digests = {file: hashlib.sha256() for file in files}
+    judge = partial(judge_batch, format=format, longest=longest)
+    with ThreadPoolExecutor(threads) as pool, parquet.ParquetWriter(staged, schema, **PARQUET) as writer:
+        judged = map_batches(judge, files, format, own, pool, lambda file: digests[file].update)
+        for file, results in groupby(judged, itemgetter(0)):
+            for _, (rows, columns, dropped) in results:
+                counts.rows += rows
+                counts.dropped += dropped
+                if len(columns[0]):
+                    writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             logging.info("%s: %d rows so far, %d usable", file, counts.rows, counts.kept)
+    counts.files = [
+        {"path": str(file), "bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+        for file, digest in digests.items()
+    ]
     return counts
 
 
@@ -119,44 +137,6 @@ def own_names(columns: list[str]) -> list[str]:
         taken.add(name.lower())
         names.append(name)
     return names
-
-
-def usable_rows(
-    path: Path,
-    format: Format,
-    own: dict[str, pa.DataType],
-    schema: pa.Schema,
-    longest: int,
-    counts: Counts,
-    tap: Tap | None = None,
-) -> Iterator[pa.Table]:
-    """The usable rows of one file in batches of the given schema, duplicates included; adds to `counts`."""
-    for rows, own_of in read_batches(path, format, own, tap):
-        counts.rows += len(rows)
-        kept, pairs = [], []
-        for place, row in enumerate(rows):
-            cause, *pair = judge_row(row, format, longest)
-            if cause:
-                counts.dropped[cause] += 1
-            else:
-                kept.append(place)
-                pairs.append(pair)
-        if pairs:
-            base = [pa.array(values, pa.string()) for values in zip(*pairs, strict=True)]
-            yield pa.Table.from_arrays([*base, *own_of(kept)], schema=schema)
-
-
-def judge_row(row: Sequence | None, format: Format, longest: int) -> tuple[str | None, str, str, str]:
-    """The cause to drop a row, and its uid, URL and caption.
-
-    A row is its URL, caption and the value that `format.only` asks for; None stands for a malformed one.
-    """
-    if row is None:
-        return "malformed", "", "", ""
-    url, caption, value = row
-    if format.only and value != format.only[1]:
-        return format.only[2], "", "", ""
-    return judge(url, caption, longest)
 
 
 def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Path:
@@ -181,7 +161,7 @@ def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Pa
     start = 0
     with (
         parquet.ParquetFile(staged) as file,
-        parquet.ParquetWriter(unique, file.schema_arrow, compression="zstd") as writer,
+        parquet.ParquetWriter(unique, file.schema_arrow, **PARQUET) as writer,
     ):
         for batch in file.iter_batches(BATCH):
             stop = start + len(batch)

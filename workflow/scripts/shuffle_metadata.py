@@ -11,7 +11,10 @@ beginning. DuckDB sorts within a memory limit and spills to disk.
 import logging
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +24,9 @@ from pyarrow import parquet
 
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.pairs import PARQUET
 from testbed.provenance import made_from
-from testbed.work import follow_parent, locked
+from testbed.work import follow_parent, in_order, locked
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -68,7 +72,7 @@ def shuffle_pairs(
     try:
         with sorted_batches(pairs, work / "spill", samples, seed, memory, threads) as batches:
             schema = parquet.read_schema(pairs).remove_metadata()
-            parts = write_parts(batches, schema, folder, work, samples, part_size)
+            parts = write_parts(batches, schema, folder, work, samples, part_size, threads)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     remove_surplus(folder, {part["name"] for part in parts})
@@ -79,25 +83,21 @@ def shuffle_pairs(
 def sorted_batches(
     pairs: Path, spill: Path, samples: int, seed: int, memory: str, threads: int
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Context that gives the first `samples` pairs of the seeded order in batches."""
+    """Context that gives the first `samples` pairs of the seeded order, and maybe some more, in batches."""
     config = {"memory_limit": memory, "temp_directory": str(spill), "threads": threads}
     with duckdb.connect(config=config) as connection:
         values = {"pairs": str(pairs), "seed": str(seed)}
-        bound = key_bound(connection, values, samples)
-        query = f"""
-            SELECT * FROM read_parquet($pairs)
-            WHERE left(md5($seed || ':' || uid), {PREFIX}) <= $bound
-            ORDER BY md5($seed || ':' || uid), uid
-            LIMIT {samples:d}
-        """
-        yield connection.sql(query, params=values | {"bound": bound}).to_arrow_reader(BATCH)
+        chosen = ""
+        # Sorting whole rows is what takes memory and disk, and only the first rows are wanted.
+        if samples < parquet.read_metadata(pairs).num_rows:
+            chosen = f"WHERE left(md5($seed || ':' || uid), {PREFIX}) <= $bound"
+            values["bound"] = key_bound(connection, values, samples)
+        query = f"SELECT * FROM read_parquet($pairs) {chosen} ORDER BY md5($seed || ':' || uid)"
+        yield connection.sql(query, params=values).to_arrow_reader(BATCH)
 
 
 def key_bound(connection: duckdb.DuckDBPyConnection, values: dict, samples: int) -> str:
-    """The smallest beginning of a sort key such that at least `samples` pairs have keys up to it.
-
-    Sorting whole rows is what takes memory and disk, and only the first rows are wanted.
-    """
+    """The smallest beginning of a sort key such that at least `samples` pairs have keys up to it."""
     counts = connection.sql(
         f"""
         SELECT left(md5($seed || ':' || uid), {PREFIX}) AS start, count(*) AS pairs
@@ -105,31 +105,37 @@ def key_bound(connection: duckdb.DuckDBPyConnection, values: dict, samples: int)
         """,
         params=values,
     ).fetchall()
-    total = 0
-    for start, pairs in counts:
-        total += pairs
-        if total >= samples:
-            return start
-    return "f" * PREFIX
+    totals = accumulate(pairs for _, pairs in counts)
+    return next(start for (start, _), total in zip(counts, totals, strict=True) if total >= samples)
 
 
 def write_parts(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, folder: Path, work: Path, samples: int, part_size: int
+    batches: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    folder: Path,
+    work: Path,
+    samples: int,
+    part_size: int,
+    threads: int,
 ) -> list[dict]:
-    """Cut the batches into parts of `part_size` rows; returns their records."""
+    """Cut the batches into parts of `part_size` rows and write them, one in each thread; returns their records."""
     supply = Supply(batches, schema)
-    parts = []
-    for number, start in enumerate(range(0, samples, part_size)):
-        wanted = min(part_size, samples - start)
-        name = f"{number:05d}.parquet"
-        rows = 0
-        with parquet.ParquetWriter(work / name, schema, compression="zstd") as writer:
-            while rows < wanted and len(piece := supply.take(min(BATCH, wanted - rows))):
-                writer.write_table(piece)
-                rows += len(piece)
-        publish(work / name, folder / name)
-        parts.append(record(folder / name, rows=rows))
-    return parts
+    wanted = [min(part_size, samples - start) for start in range(0, samples, part_size)]
+    contents = ((f"{number:05d}.parquet", list(supply.pieces(count))) for number, count in enumerate(wanted))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(
+            in_order(pool, partial(write_part, schema=schema, folder=folder, work=work), contents, ahead=threads)
+        )
+
+
+def write_part(content: tuple[str, list[pa.Table]], schema: pa.Schema, folder: Path, work: Path) -> dict:
+    """Write a part, given as its name and pieces; returns its record."""
+    name, pieces = content
+    with parquet.ParquetWriter(work / name, schema, **PARQUET) as writer:
+        for piece in pieces:
+            writer.write_table(piece)
+    publish(work / name, folder / name)
+    return record(folder / name, rows=sum(map(len, pieces)))
 
 
 class Supply:
@@ -142,6 +148,12 @@ class Supply:
         self.batches = batches
         self.schema = schema
         self.waiting = schema.empty_table()
+
+    def pieces(self, count: int) -> Iterator[pa.Table]:
+        """The next `count` rows, or as many as there are, in pieces of at most `BATCH` rows."""
+        while count and len(piece := self.take(min(BATCH, count))):
+            yield piece
+            count -= len(piece)
 
     def take(self, count: int) -> pa.Table:
         """The next `count` rows, or as many as there are."""

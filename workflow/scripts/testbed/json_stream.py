@@ -1,4 +1,8 @@
-"""Read the annotations of a RedCaps file one at a time, in memory that does not grow with the file."""
+"""Read the annotations of a RedCaps file, in memory that does not grow with the file.
+
+`annotations` reads any JSON, one value at a time. `member_pieces` cuts files that are written as RedCaps' are (by Python's
+json, in its default form) without parsing them, so that something quicker can.
+"""
 
 import io
 import json
@@ -11,6 +15,49 @@ from testbed.pairs import ListError
 CHUNK = 1 << 16
 LONGEST_VALUE = 1 << 24
 """Characters; what does not parse within them is not JSON."""
+
+PIECE = 1 << 22
+"""Bytes of a file that are cut off together."""
+
+START = b'"annotations": ['
+BETWEEN = b"}, {"
+
+
+class NotPlainError(ValueError):
+    """A file is not written as expected; nothing is said about whether it is JSON."""
+
+
+def member_pieces(file: BinaryIO) -> Iterator[memoryview]:
+    """The members of the list "annotations" of a JSON object, in pieces of some, with the separators between them.
+
+    Each is a JSON list without its brackets, unless a text or a member has what separates members elsewhere; it does not
+    parse then, and neither do those that follow. Raises `NotPlainError` where there are no such pieces.
+    """
+    text = file.read(PIECE)
+    start = text.find(START) + len(START)
+    if start < len(START) or not _has_one_list(text[:start] + b"]}"):
+        raise NotPlainError
+    text = text[start:]
+    while more := file.read(PIECE):
+        text += more
+        end = text.rfind(BETWEEN)
+        if end < 0:
+            raise NotPlainError
+        yield memoryview(text)[: end + 1]
+        text = text[end + len(BETWEEN) - 1 :]
+    end = text.rfind(b"}]")
+    if end < 0 or not _has_one_list(b"{" + START + text[end + 1 :]):
+        raise NotPlainError
+    yield memoryview(text)[: end + 1]
+
+
+def _has_one_list(text: bytes) -> bool:
+    """Whether a text is a JSON object that has the key "annotations" once, itself, and an empty list there."""
+    try:
+        members = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return False
+    return [value for key, value in members if key == "annotations"] == [[]]
 
 
 def annotations(file: BinaryIO, path: Path | str) -> Iterator[object]:

@@ -7,6 +7,8 @@ caption like any other. A URL is used as released: only surrounding white space 
 
 import hashlib
 import re
+from collections.abc import Iterable
+from functools import partial
 from urllib.parse import urlsplit
 
 from testbed.web.addresses import is_public, literal
@@ -28,11 +30,11 @@ CAUSES = (
 LONGEST_CAPTION = 2000
 """Characters; longer texts are page dumps, and a model reads some tens of tokens."""
 
+PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+"""How pairs are written: nearly all of their texts differ, so that dictionaries and statistics would only take time."""
+
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-# What nearly all URLs look like, and of which nothing has to be asked: a name, neither an address nor localhost, whose
-# top-level domain is of few letters; no port; printable ASCII behind it.
-_PLAIN_URL = re.compile(r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,8}(?:[/?#][!-~]*)?")
 
 
 class ListError(ValueError):
@@ -44,7 +46,12 @@ def uid(url: str, caption: str) -> str:
 
     Raises UnicodeEncodeError where a text holds half a surrogate pair.
     """
-    return hashlib.blake2b(f"{url}\0{caption}".encode(), digest_size=16).hexdigest()
+    return identities([f"{url}\0{caption}".encode()]).hex()
+
+
+def identities(pairs: Iterable[bytes]) -> bytes:
+    """The identities of many pairs, 16 bytes each: BLAKE2b of the URL, a zero byte and the caption of each, see `uid`."""
+    return b"".join([hashed.digest() for hashed in map(partial(hashlib.blake2b, digest_size=16), pairs)])
 
 
 def clean_caption(text: str) -> str:
@@ -61,8 +68,6 @@ def clean_caption(text: str) -> str:
 
 def url_fault(url: str) -> str | None:
     """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is."""
-    if _PLAIN_URL.fullmatch(url):
-        return None
     if _BLANKS.search(url):
         return "bad_url"
     scheme, separator, _ = url.partition("://")
@@ -85,19 +90,3 @@ def url_fault(url: str) -> str | None:
         return None if address is None or is_public(address) else "private_address"
     except ValueError:
         return "bad_url"
-
-
-def judge(url: str | None, caption: str | None, longest: int = LONGEST_CAPTION) -> tuple[str | None, str, str, str]:
-    """The cause to drop a row (None to keep it), and its uid, URL and caption as they are to be used."""
-    text = clean_caption(caption or "")
-    if not text:
-        return "empty_caption", "", "", ""
-    if len(text) > longest:
-        return "long_caption", "", "", ""
-    address = (url or "").strip()
-    if fault := url_fault(address):
-        return fault, "", "", ""
-    try:
-        return None, uid(address, text), address, text
-    except UnicodeEncodeError:
-        return "malformed", "", "", ""

@@ -177,14 +177,12 @@ def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | No
     None stands for a malformed row: a wrong number of columns, or bytes that are not UTF-8. `tap` is given the
     bytes of the file, piece by piece, and has had all of them when the rows are at an end.
     """
-    asked = [format.url, format.caption, (format.only or (format.url,))[0], *own]
     if format.container == "json":
-        with reading(path), _open(path, tap) as file:
+        with reading(path), opened(path, tap) as file:
             for entry in annotations(file, path):
-                whole = isinstance(entry, dict) and format.url in entry and format.caption in entry
-                cells = list(map(entry.get, asked)) if whole else [0, 0]
-                yield cells if isinstance(cells[0], str | None) and isinstance(cells[1], str | None) else None
+                yield cells_of(entry, format, own)
         return
+    asked = [format.url, format.caption, (format.only or (format.url,))[0], *own]
     names = list(format.columns) or read_header(path, format, own)
     places = [names.index(name) for name in asked]
     rows = _cells(path, format, tap)
@@ -196,6 +194,16 @@ def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | No
             yield None
         else:
             yield [cells[place] for place in places]
+
+
+def cells_of(entry: object, format: Format, own: Sequence[str]) -> list | None:
+    """The cells of a member of a JSON list; None where it is no pair."""
+    if not isinstance(entry, dict) or not {format.url, format.caption} <= entry.keys():
+        return None
+    url, caption, *others = map(entry.get, (format.url, format.caption, *own))
+    if not isinstance(url, str | None) or not isinstance(caption, str | None):
+        return None
+    return [url, caption, None, *others]
 
 
 @contextmanager
@@ -226,7 +234,7 @@ class _Tapped(io.RawIOBase):
 
 
 @contextmanager
-def _open(path: Path, tap: Tap | None = None) -> Iterator[BinaryIO]:
+def opened(path: Path, tap: Tap | None = None) -> Iterator[BinaryIO]:
     """Context that gives the text of a file, packed or not; its bytes as they lie on the disk are given to `tap`."""
     with open(path, "rb") as file:
         start = file.read(4)
@@ -247,7 +255,7 @@ def _open(path: Path, tap: Tap | None = None) -> Iterator[BinaryIO]:
 
 def _cells(path: Path, format: Format, tap: Tap | None = None) -> Iterator[list[str] | None]:
     """The cells of each line of a text list, blank lines left out; None for what cannot be decoded or parsed."""
-    with reading(path), _open(path, tap) as file:
+    with reading(path), opened(path, tap) as file:
         yield from _parse_csv(path, file) if format.container == "csv" else _parse_lines(file, format.unquote)
 
 

@@ -5,16 +5,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 FORCERUN = "CLIP_TESTBED_FORCERUN"
 """Environment variable with the rules that the user forces; cluster jobs inherit it (see rules/common.smk)."""
 
-
 ORPHAN_SECONDS = 5.0
+
+T, R = TypeVar("T"), TypeVar("R")
 
 
 class FolderBusyError(RuntimeError):
@@ -97,3 +100,17 @@ def follow_parent(seconds: float = 1.0) -> None:
 def is_forced(rule: str) -> bool:
     """Whether the user asked for `rule` with --forcerun, so that even complete work is done again."""
     return rule in os.environ.get(FORCERUN, "").split()
+
+
+def in_order(pool: Executor | None, function: Callable[[T], R], items: Iterable[T], ahead: int = 6) -> Iterator[R]:
+    """The results of `function` for all items, in their order; the threads of `pool` are so many items ahead."""
+    if pool is None:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
