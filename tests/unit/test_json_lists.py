@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from example_lists import annotation, listed, prepare
-from testbed import json_stream, released_batches
+from testbed import json_batches, json_stream, released_batches
 from testbed.pairs import ListError
 from testbed.released import FORMATS, read_rows
 from testbed.released_batches import map_batches
 
 REDCAPS = FORMATS["redcaps"]
-OWN = released_batches.REDCAPS_COLUMNS
+OWN = json_batches.REDCAPS_COLUMNS
 TEXTS = ["a cat", "}, {", "}]", "]", '"annotations": [', "\\", '"', "\\}, {", "é", "猫", "\ud83d", "\n", "\0", ""]
 RAW = [
     '{"url": "u", "caption": "c", "score": NaN}',
@@ -104,7 +104,7 @@ def test_files_as_released_are_read_in_pieces(tmp_path, monkeypatch):
     """Else the short way would be none; and memory does not grow with the file."""
     monkeypatch.setattr(json_stream, "PIECE", 1000)
     monkeypatch.setattr(released_batches, "read_rows", None)
-    monkeypatch.setattr(released_batches, "cells_of", None)
+    monkeypatch.setattr(json_batches, "cells_of", None)
     entries = [annotation(f"http://a.test/{number}", f"é {number}") for number in range(100)]
     path = listed(tmp_path, json.dumps({"info": {"v": "1"}, "annotations": entries}), "cats_2018.json")
     sizes = [size for _, size in map_batches(len, [path], REDCAPS, OWN)]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from testbed.batches import Batch
 from testbed.judging import PLAIN_CAPTION, PLAIN_URL, judge_batch, mended
 from testbed.pairs import clean_caption, uid, url_fault
 from testbed.released import FORMATS
-from testbed.released_batches import Batch
 
 URL_PIECES = ["http", "https", "HTTP", "ftp", ":", "//", "/", ".", "a", "a-b", "test", "localhost", "com", "C", "1"]
 URL_PIECES += [

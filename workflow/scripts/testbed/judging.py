@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from testbed.batches import Batch
 from testbed.pairs import clean_caption, identities, url_fault
 from testbed.released import Format
-from testbed.released_batches import Batch
 
 PLAIN_CAPTION = r"\A(?:[!-~]+ )*(?:[!-~]*(?:[!-su-~]|[!-\[\]-~]t)|t)\z"
 """Printable ASCII between single blanks, with no ``\\t`` (two characters) at the end."""

@@ -1,31 +1,28 @@
 """Read a released list in Arrow batches, whatever its format: what its rows are judged by, and its own columns."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
-from itertools import compress, islice
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 from pyarrow import parquet
 
-from testbed.json_stream import BETWEEN, NotPlainError, member_pieces
+from testbed.batches import Batch, Load, batch_of
+from testbed.json_batches import REDCAPS_COLUMNS, json_batches
+from testbed.json_stream import NotPlainError
 from testbed.pairs import ListError
 from testbed.released import (
     PIECE,
     Format,
     Tap,
-    cells_of,
     check_columns,
-    opened,
     read_header,
     read_parquet_schema,
     read_rows,
@@ -35,40 +32,6 @@ from testbed.work import in_order
 
 BATCH = 16_384
 """Rows in memory at once, and rows of a row group."""
-
-REDCAPS_COLUMNS = {
-    "image_id": pa.string(),
-    "author": pa.string(),
-    "raw_caption": pa.string(),
-    "subreddit": pa.string(),
-    "score": pa.int64(),
-    "created_utc": pa.int64(),
-    "permalink": pa.string(),
-    "crosspost_parents": pa.list_(pa.string()),
-}
-"""The columns of RedCaps's annotations; one that an annotation lacks, or that is of another kind there, is null."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a list: what they are judged by, and which of them are malformed.
-
-    `url` and `caption` are texts, which may be null; `value` is what `Format.only` asks for, or None. `own_of` gives the
-    list's own columns at the rows that a mask chooses.
-    """
-
-    url: pa.StringArray
-    caption: pa.StringArray
-    value: pa.StringArray | None
-    malformed: np.ndarray
-    own_of: Callable[[np.ndarray], list[pa.Array]]
-
-    def __len__(self) -> int:
-        return len(self.malformed)
-
-
-Load = Callable[[], Batch]
-"""Makes a batch of what has been read, in whatever thread."""
 
 T = TypeVar("T")
 
@@ -149,110 +112,6 @@ def row_batches(rows: Iterator[Sequence | None], own: dict[str, pa.DataType]) ->
     """Batches of rows as `read_rows` gives them."""
     while batch := list(islice(rows, BATCH)):
         yield partial(batch_of, batch, own)
-
-
-def batch_of(rows: list[Sequence | None], own: dict[str, pa.DataType]) -> Batch:
-    """Rows as `read_rows` gives them, together."""
-
-    def own_of(kept: np.ndarray) -> list[pa.Array]:
-        cells = list(zip(*compress(rows, kept), strict=True))[3:] or [()] * len(own)
-        return [array_of(column, kind) for column, kind in zip(cells, own.values(), strict=True)]
-
-    try:
-        texts = first_texts(rows)
-    except UnicodeEncodeError:
-        rows = [row if row and all(map(is_text, row[:3])) else None for row in rows]
-        texts = first_texts(rows)
-    return Batch(*texts, np.array([row is None for row in rows]), own_of)
-
-
-def first_texts(rows: list[Sequence | None]) -> list[pa.StringArray]:
-    """The first three columns of rows; raises UnicodeEncodeError where a cell holds half a surrogate pair."""
-    return [pa.array([row and row[place] for row in rows], pa.string()) for place in range(3)]
-
-
-def is_text(cell: str | None) -> bool:
-    """Whether a cell is empty or a text that can be written."""
-    try:
-        return cell is None or cell.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def json_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Tap | None) -> Iterator[Load]:
-    """Batches of a file of RedCaps; the one that is asked for at a place that is not written as those files are raises."""
-    with reading(path), opened(path, tap) as file:
-        try:
-            for piece in member_pieces(file):
-                yield partial(read_piece, piece, format, own)
-        except NotPlainError:
-            yield not_plain
-
-
-def not_plain() -> Batch:
-    """Stands for batches that no pieces were cut off for."""
-    raise NotPlainError
-
-
-def read_piece(piece: memoryview, format: Format, own: dict[str, pa.DataType]) -> Batch:
-    """A piece of a JSON list, all at once where its values are of the right kinds, which Python would take long for.
-
-    Raises `NotPlainError` where it holds no whole members.
-    """
-    with suppress(pa.ArrowException):
-        return arrow_batch(piece, format, own)
-    try:
-        entries = json.loads(f"[{str(piece, 'utf-8', 'surrogateescape')}]")
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise NotPlainError from error
-    return batch_of([cells_of(entry, format, list(own)) for entry in entries], own)
-
-
-def arrow_batch(piece: memoryview, format: Format, own: dict[str, pa.DataType]) -> Batch:
-    """Members of a JSON list that Arrow reads; raises its exceptions where it does not, or where a text is missing."""
-    # Arrow ends the process where the first row is null.
-    if piece[0] != ord("{"):
-        raise pa.ArrowInvalid("no object")
-    schema = pa.schema([(format.url, pa.string()), (format.caption, pa.string()), *own.items()])
-    # A line for each: where what separates members is in a text, that is broken and does not parse.
-    lines = np.array(piece)
-    ends = np.flatnonzero(lines[: -len(BETWEEN)] == BETWEEN[0])
-    for place, mark in enumerate(BETWEEN):
-        ends = ends[lines[ends + place] == mark]
-    lines[ends + 1] = ord("\n")
-    table = pyarrow.json.read_json(
-        pa.BufferReader(pa.py_buffer(lines)),
-        pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-        pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-    )
-    url, caption, *columns = (column.combine_chunks() for column in table.select(schema.names).columns)
-    if len(table) != len(ends) + 1 or url.null_count or caption.null_count:
-        raise pa.ArrowInvalid("not plainly members of a list")
-    table.validate(full=True)
-
-    def own_of(kept: np.ndarray) -> list[pa.Array]:
-        return columns if kept.all() else [column.filter(pa.array(kept)) for column in columns]
-
-    return Batch(url, caption, None, np.zeros(len(table), dtype=bool), own_of)
-
-
-def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:
-    """The cells as an Arrow array; what is not of the kind becomes null, see `as_kind`."""
-    python = list if pa.types.is_list(kind) else int if pa.types.is_integer(kind) else str
-    # Arrow would make numbers of truth values and of the like.
-    if {*map(type, cells)} <= {python, type(None)}:
-        with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):
-            return pa.array(cells, kind)
-    return pa.array([as_kind(cell, kind) for cell in cells], kind)
-
-
-def as_kind(value: object, kind: pa.DataType) -> object:
-    """`value` if it is of the kind, else null; half surrogate pairs in texts become question marks."""
-    if pa.types.is_list(kind):
-        return [as_kind(member, kind.value_type) for member in value] if isinstance(value, list) else None
-    if pa.types.is_integer(kind):
-        return value if type(value) is int and -(2**63) <= value < 2**63 else None
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def parquet_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Batch]:
