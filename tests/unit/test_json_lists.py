@@ -113,6 +113,20 @@ def test_files_as_released_are_read_in_pieces(tmp_path, monkeypatch):
     assert [row["url"] for row in rows] == [entry["url"] for entry in entries]
 
 
+def test_a_file_that_goes_another_way_stays_in_its_place(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(json_stream, "PIECE", 400)
+    wanted = []
+    for number, strange in enumerate([None, 20, 0, None, 39]):
+        captions = ["}, {" if row == strange else f"{number} {row}" for row in range(40)]
+        wanted += [(f"http://a.test/{number}", caption) for caption in captions]
+        entries = [annotation(f"http://a.test/{number}", caption) for caption in captions]
+        listed(tmp_path, json.dumps({"annotations": entries}), f"{number}.json")
+    files = sorted((tmp_path / "list").iterdir())
+    found = list(map_batches(rows_of, files, REDCAPS, {}, pool))
+    assert [row for _, rows in found for row in rows] == wanted
+    assert [file for file, rows in found for _ in rows] == [file for file in files for _ in range(40)]
+
+
 def test_deep_nesting_where_nobody_looks_is_no_crash(tmp_path):
     deep = "[" * 300_000 + "]" * 300_000
     member = '{"url": "u", "caption": "c", "x": ' + deep + "}"
