@@ -3,8 +3,6 @@ localrules:
     build_entries,
     check_entries,
     count_entries,
-    plot_entries,
-    plot_scores,
 
 
 rule list_samples:
@@ -247,57 +245,3 @@ rule reshard_samples:
         "Sharding {wildcards.filter}"
     script:
         "../scripts/reshard_samples.py"
-
-
-rule plot_entries:
-    input:
-        table="results/tables/entries/{filter}.csv",
-        manifest="results/samples/{filter}/manifest.json",
-    output:
-        pdf="results/plots/entries/{filter}.pdf",
-        png=report(
-            "results/plots/entries/{filter}.png",
-            caption="../report/entries.rst",
-            category="Filters",
-            labels={"filter": "{filter}", "what": "balance"},
-        ),
-    log:
-        "results/logs/plot_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/plot_entries/{filter}.tsv"
-    conda:
-        "../../envs/statistics.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Drawing how {wildcards.filter} balances entries"
-    script:
-        "../scripts/plot_entries.py"
-
-
-rule plot_scores:
-    input:
-        scores="results/scores/{filter}/manifest.json",
-        manifest="results/samples/{filter}/manifest.json",
-    output:
-        pdf="results/plots/scores/{filter}.pdf",
-        png=report(
-            "results/plots/scores/{filter}.png",
-            caption="../report/scores.rst",
-            category="Filters",
-            labels={"filter": "{filter}", "what": "scores"},
-        ),
-    log:
-        "results/logs/plot_scores/{filter}.log",
-    benchmark:
-        "results/benchmarks/plot_scores/{filter}.tsv"
-    conda:
-        "../../envs/statistics.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Drawing the scores behind {wildcards.filter}"
-    script:
-        "../scripts/plot_scores.py"
