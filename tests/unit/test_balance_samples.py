@@ -247,6 +247,14 @@ def test_entries_that_no_caption_has_are_known_from_the_released_list(released, 
         expect_match(released, tmp_path / "own.txt", *entries)
 
 
+def test_of_a_long_list_the_job_says_that_none_matches(released, tmp_path, monkeypatch):
+    """And of one without rows, the job that prepares it."""
+    monkeypatch.setattr(check_entries, "EARLY", len(LATER) // 2)
+    expect_match(released, tmp_path / "own.txt", "zebra")
+    (tmp_path / "list.csv").write_text("url,caption\n")
+    check_entries.expect_match("mine", [{"kind": "numbers"}], str(tmp_path / "list.csv"), "csv", {})
+
+
 def test_captions_that_are_dropped_have_no_entries(tmp_path):
     urls = ["http://photos.test/1.jpg", "ftp://photos.test/2.jpg"]
     parquet.write_table(pa.table({"url": urls, "caption": ["a cat", "a dog"]}), tmp_path / "list.parquet")

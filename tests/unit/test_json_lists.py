@@ -1,4 +1,7 @@
-"""RedCaps' files read in pieces give the rows that reading them value by value gives, or the same refusal."""
+"""RedCaps' files read in pieces give the rows that reading them value by value gives, or the same refusal.
+
+Only in fields that nobody reads, more passes than Python's json would take.
+"""
 
 import hashlib
 import json
@@ -32,6 +35,7 @@ RAW = [
     '{"url": null, "caption": "c"}',
     '{"caption": "c"}',
     '{"url": 1, "caption": "c"}',
+    '{"url": "u", "caption": "c", "score": ' + "9" * 5000 + "}",
     '{"url": "u", "caption": "c" , "x" : {"y": [[]]}}',
     '{"url": "u", "caption": "\\ud83d"}',
     '{"url": "u", "caption": "\\u0000\\u00e9\\ud83d\\ude00"}',
@@ -77,12 +81,7 @@ def pool():
 
 
 @settings(max_examples=2500, deadline=None, derandomize=True, database=None)
-@given(
-    texts,
-    st.sampled_from([40, 300, 10**6]),
-    st.floats(0, 1),
-    st.sampled_from([None, b"", b"x", b"\xff", b"}", b'"', b"["]),
-)
+@given(texts, st.sampled_from([40, 300, 10**6]), st.floats(0, 1), st.sampled_from(DAMAGES))
 def test_pieces_and_values_give_the_same_rows(tmp_path_factory, pool, written, piece, where, damage):
     head, body, tail = written
     content = (head + "".join(map("".join, body)).removesuffix(body[-1][1] if body else "") + tail).encode()

@@ -104,6 +104,13 @@ def test_a_path_is_a_file_a_glob_or_a_folder_and_order_is_that_of_names(tmp_path
         assert captions == ["caption 1", "caption 2", "caption 10"]
 
 
+def test_a_file_that_a_glob_finds_twice_is_read_once(tmp_path):
+    (tmp_path / "list" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "list" / "a" / "b" / "x.tsv").write_text("http://a.test/1\ta cat\n")
+    counts = prepare_list(tmp_path / "list" / "**" / "**" / "*.tsv", "yfcc", None, tmp_path / "pairs.parquet")
+    assert (counts.rows, counts.kept, len(counts.files)) == (1, 1, 1)
+
+
 def test_the_first_of_equal_rows_stays_across_files_and_batches(tmp_path, monkeypatch):
     for module in (prepare_metadata, released_batches):
         monkeypatch.setattr(module, "BATCH", 3)

@@ -134,3 +134,23 @@ def test_the_mini_webs_words_are_those_of_its_captions():
     assert {entry.name for entry in CLASSES} | {entry.formal for entry in CLASSES} <= words
     assert {"Paris", "garden", "isolated", "on", "photo", "São Paulo"} <= words
     assert not any("{" in word for word in words)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.json", "[" * 100_000, "x.json: is not JSON"),
+        ("x.json", "[" + "9" * 5000 + "]", "x.json: is not JSON"),
+        ("x.json", '["\\ud83d"]', "x.json: is no list of texts"),
+        ("counts.txt", "dog 100\ndog -50\n", "counts.txt: 'dog' has a count below 0"),
+        ("counts.txt", "dog nan\n", "counts.txt:1: 'nan' is no number"),
+    ],
+)
+def test_odd_lists_are_errors_that_name_the_file(tmp_path, name, content, words):
+    kind = "list" if name.endswith("json") else "unigrams"
+    with pytest.raises(EntryError, match=words):
+        set_of(kind, written(tmp_path / name, content))
+
+
+def test_a_list_without_a_file_has_no_sha256_to_check():
+    assert len(build_list([{"kind": "numbers", "sha256": "0" * 64}])[0]) == 100

@@ -3,6 +3,9 @@
 That none has is known here, and not after the download of images that the filter would drop. Where the source's list and
 those of entries are there before a run begins, `expect_match` says so before any work.
 
+All captions of the list are looked through. Where only some that are not among the source's `samples` have an entry,
+count_entries says so.
+
 In:  the list of entries, and the pairs of the source that the filter's samples are from
 Out: a JSON file that says how many captions were looked through until one had an entry
 """
@@ -11,6 +14,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +37,10 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 BATCH = 20_000
-"""Captions that are looked through at once."""
+"""Captions that are looked through at once, and entries that are looked for first."""
+
+EARLY = 1_000_000
+"""Captions that are looked through before a run; where none of so many has an entry and there are more, the job sees."""
 
 
 def check_entries(entries: Path, pairs: Path) -> int:
@@ -50,14 +57,18 @@ def check_entries(entries: Path, pairs: Path) -> int:
 def expect_match(filter: str, lists: list[dict], path: str, format: str, columns: dict[str, str]) -> None:
     """Raise `EntryError` where none of the entries of `lists` is in any usable caption of a released list.
 
-    Mostly one of the first entries is in one of the first captions; all are read where it is not.
+    Mostly one of the first entries is in one of the first captions; more are read where it is not. Of a list of more than
+    `EARLY` captions nothing is said where none of the first has an entry.
     """
     few = set(islice(chain.from_iterable(map(usable_entries, lists)), BATCH))
     first = next(released_captions(path, format, columns), None)
-    if first is None or not len(Matcher(sorted(few)).match(first)[1]):
-        entries, _ = build_list(lists)
-        count_possible(filter, entries)
-        meet_entry(filter, entries, released_captions(path, format, columns))
+    # A list without usable rows is reported with the list.
+    if first is None or len(Matcher(sorted(few)).match(first)[1]):
+        return
+    entries, _ = build_list(lists)
+    count_possible(filter, entries)
+    logging.info("filter %s: looking through the captions of %s for its entries", filter, path)
+    meet_entry(filter, entries, released_captions(path, format, columns), EARLY)
 
 
 def released_captions(path: str, format: str, columns: dict[str, str]) -> Iterator[pa.Array]:
@@ -68,14 +79,19 @@ def released_captions(path: str, format: str, columns: dict[str, str]) -> Iterat
         yield captions
 
 
-def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array]) -> int:
-    """How many captions are looked through until one has an entry; raises `EntryError` where none has."""
+def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array], most: float = inf) -> int:
+    """How many captions are looked through until one has an entry, or about `most`.
+
+    Raises `EntryError` where there are captions, fewer than that, and none has.
+    """
     matcher, looked = Matcher(entries), 0
     for captions in batches:
         looked += len(captions)
-        if len(matcher.match(captions)[1]):
+        if looked >= most or len(matcher.match(captions)[1]):
             return looked
-    raise no_match(filter, len(entries), looked)
+    if looked:
+        raise no_match(filter, len(entries), looked)
+    return looked
 
 
 if __name__ == "__main__":

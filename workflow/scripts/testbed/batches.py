@@ -8,6 +8,8 @@ from itertools import compress
 import numpy as np
 import pyarrow as pa
 
+from testbed.pairs import is_text
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -49,14 +51,6 @@ def batch_of(rows: list[Sequence | None], own: dict[str, pa.DataType]) -> Batch:
 def first_texts(rows: list[Sequence | None]) -> list[pa.StringArray]:
     """The first three columns of rows; raises UnicodeEncodeError where a cell holds half a surrogate pair."""
     return [pa.array([row and row[place] for row in rows], pa.string()) for place in range(3)]
-
-
-def is_text(cell: str | None) -> bool:
-    """Whether a cell is empty or a text that can be written."""
-    try:
-        return cell is None or cell.encode() is not None
-    except UnicodeEncodeError:
-        return False
 
 
 def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:

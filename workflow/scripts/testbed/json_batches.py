@@ -51,7 +51,7 @@ def read_piece(piece: memoryview, format: Format, own: dict[str, pa.DataType]) -
         return arrow_batch(piece, format, own)
     try:
         entries = json.loads(f"[{str(piece, 'utf-8', 'surrogateescape')}]")
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise NotPlainError from error
     return batch_of([cells_of(entry, format, list(own)) for entry in entries], own)
 

@@ -79,8 +79,11 @@ def annotations(file: BinaryIO, path: Path | str) -> Iterator[object]:
                     yield stream.value()
             else:
                 stream.value()
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deep")
+    except ListError:
+        raise
+    # Not only JSONDecodeError: Python reads no numbers of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deep" if isinstance(error, RecursionError) else error)
         raise ListError(f"{path}: is not whole JSON ({reason}); download it again") from error
     if not found:
         raise ListError(f'{path}: has no list "annotations"; it is not a file of RedCaps as released')

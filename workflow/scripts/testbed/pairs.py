@@ -54,6 +54,14 @@ def identities(pairs: Iterable[bytes]) -> bytes:
     return b"".join([hashed.digest() for hashed in map(partial(hashlib.blake2b, digest_size=16), pairs)])
 
 
+def is_text(cell: str | None) -> bool:
+    """Whether a cell is empty or a text that can be written: without half surrogate pairs."""
+    try:
+        return cell is None or cell.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def clean_caption(text: str) -> str:
     """The caption without artefacts, on one line; see the module's text for the decisions."""
     # The only white space that counts as printable is the blank.

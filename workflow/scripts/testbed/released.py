@@ -106,8 +106,9 @@ def find_files(path: Path | str, container: str) -> list[Path]:
     else:
         names = [text] if os.path.isfile(text) else glob.glob(text, recursive=True)
         problem = "there is no such file"
-    # Links to nowhere stay in, so that opening them fails and no part of a list is left out unseen.
-    files = [Path(name) for name in sorted(names) if not os.path.isdir(name)]
+    # A glob may find a file by several ways. Links to nowhere stay in, so that opening them fails and no part of a list
+    # is left out unseen.
+    files = [Path(name) for name in sorted(set(names)) if not os.path.isdir(name)]
     if not files:
         raise ListError(f"{path}: {problem}; put the list there, or correct the path")
     return files

@@ -31,7 +31,7 @@ from testbed.released import (
 from testbed.work import in_order
 
 BATCH = 16_384
-"""Rows in memory at once, and rows of a row group."""
+"""Rows that are judged together, but for JSON, which is cut by bytes."""
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ def row_batches(rows: Iterator[Sequence | None], own: dict[str, pa.DataType]) ->
         yield partial(batch_of, batch, own)
 
 
-def parquet_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Batch]:
+def parquet_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Load]:
     """Batches of a parquet list.
 
     Raises `ListError` where the file lacks a column of the list's first file, or holds another kind of values in it.

@@ -8,6 +8,7 @@ numbers from 0 to 99. Empty entries and single punctuation marks are left out.
 
 import gzip
 import json
+import math
 import re
 import string
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from testbed.manifest import sha256
+from testbed.pairs import is_text
 
 MINIMUM = {"unigrams": 100, "bigrams": 30, "titles": 70}
 SYNSET = re.compile(r"\d{8} \d\d [nvasr] [0-9a-f]{2} (\S+) ")
@@ -62,11 +64,14 @@ def read_lines(path: Path) -> Iterator[str]:
 def read_own(path: Path) -> Iterator[str]:
     """A list of one's own: JSON (a list of texts, or a mapping whose keys are the entries), or a line for each entry."""
     if path.name.removesuffix(".gz").endswith(".json"):
+        text = "\n".join(read_lines(path))
         try:
-            content = json.loads("\n".join(read_lines(path)))
-        except json.JSONDecodeError as error:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise EntryError(f"{path}: is not JSON ({error}). Correct it") from error
-        if not isinstance(content, list | dict) or not all(isinstance(entry, str) for entry in content):
+        if not isinstance(content, list | dict) or not all(
+            isinstance(entry, str) and is_text(entry) for entry in content
+        ):
             raise EntryError(
                 f"{path}: is no list of texts. Write a JSON list, or a text file with a line for each entry"
             )
@@ -89,9 +94,12 @@ def read_counted(path: Path) -> Iterator[tuple[str, float]]:
             continue
         text, _, value = line.rstrip().replace("\t", " ").rpartition(" ")
         try:
-            yield text.strip(), float(value)
-        except ValueError as error:
-            raise EntryError(f"{path}:{number}: {value!r} is no number. Each line has a text and its number") from error
+            count = float(value)
+        except ValueError:
+            count = math.nan
+        if not math.isfinite(count):
+            raise EntryError(f"{path}:{number}: {value!r} is no number. Each line has a text and its number")
+        yield text.strip(), count
 
 
 def read_entries(kind: str, path: str | None = None, minimum: float | None = None) -> Iterator[str]:
@@ -112,6 +120,8 @@ def read_entries(kind: str, path: str | None = None, minimum: float | None = Non
         totals = Counter()
         for file in find_lists(path):
             for text, value in read_counted(file):
+                if value < 0 and kind != "bigrams":
+                    raise EntryError(f"{file}: {text!r} has a count below 0. Correct the list")
                 totals[text] = max(totals[text], value) if kind == "bigrams" else totals[text] + value
                 if totals[text] >= least and not (kind == "titles" and ":" in text):
                     yield text.replace("_", " ") if kind == "titles" else text
@@ -153,7 +163,7 @@ def build_list(lists: list[Mapping]) -> tuple[list[str], list[dict]]:
     entries: set[str] = set()
     origins = []
     for one in lists:
-        if one.get("sha256"):
+        if "path" in one and one.get("sha256"):
             check_sha256(one["path"], one["sha256"])
         found = set(usable_entries(one))
         if not found:
