@@ -8,10 +8,10 @@ from scipy.special import expit
 from check_claims import CLAIM_COLUMNS, check_claims, claims_page, claims_table, comparisons_table
 from example_evaluations import REFERENCE, table
 from measure_dilution import DILUTION_COLUMNS, measure_dilution
-from testbed.claims import CONTRADICTED, SUPPORTED, UNDECIDED
 from testbed.pools import ensemble_of
 from testbed.statistics import clopper_pearson
 from testbed.trends import Settings
+from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 SHIFTS = ["one", "two"]
 SIZES = [600, 1200, 2400, 4800]

@@ -3,19 +3,8 @@
 import pytest
 
 from experiments import ROOT, load, read, small
-from plan import (
-    Expected,
-    Stage,
-    add,
-    amount,
-    expectations,
-    images_of_testsets,
-    source_rows,
-    stage_rows,
-    stages_of,
-    table_of,
-    training_hours,
-)
+from plan import add, amount, source_rows, stage_rows, table_of
+from testbed.costs import Expected, Stage, expectations, images_of_testsets, stages_of, training_hours
 from testbed.sources import released_sources, where_from
 
 SOURCES = ROOT / "resources" / "sources.csv"

@@ -2,14 +2,15 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
-import trace_provenance as tracing
+from testbed.chains import list_sha256, read_node, shards_in
 from testbed.manifest import read_json, record, sha256, write_json
 from testbed.provenance import made_from
 from testbed.recipe import request_of
-from trace_provenance import ProvenanceError, list_sha256, trace_provenance
+from trace_provenance import ProvenanceError, trace_provenance
 
 ARCHITECTURE = {"batch_size": 2, "gpus": 0}
 RUN = {
@@ -30,8 +31,8 @@ class Results:
     """A results folder with one source of two list files and one model on three of its samples, made like the stages'."""
 
     def __init__(self, older=False):
-        self.root = tracing.Path("results")
-        lists = [text(tracing.Path(f"lists/{name}.tsv"), name) for name in ("a", "b")]
+        self.root = Path("results")
+        lists = [text(Path(f"lists/{name}.tsv"), name) for name in ("a", "b")]
         pairs = text(self.root / "metadata/s/pairs.parquet", "pairs")
         self.counts = self.root / "metadata/s/counts.json"
         write_json(self.counts, {"rows": 4, "list": made_from(*lists), "files": [record(pairs)]})
@@ -61,8 +62,8 @@ class Results:
 
     def trace(self, **changes):
         """The row and the chain of the model."""
-        tracing.read_node.cache_clear()
-        tracing.shards_in.cache_clear()
+        read_node.cache_clear()
+        shards_in.cache_clear()
         columns = {"model": "m", "pool": "s", "architecture": "net", "size": 3, "seed": 7, "manifest": str(self.model)}
         trace_provenance(
             self.table,
@@ -99,7 +100,7 @@ def test_a_row_says_everything_that_is_recorded(results):
         "seed": "7",
         "weights_sha256": sha256(results.model.with_name("open_clip_model.safetensors")),
         "trainset_sha256": sha256(results.trainset),
-        "sources": f"s: 3 samples, list {sha256(text(tracing.Path('sums'), lists))}",
+        "sources": f"s: 3 samples, list {sha256(text(Path('sums'), lists))}",
         "experiment_sha256": sha256("results/experiment.json"),
         "revision": "abc (changed)",
         "python": "3.11.1",

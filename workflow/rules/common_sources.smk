@@ -1,7 +1,9 @@
 # What the rules of lists, downloads and shards ask of the experiment.
 from pathlib import Path
 
-from testbed.released import ListError, check_list, find_files, resolve_format
+from testbed.list_files import find_files
+from testbed.pairs import ListError
+from testbed.released import check_list, resolve_format
 from testbed.sources import where_from
 
 

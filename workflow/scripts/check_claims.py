@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from testbed.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Claim, Comparison, all_claims
+from testbed.claims import Claim, all_claims
 from testbed.log import log_to
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings
+from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -24,11 +24,12 @@ from pyarrow import parquet
 from build_entries import count_possible
 from testbed.entries import Matcher
 from testbed.judging import judge_batch
+from testbed.list_files import find_files
 from testbed.log import log_to
 from testbed.manifest import read_json, write_json
 from testbed.pairs import LONGEST_CAPTION
 from testbed.parts import read_part
-from testbed.released import find_files, resolve_format
+from testbed.released import resolve_format
 from testbed.released_batches import map_batches
 from testbed.wordlists import build_list, no_match, usable_entries
 from testbed.work import follow_parent

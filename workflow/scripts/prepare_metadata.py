@@ -29,10 +29,11 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from testbed.judging import judge_batch
+from testbed.list_files import find_files
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
 from testbed.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError
-from testbed.released import Format, find_files, resolve_format
+from testbed.released import Format, resolve_format
 from testbed.released_batches import BATCH, map_batches, own_columns
 from testbed.work import follow_parent, locked
 

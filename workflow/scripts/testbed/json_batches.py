@@ -12,7 +12,8 @@ import pyarrow.json
 
 from testbed.batches import Batch, Load, batch_of
 from testbed.json_stream import BETWEEN, NotPlainError, member_pieces
-from testbed.released import Format, Tap, cells_of, opened, reading
+from testbed.list_files import Tap, opened, reading
+from testbed.released import Format, cells_of
 
 REDCAPS_COLUMNS = {
     "image_id": pa.string(),

@@ -17,17 +17,9 @@ from pyarrow import parquet
 from testbed.batches import Batch, Load, batch_of
 from testbed.json_batches import REDCAPS_COLUMNS, json_batches
 from testbed.json_stream import NotPlainError
+from testbed.list_files import PIECE, Tap, reading
 from testbed.pairs import ListError
-from testbed.released import (
-    PIECE,
-    Format,
-    Tap,
-    check_columns,
-    read_header,
-    read_parquet_schema,
-    read_rows,
-    reading,
-)
+from testbed.released import Format, check_columns, read_header, read_parquet_schema, read_rows
 from testbed.work import in_order
 
 BATCH = 16_384
