@@ -183,7 +183,7 @@ if __name__ == "__main__":
             snakemake.params.format,
             snakemake.params.columns,
             output,
-            memory=snakemake.params.get("memory", "1GB"),
+            memory=snakemake.params.memory,
             threads=snakemake.threads,
         )
         logging.info("%s", result.as_json())
