@@ -13,6 +13,9 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from tables import ROOT, WORDS, in_turn, print_table
@@ -49,12 +52,12 @@ def write_lists(folder: Path, rows: int) -> None:
         (folder / f"itookapicture_{2000 + number}.json").write_text(json.dumps(content))
 
 
-def in_memory(lists: Path, out: Path) -> float:
-    """Seconds of loading, shuffling and writing everything at once."""
-    started = time.monotonic()
+def in_memory(folder: Path) -> None:
+    """Load, shuffle and write everything at once."""
+    out = folder / "out"
     out.mkdir(exist_ok=True)
     annotations = []
-    for path in sorted(lists.glob("*.json")):
+    for path in sorted((folder / "lists").glob("*.json")):
         with open(path) as file:
             annotations += json.load(file)["annotations"]
     random.shuffle(annotations)
@@ -62,7 +65,30 @@ def in_memory(lists: Path, out: Path) -> float:
     for number in range(FILES):
         with open(out / f"{number}.json", "w") as file:
             json.dump(annotations[number * size : (number + 1) * size], file)
+
+
+def prepare(folder: Path, threads: int) -> None:
+    prepare_list(folder / "lists", "redcaps", None, folder / "pairs.parquet", threads=threads)
+
+
+def shuffle(folder: Path, rows: int, threads: int) -> None:
+    shuffle_pairs(folder / "pairs.parquet", folder / "shuffled", "redcaps", rows, 100_000, 1, 0, "1GB", threads)
+
+
+def seconds(function: Callable[..., None], *given: object) -> float:
+    started = time.monotonic()
+    function(*given)
     return time.monotonic() - started
+
+
+def alone(function: Callable[..., None], *given: object) -> Callable[[], float]:
+    """What gives the seconds that a function takes in a process of its own, as each job has, without the start of it."""
+
+    def run() -> float:
+        with ProcessPoolExecutor(1, get_context("fork")) as pool:
+            return pool.submit(seconds, function, *given).result()
+
+    return run
 
 
 def main() -> None:
@@ -73,23 +99,11 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lists, pairs = folder / "lists", folder / "pairs.parquet"
-        write_lists(lists, asked.rows)
-
-        def ours_read() -> float:
-            started = time.monotonic()
-            prepare_list(lists, "redcaps", None, pairs, threads=asked.threads)
-            return time.monotonic() - started
-
-        def ours_shuffle() -> float:
-            started = time.monotonic()
-            shuffle_pairs(pairs, folder / "shuffled", "redcaps", asked.rows, 100_000, 1, 0, "2GB", asked.threads)
-            return time.monotonic() - started
-
+        write_lists(folder / "lists", asked.rows)
         runs = {
-            "in memory": lambda: in_memory(lists, folder / "out"),
-            "prepare_metadata": ours_read,
-            "shuffle_metadata": ours_shuffle,
+            "in memory": alone(in_memory, folder),
+            "prepare_metadata": alone(prepare, folder, asked.threads),
+            "shuffle_metadata": alone(shuffle, folder, asked.rows, asked.threads),
         }
         results = in_turn(runs, asked.repeats)
         both = zip(results["prepare_metadata"], results["shuffle_metadata"], strict=True)

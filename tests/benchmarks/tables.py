@@ -16,10 +16,14 @@ WORDS = ["a", "quick", "brown", "fox", "jumps", "over", "my", "lazy", "dog", "ne
 
 
 def in_turn(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Results of each of `runs`, called one after the other `repeats` times, so that a slow minute hits all alike."""
+    """Results of each of `runs`, called one after the other `repeats` times, so that a slow minute hits all alike.
+
+    What one leaves to be written to disk is written before the next one starts, which would wait for it otherwise.
+    """
     results: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats):
         for name, run in runs.items():
+            os.sync()
             results[name].append(run())
             print(f"{repeat + 1}/{repeats} {name}: {results[name][-1]:.1f}", file=sys.stderr)
     return results
