@@ -106,16 +106,19 @@ def sources_of(trainset: dict) -> list[dict]:
     return sources
 
 
-def lists_of(node: object) -> Iterator[str]:
+def nodes(part: object) -> Iterator[dict]:
+    """Every node of a chain, or of a part of one, from the top down."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for below in part:
+            yield from nodes(below)
+
+
+def lists_of(chain: object) -> Iterator[str]:
     """The SHA-256 of each released list in a chain (see `list_sha256`)."""
-    if isinstance(node, dict):
-        if "list_sha256" in node:
-            yield node["list_sha256"]
-        for value in node.values():
-            yield from lists_of(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from lists_of(value)
+    return (node["list_sha256"] for node in nodes(chain) if "list_sha256" in node)
 
 
 def list_sha256(files: list[dict]) -> str:
@@ -126,16 +129,9 @@ def list_sha256(files: list[dict]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
 
 
-def breaks(node: object) -> Iterator[str]:
+def breaks(chain: object) -> Iterator[str]:
     """Paths of the links of a chain that do not hold: manifests that are missing or are not as recorded."""
-    if isinstance(node, dict):
-        if {"recorded_sha256", "missing", "other_shards"} & set(node):
-            yield node["path"]
-        for value in node.values():
-            yield from breaks(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from breaks(value)
+    return (node["path"] for node in nodes(chain) if {"recorded_sha256", "missing", "other_shards"} & set(node))
 
 
 def link_of(node: dict) -> dict:
