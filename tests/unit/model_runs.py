@@ -10,27 +10,22 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from testbed.imports import skip_compiler, skip_unused_imports
+import open_clip
+import torch
+from open_clip_train import train as trainer
+from open_clip_train.train import train_one_epoch
+
+from decode_testset import decode_testset, framing_of
+from evaluate_clip import evaluate_clip, subsets_of
+from retrieve_pretrained import PretrainedError, retrieve_pretrained
+from testbed.evaluator import EvaluationError, Evaluator, load_evaluator
 from testbed.manifest import ManifestError, write_json
-
-skip_unused_imports("tensorboard")
-skip_compiler()
-
-import open_clip  # noqa: E402
-import torch  # noqa: E402
-from open_clip_train import train as trainer  # noqa: E402
-from open_clip_train.train import train_one_epoch  # noqa: E402
-
-from decode_testset import decode_testset, framing_of  # noqa: E402
-from evaluate_clip import evaluate_clip, subsets_of  # noqa: E402
-from retrieve_pretrained import PretrainedError, retrieve_pretrained  # noqa: E402
-from testbed.evaluator import EvaluationError, Evaluator, load_evaluator  # noqa: E402
-from testbed.metrics import label_ranks, metrics_of  # noqa: E402
-from testbed.recipe import TrainingError  # noqa: E402
-from testbed.subsets import ClassesError  # noqa: E402
-from testbed.tasks import TestsetError  # noqa: E402
-from testbed.testsets import open_decoded, read_lines, read_samples, shards_of  # noqa: E402
-from train_clip import export, train_clip  # noqa: E402
+from testbed.metrics import label_ranks, metrics_of
+from testbed.recipe import TrainingError
+from testbed.subsets import ClassesError
+from testbed.tasks import TestsetError
+from testbed.testsets import open_decoded, read_lines, read_samples, shards_of
+from train_clip import export, train_clip
 
 trained_epochs: list[int] = []
 """Numbers of the epochs that were trained since the last answer."""

@@ -11,19 +11,14 @@ import signal
 import sys
 from pathlib import Path
 
-from testbed.imports import skip_compiler, skip_unused_imports
+import open_clip
+import torch
+from PIL import Image
 
-skip_unused_imports("tensorboard")
-skip_compiler()
-
-import open_clip  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
-
-import score_pairs  # noqa: E402
-from testbed.manifest import write_json  # noqa: E402
-from testbed.parts import read_parts  # noqa: E402
-from testbed.samples import read_image  # noqa: E402
+import score_pairs
+from testbed.manifest import write_json
+from testbed.parts import read_parts
+from testbed.samples import read_image
 
 
 def own_similarities(samples: Path, shards: Path, teacher: Path, classes: list[str]) -> dict[str, list]:

@@ -59,12 +59,12 @@ def test_pictures_are_those_of_the_models_transform(model, testset, decode):
         assert normalise(to_numbers(Image.fromarray(pixels))).equal(wanted)
 
 
-def test_decoding_needs_neither_torch_nor_pandas(model, testset, scripts_environment, tmp_path):
+def test_decoding_needs_no_torch(model, testset, scripts_environment, tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom decode_testset import decode_testset, framing_of, skip_pandas\n"
-        "testset, model, folder = sys.argv[1:]\nskip_pandas()\n"
+        "import sys\nfrom pathlib import Path\nfrom decode_testset import decode_testset, framing_of\n"
+        "testset, model, folder = sys.argv[1:]\n"
         "decode_testset(Path(testset), 'classification', framing_of(model), Path(folder), 0)\n"
-        "print(sorted({'pyarrow', 'pandas', 'torch'} & set(sys.modules)))"
+        "print(sorted({'pyarrow', 'torch'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, testset, model, tmp_path]
     assert subprocess.run(command, env=scripts_environment, capture_output=True, text=True).stdout == "['pyarrow']\n"

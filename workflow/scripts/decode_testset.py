@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from testbed.framing import Framing
-from testbed.imports import skip_pandas
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
 from testbed.provenance import made_from
@@ -104,7 +103,6 @@ def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, wor
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    skip_pandas()
     params = snakemake.params
     with locked(Path(snakemake.output.manifest).parent) as folder:
         framing = framing_of(**params.network)

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.evaluator import Evaluator, load_evaluator
-from testbed.imports import skip_compiler, skip_pandas, skip_sklearn, skip_unused_imports
 from testbed.log import log_to
-from testbed.manifest import publish, read_json, record, write_json
+from testbed.manifest import publish, record, write_json
 from testbed.metrics import PREDICTION_COLUMNS, label_ranks, metrics_of
 from testbed.provenance import circumstances, made_from, now
 from testbed.subsets import Subset, find_subsets
@@ -120,11 +119,6 @@ if __name__ == "__main__":
     follow_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]
     params = snakemake.params
-    skip_unused_imports(read_json(folders[0] / "open_clip_config.json"))
-    skip_sklearn()
-    skip_pandas()
-    if params.device == "cpu":
-        skip_compiler()
     testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in params.testsets.items()}
     with locked(Path(snakemake.output.metrics).parent) as own:
         # Made for the files of before, it would speak of others.

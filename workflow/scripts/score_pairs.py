@@ -18,7 +18,6 @@ import numpy as np
 
 from testbed.evaluator import load_model, numbers_of
 from testbed.framing import Framing
-from testbed.imports import skip_compiler, skip_sklearn, skip_unused_imports
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, read_json, sha256, write_json
 from testbed.parts import PROGRESS_SECONDS, make_parts, parts_of, read_part
@@ -169,10 +168,6 @@ if __name__ == "__main__":
     follow_parent()
     params = snakemake.params
     teacher = Path(snakemake.input.teacher).parent
-    skip_unused_imports(read_json(teacher / "open_clip_config.json"))
-    skip_sklearn()
-    if params.device == "cpu":
-        skip_compiler()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = score_pairs(
             Path(snakemake.input.samples).parent,

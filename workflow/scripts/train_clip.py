@@ -20,7 +20,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.imports import skip_for_training
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
@@ -280,8 +279,6 @@ if __name__ == "__main__":
     follow_parent()
     architecture = dict(snakemake.params.architecture)
     loggers = dict(snakemake.params.loggers)
-    configuration = model_config(architecture["model"]) if Path(architecture["model"]).is_dir() else None
-    skip_for_training(architecture, configuration, [name for name, value in loggers.items() if value])
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = train_clip(
             architecture,

@@ -8,11 +8,11 @@ import time
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 
 from testbed.archive import add_member
-from testbed.imports import stand_in
 from testbed.web.fetch import Fetcher, Limits
 
 LIST_COLUMNS = ["uid", "url", "caption"]
@@ -36,7 +36,7 @@ def import_img2dataset():
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     sys.modules.setdefault("torch", None)
-    stand_in("wandb")
+    sys.modules.setdefault("wandb", ModuleType("wandb"))
     from img2dataset import downloader, resizer
 
     resizer.SuppressStdoutStderr = nullcontext
