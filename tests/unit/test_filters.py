@@ -49,8 +49,30 @@ def test_a_teacher_is_a_model_of_the_experiment():
     experiment = load(config)
     assert experiment.teacher("f") == Model("b", "mini_rn", 100, 0)
     assert experiment.teacher("g") is None
-    config["seeds"] = [3, 4]
+    config["seeds"] = [3]
     assert load(config).teacher("f").seed == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "names"),
+    [
+        ({"seeds": [3, 4]}, "seed", "3, 4"),
+        ({"architectures": {"mini_wide": small()["architectures"]["mini_rn"]}}, "architecture", "mini_wide, mini_rn"),
+    ],
+)
+def test_a_teacher_is_never_the_first_of_several(change, key, names):
+    """What a second file adds comes first when Snakemake merges files: the same filter would score by another model."""
+    config = filters(f=SCORED)
+    for where, value in change.items():
+        config[where] = value if isinstance(value, list) else value | config[where]
+    with pytest.raises(ExperimentError) as error:
+        load(config)
+    assert str(error.value) == (
+        f"filters.f.teacher: names no {key}, and this experiment has several. Add {key}: one of {names}."
+    )
+    named = {"architecture": "mini_rn", "seed": config["seeds"][0]}
+    config["filters"]["f"] = SCORED | {"teacher": SCORED["teacher"] | named}
+    assert load(config).teacher("f") == Model("b", size=100, **named)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from testbed.checks import check_experiment
 from testbed.ensembles import common_sizes
+from testbed.errors import ExperimentError
 from testbed.pools import ensemble_of
 
 
@@ -120,12 +121,27 @@ class Experiment:
         return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
 
     def teacher(self, filter: str) -> Model | None:
-        """The model of this experiment by which `filter` scores its pairs, or None."""
+        """The model of this experiment by which `filter` scores its pairs, or None.
+
+        Raises `ExperimentError` where its architecture or seed is left out and the experiment has several: which one comes
+        first in a file says nothing, and changes where a second file is laid on top.
+        """
         teacher = self.filters[filter].get("teacher", {})
         if "pool" not in teacher:
             return None
-        architecture = teacher.get("architecture", next(iter(self.config["architectures"])))
-        return Model(teacher["pool"], architecture, teacher["size"], teacher.get("seed", self.config["seeds"][0]))
+        choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
+        for key, names in choices.items():
+            if key not in teacher and len(names) > 1:
+                raise ExperimentError(
+                    f"filters.{filter}.teacher: names no {key}, and this experiment has several. Add {key}: one of "
+                    f"{', '.join(map(str, names))}."
+                )
+        return Model(
+            teacher["pool"],
+            teacher.get("architecture", choices["architecture"][0]),
+            teacher["size"],
+            teacher.get("seed", choices["seed"][0]),
+        )
 
     def device_of_teacher(self, filter: str) -> str:
         """Where `filter` scores its pairs: cpu or cuda."""
