@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from make_testset import TEMPLATES
+from testbed.miniweb.testsets import TEMPLATES
 from testbed.archive import add_member
 from testbed.miniweb.scenes import draw
 from testbed.testsets import ANSWERS

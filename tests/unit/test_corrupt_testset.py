@@ -13,7 +13,7 @@ from PIL import Image
 
 from corrupt_testset import corrupt_testset
 from experiments import SCHEMA
-from make_testset import make_testset
+from testbed.miniweb.testsets import make_testset
 from testbed.archive import add_member
 from testbed.corruptions import KINDS, SIDE, CorruptionError, as_seen, corrupt, smear, zoom
 from testbed.errors import ExperimentError

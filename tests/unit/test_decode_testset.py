@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from decode_testset import framing_of
-from make_testset import make_testset
+from testbed.miniweb.testsets import make_testset
 from testbed.archive import add_member
 from testbed.manifest import problem, read_json
 from testbed.tasks import TestsetError as SetError

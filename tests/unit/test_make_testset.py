@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from make_testset import TEMPLATES, make_testset
+from testbed.miniweb.testsets import TEMPLATES, make_testset
 from testbed.manifest import problem
 from testbed.miniweb.world import CLASSES, TESTSETS
 from testbed.tasks import check_testset

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 from open_clip.tokenizer import SimpleTokenizer, get_pairs  # noqa: E402
 
 from make_miniweb import draw_source  # noqa: E402
-from make_testset import TEMPLATES  # noqa: E402
+from testbed.miniweb.testsets import TEMPLATES  # noqa: E402
 from testbed.miniweb.world import CLASSES, SOURCES  # noqa: E402
 
 

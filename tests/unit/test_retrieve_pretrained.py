@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from make_testset import make_testset
+from testbed.miniweb.testsets import make_testset
 from testbed.manifest import problem, read_json
 from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE
 

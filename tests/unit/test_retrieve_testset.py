@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from experiments import ROOT, changed, load
-from make_testset import make_testset
+from testbed.miniweb.testsets import make_testset
 from retrieve_testset import RetrieveError, retrieve_testset
 from testbed.errors import ExperimentError
 from testbed.manifest import problem, read_json

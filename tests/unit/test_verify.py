@@ -3,7 +3,7 @@
 import pytest
 
 from make_miniweb import make_source
-from make_testset import make_testset
+from testbed.miniweb.testsets import make_testset
 from testbed.manifest import record, write_json
 from testbed.provenance import made_from
 from verify import verify

@@ -18,7 +18,7 @@ rule retrieve_table:
         mem_mb=1000,
         runtime=30,
     params:
-        tables="resources/tables.csv",
+        tables=lookup(within=config, dpath="published_tables"),
         proxy=lookup(within=config, dpath="download/proxy"),
     message:
         "Fetching the published table {wildcards.table}"

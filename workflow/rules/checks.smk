@@ -12,7 +12,7 @@ rule plan:
     params:
         experiment=config,
         sources="resources/sources.csv",
-        testsets="resources/testsets.csv",
+        testsets=lookup(within=config, dpath="testset_origin/table"),
     message:
         "What this experiment takes"
     script:

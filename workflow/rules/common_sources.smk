@@ -9,16 +9,13 @@ from testbed.sources import where_from
 
 def metadata_of(source):
     """Path, format and columns of a source's released list, wherever it comes from."""
-    metadata = experiment.sources[source]["metadata"]
-    if "miniweb" not in metadata:
-        return {"columns": {}, **metadata}
-    kind = metadata["miniweb"]
-    path = f"results/miniweb/{source}/list"
-    return {
-        "path": path,
+    metadata = dict(experiment.sources[source]["metadata"])
+    kind = metadata.pop("miniweb", None)
+    drawn = {
+        "path": f"results/miniweb/{source}/list",
         "format": "csv" if kind == "imagenet" else kind,
-        "columns": {},
     }
+    return {"columns": {}, **drawn, **metadata}
 
 
 def released_list(wildcards):
@@ -65,15 +62,13 @@ def is_mini(source):
 def miniweb_manifest(wildcards):
     """The manifest of a mini-source's pages, which the mini-web serves; nothing for other sources."""
     source = wildcards.source
-    if is_mini(source):
-        return [f"results/miniweb/{source}/manifest.json"]
     if metadata_of(source)["format"] == "wit" and not config["download"]["contact"]:
         report_missing(
             "contact",
             f"download.contact: source {source} asks Wikimedia, which wants to know whom to write to. Give it a page or "
             "mail address.",
         )
-    return []
+    return [f"results/miniweb/{source}/manifest.json"] if is_mini(source) else []
 
 
 def download_memory(wildcards, attempt):

@@ -107,6 +107,8 @@ rule retrieve_pretrained:
         runtime=growing(120),
     params:
         entry=pretrained_entry,
+        origin=lookup(within=config, dpath="checkpoint_origin"),
+        proxy=lookup(within=config, dpath="download/proxy"),
     message:
         "Fetching {wildcards.pretrained}"
     script:

@@ -164,6 +164,8 @@ use rule retrieve_pretrained as retrieve_teacher with:
         "results/benchmarks/retrieve_teacher/{filter}.tsv"
     params:
         entry=public_teacher,
+        origin=lookup(within=config, dpath="checkpoint_origin"),
+        proxy=lookup(within=config, dpath="download/proxy"),
     message:
         "Fetching the teacher of {wildcards.filter}"
 

@@ -17,7 +17,6 @@ rule retrieve_testset:
         name=lookup(within=config, dpath="testsets/{testset}/retrieve"),
         origin=lookup(within=config, dpath="testset_origin"),
         proxy=lookup(within=config, dpath="download/proxy"),
-        table="resources/testsets.csv",
     message:
         "Fetching test set {wildcards.testset}"
     script:

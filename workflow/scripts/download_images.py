@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ import pyarrow.parquet as parquet
 
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
+from testbed.miniweb.server import open_proxy
 from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.outcomes import causes_of, check_success, tabulate
@@ -45,15 +46,6 @@ FEW_ROWS = 20
 """A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
 
 PROGRESS_SECONDS = 30.0
-
-
-def open_proxy(proxy: str, pages: list[str]):
-    """Context that gives the proxy's address: none, the mini-web's own server over `pages`, or the address as given."""
-    if proxy != "miniweb":
-        return nullcontext(None if proxy == "none" else proxy)
-    from testbed.miniweb.server import running
-
-    return running(pages)
 
 
 def storage_of(options: dict) -> dict:
@@ -245,8 +237,8 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     if tasks:
         scratch.mkdir()
         fetched = Counter()
-        with open_proxy(options["proxy"], pages) as address:
-            chunks = Chunks(scratch, options, Fetcher(limits_of(options), address))
+        with open_proxy(options["proxy"], pages) as proxy:
+            chunks = Chunks(scratch, options, Fetcher(limits_of(options), None if proxy == "none" else proxy))
             with told(chunks, sum(len(task.rows) for task in tasks), fetched):
                 for number, entry in run_tasks(tasks, chunks):
                     entries[number] = entry

@@ -5,11 +5,15 @@ Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors
 """
 
 import logging
+import os
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import publish, record, sha256, write_json
+from testbed.miniweb.server import open_proxy
 from testbed.provenance import code_revision, now, versions_of
 from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE, model_config
 from testbed.work import follow_parent, locked
@@ -22,8 +26,19 @@ class PretrainedError(RuntimeError):
     """There is no such checkpoint, or it is not one of the model."""
 
 
-def load_pretrained(model: str, tag: str | None, checkpoint: str | None):
-    """The open_clip model `model` with the weights of `tag` or of the file `checkpoint`; raises `PretrainedError`."""
+def ask_hub(url: str | None, proxy: str) -> None:
+    """Have huggingface_hub, which reads it when it is imported, ask the Hub at `url` (None: its own) through `proxy`."""
+    if url:
+        os.environ["HF_ENDPOINT"] = url.rstrip("/")
+    if proxy != "none":
+        os.environ |= {name: proxy for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+
+
+def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: Path | None = None):
+    """The open_clip model `model` with the weights of `tag` or of the file `checkpoint`; raises `PretrainedError`.
+
+    `cache` is the folder that a tag's weights are fetched into; None is where huggingface_hub keeps what it fetches.
+    """
     import open_clip
 
     if tag:
@@ -37,7 +52,7 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None):
             # open_clip warns of it, and the accuracies are wrong.
             other = model.removesuffix("-quickgelu") if not wanted else f"{model}-quickgelu"
             raise PretrainedError(f"pretrained: {tag} was trained with another activation than {model}. Write {other}.")
-        return open_clip.create_model_and_transforms(model, pretrained=tag)[0]
+        return open_clip.create_model_and_transforms(model, pretrained=tag, cache_dir=cache)[0]
     name = f"local-dir:{model}" if Path(model).is_dir() else model
     network = open_clip.create_model_and_transforms(name)[0]
     try:
@@ -47,11 +62,13 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None):
     return network
 
 
-def retrieve_pretrained(model: str, tag: str | None, checkpoint: str | None, folder: Path) -> dict:
+def retrieve_pretrained(
+    model: str, tag: str | None, checkpoint: str | None, folder: Path, cache: Path | None = None
+) -> dict:
     """Write the configuration and weights of a checkpoint into `folder`; returns the manifest."""
     from safetensors.torch import save_file
 
-    network = load_pretrained(model, tag, checkpoint)
+    network = load_pretrained(model, tag, checkpoint, cache)
     config = model_config(model)
     preprocess = {**config.get("preprocess_cfg", {}), **network.visual.preprocess_cfg}
     write_json(folder / CONFIG_FILE, config | {"preprocess_cfg": preprocess})
@@ -74,6 +91,13 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     entry = dict(snakemake.params.entry)
-    with locked(Path(snakemake.output.manifest).parent) as folder:
-        manifest = retrieve_pretrained(entry["model"], entry.get("tag"), entry.get("checkpoint"), folder)
+    url = snakemake.params.origin.get("url")
+    with (
+        locked(Path(snakemake.output.manifest).parent) as folder,
+        open_proxy(snakemake.params.proxy, []) as proxy,
+        # What another origin has is not for the cache that huggingface_hub shares between projects.
+        tempfile.TemporaryDirectory(dir=folder) if url else nullcontext() as cache,
+    ):
+        ask_hub(url, proxy)
+        manifest = retrieve_pretrained(entry["model"], entry.get("tag"), entry.get("checkpoint"), folder, cache)
         write_json(snakemake.output.manifest, manifest)

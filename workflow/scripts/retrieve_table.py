@@ -1,6 +1,6 @@
 """Retrieve a published table of results from its pinned address, and check that it is the very file.
 
-In:  resources/tables.csv, which has address and SHA-256 of each table
+In:  a list (resources/tables.csv), which has address and SHA-256 of each table
 Out: results/retrieved/<table>.csv
 """
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.log import log_to
 from testbed.manifest import publish, sha256
+from testbed.miniweb.server import open_proxy
 from testbed.web.files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
@@ -47,6 +48,5 @@ def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "no
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    retrieve_table(
-        snakemake.wildcards.table, snakemake.params.tables, Path(snakemake.output.table), snakemake.params.proxy
-    )
+    with open_proxy(snakemake.params.proxy, []) as proxy:
+        retrieve_table(snakemake.wildcards.table, snakemake.params.tables, Path(snakemake.output.table), proxy)

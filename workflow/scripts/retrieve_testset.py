@@ -17,6 +17,7 @@ import urllib3
 
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, problem, read_json, record, write_json
+from testbed.miniweb.server import open_proxy
 from testbed.tasks import TestsetError, task_of
 from testbed.testsets import count_samples, expected_counts
 from testbed.web.files import FetchError, fetch, open_pool
@@ -150,8 +151,8 @@ def check_counts(name: str, counts: dict[str, int], table: Path | str, folder: P
         )
 
 
-def retrieve_testset(name: str, folder: Path, origin: dict, table: Path | str, proxy: str = "none") -> dict:
-    """Fetch the test set `name` into `folder` and check it against `table`; returns its manifest.
+def retrieve_testset(name: str, folder: Path, origin: dict, proxy: str = "none") -> dict:
+    """Fetch the test set `name` into `folder` and check its counts; returns its manifest.
 
     `origin` is the experiment's `testset_origin`. Raises `RetrieveError`; files that came stay.
     """
@@ -163,7 +164,7 @@ def retrieve_testset(name: str, folder: Path, origin: dict, table: Path | str, p
     tars = [retrieval.need(f"test/{shard}.tar") for shard in range(shards)]
     classes = len(texts[0].read_text(encoding="utf-8").strip("\n").split("\n")) if texts else 0
     counts = {"images": sum(map(count_images, tars)), "classes": classes}
-    check_counts(name, counts, table, folder)
+    check_counts(name, counts, origin["table"], folder)
     names = ["test/nshards.txt", *([] if plain else ["dataset_type.txt"])]
     names += [str(path.relative_to(folder)) for path in (*texts, *tars)]
     return {"retrieve": name, "origin": url, "task": task, **counts, "files": [retrieval.files[name] for name in names]}
@@ -174,5 +175,5 @@ if __name__ == "__main__":
     follow_parent()
     manifest = Path(snakemake.output.manifest)
     params = snakemake.params
-    with locked(manifest.parent) as folder:
-        write_json(manifest, retrieve_testset(params.name, folder, dict(params.origin), params.table, params.proxy))
+    with locked(manifest.parent) as folder, open_proxy(params.proxy, []) as proxy:
+        write_json(manifest, retrieve_testset(params.name, folder, dict(params.origin), proxy))

@@ -1,6 +1,6 @@
 """The mini-web's server: an HTTP proxy on loopback that answers as the web does, faults included.
 
-It draws a page's image when the page is asked for. Run as ``python -m testbed.miniweb.server PAGES.parquet...`` it takes
+It draws a page's image when the page is asked for, and has what `testbed.miniweb.origins` draws. Run as ``python -m testbed.miniweb.server PAGES.parquet...`` it takes
 a free port, prints it, and serves until its standard input closes, which happens when the process that started it ends
 in whatever way.
 """
@@ -8,15 +8,18 @@ in whatever way.
 import http.client
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from testbed.miniweb.origins import Origins, headers_of
 from testbed.miniweb.scenes import draw
 
 SLOW_ANSWER_SECONDS = 0.5
@@ -51,11 +54,25 @@ def answer(page: dict | None, first_visit: bool) -> tuple[int, str, bytes]:
     return 200, CONTENT_TYPES[page["format"]], body
 
 
+def is_rude(url: str, agent: str) -> bool:
+    """Whether Wikimedia would refuse a client that calls itself `agent`: it wants to know whom to write to."""
+    return urlsplit(url).hostname == "upload.wikimedia.test" and "+" not in agent
+
+
 class ProxyHandler(BaseHTTPRequestHandler):
     """Answers one proxied request."""
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
-        status, content_type, body = self.server.visit(self.path)
+        if found := self.server.origins.find(self.path):
+            self.send_file(found)
+            return
+        if is_rude(self.path, self.headers.get("User-Agent", "")):
+            status, content_type, body = 403, "text/plain", b"Say in the user agent whom to write to"
+        else:
+            status, content_type, body = self.server.visit(self.path)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -63,6 +80,16 @@ class ProxyHandler(BaseHTTPRequestHandler):
             self.send_header("Retry-After", "0")
         self.end_headers()
         self.wfile.write(body)
+
+    def send_file(self, path: Path) -> None:
+        self.send_response(200)
+        for name, value in headers_of(path).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(path.stat().st_size))
+        self.end_headers()
+        if self.command == "GET":
+            with open(path, "rb") as file:
+                shutil.copyfileobj(file, self.wfile)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Keep standard error for errors: a line per request says nothing that the outcome tables do not."""
@@ -77,6 +104,7 @@ class MiniwebServer(ThreadingHTTPServer):
     def __init__(self, pages: dict[str, dict]):
         super().__init__(("127.0.0.1", 0), ProxyHandler)
         self.pages = pages
+        self.origins = Origins()
         self.visits: dict[str, int] = {}
         self.lock = threading.Lock()
 
@@ -117,6 +145,14 @@ def running(pages: list[str]) -> Iterator[str]:
             yield address
         finally:
             process.stdin.close()
+
+
+def open_proxy(proxy: str, pages: list[str]) -> AbstractContextManager[str]:
+    """Context that gives the proxy that `download.proxy` names: none, an address, or for "miniweb" the mini-web's.
+
+    `pages` are the pages.parquet files that the mini-web then serves.
+    """
+    return running(pages) if proxy == "miniweb" else nullcontext(proxy)
 
 
 def main(paths: list[str]) -> None:

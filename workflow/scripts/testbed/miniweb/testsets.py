@@ -1,0 +1,90 @@
+"""Test sets of the mini-web in CLIP_benchmark's local WebDataset format."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from testbed.archive import add_member
+from testbed.manifest import publish, record
+from testbed.miniweb.scenes import draw
+from testbed.miniweb.world import CLASSES, TESTSETS
+
+SHARDS = 2
+SIZE = 64
+# Apart from every source's seeds, which are drawn from [seed, number of the source].
+STREAM = 1000
+TEMPLATES = (
+    "a photo of a {c}",
+    "a picture of a {c}",
+    "a {c}",
+    "a drawing of a {c}",
+    "a painting of a {c}",
+    "a sketch of a {c}",
+    "the {c}",
+    "a close-up of a {c}",
+)
+OWN_CLASSES = tuple((entry.name, entry.name) for entry in CLASSES)
+"""The mini-web's classes, each with the object that is drawn for it."""
+
+
+def draw_testset(
+    kind: str, images: int, seed: int, classes: Sequence[tuple[str, str]] = OWN_CLASSES
+) -> Iterator[tuple[str, bytes, int]]:
+    """Key, PNG file and label of each image of the test set that stands for `kind`, class after class in turn.
+
+    `classes` are pairs of a class's name and the mini-web's object that is drawn for it.
+    """
+    domains = TESTSETS[kind]
+    stream = np.random.default_rng(np.random.SeedSequence([seed, STREAM, list(TESTSETS).index(kind)]))
+    chosen = stream.choice(list(domains), size=images, p=list(domains.values()))
+    seeds = stream.integers(2**62, size=images)
+    for number in range(images):
+        label = number % len(classes)
+        image = draw(classes[label][1], str(chosen[number]), int(seeds[number]), SIZE)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        yield f"{number:06d}", file.getvalue(), label
+
+
+def write_shards(samples: list[tuple[str, bytes, int]], folder: Path) -> list[Path]:
+    """Write samples (key, image, label) as test/0.tar, test/1.tar, ... under `folder`; returns their paths."""
+    paths = []
+    for shard in range(SHARDS):
+        path = folder / "test" / f"{shard}.tar"
+        temporary = path.with_name(f".{path.name}.tmp")
+        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for key, image, label in samples[shard::SHARDS]:
+                add_member(archive, f"{key}.png", image)
+                add_member(archive, f"{key}.cls", str(label).encode())
+        publish(temporary, path)
+        paths.append(path)
+    return paths
+
+
+def make_testset(
+    kind: str,
+    images: int,
+    seed: int,
+    folder: Path,
+    classes: Sequence[tuple[str, str]] = OWN_CLASSES,
+    templates: Sequence[str] = TEMPLATES,
+) -> dict:
+    """Draw the test set that stands for `kind`, with `images` images, into `folder`; returns its manifest.
+
+    `classes` are as in `draw_testset`, `templates` the prompts that a class's name is put into.
+    """
+    (folder / "test").mkdir(parents=True, exist_ok=True)
+    texts: Mapping[str, Sequence[str]] = {
+        "classnames.txt": [name for name, _ in classes],
+        "zeroshot_classification_templates.txt": templates,
+        "test/nshards.txt": [str(SHARDS)],
+    }
+    for name, lines in texts.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shards = write_shards(list(draw_testset(kind, images, seed, classes)), folder)
+    paths = [*(folder / name for name in texts), *shards]
+    files = [{**record(path), "name": str(path.relative_to(folder))} for path in paths]
+    return {"kind": kind, "seed": seed, "images": images, "classes": len(classes), "files": files}
