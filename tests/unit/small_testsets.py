@@ -3,9 +3,9 @@
 import io
 import tarfile
 
-from testbed.miniweb.testsets import TEMPLATES
 from testbed.archive import add_member
 from testbed.miniweb.scenes import draw
+from testbed.miniweb.testsets import TEMPLATES
 from testbed.testsets import ANSWERS
 
 

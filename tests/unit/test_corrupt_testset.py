@@ -13,12 +13,12 @@ from PIL import Image
 
 from corrupt_testset import corrupt_testset
 from experiments import SCHEMA
-from testbed.miniweb.testsets import make_testset
 from testbed.archive import add_member
 from testbed.corruptions import KINDS, SIDE, CorruptionError, as_seen, corrupt, smear, zoom
 from testbed.errors import ExperimentError
 from testbed.manifest import problem, read_json
 from testbed.miniweb.scenes import draw
+from testbed.miniweb.testsets import make_testset
 from testbed.tasks import TestsetError, check_testset
 
 IMAGES = 20

@@ -12,9 +12,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from decode_testset import framing_of
-from testbed.miniweb.testsets import make_testset
 from testbed.archive import add_member
 from testbed.manifest import problem, read_json
+from testbed.miniweb.testsets import make_testset
 from testbed.tasks import TestsetError as SetError
 from testbed.tasks import task_of
 from testbed.testsets import open_decoded, read_samples

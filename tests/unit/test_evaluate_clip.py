@@ -10,9 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from evaluate_clip import write_metrics, write_predictions
-from testbed.miniweb.testsets import make_testset
 from small_testsets import drawn, write_testset
 from testbed.manifest import read_json, write_json
+from testbed.miniweb.testsets import make_testset
 from testbed.miniweb.world import CLASSES
 from testbed.statistics import clopper_pearson
 

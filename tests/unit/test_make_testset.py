@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from testbed.miniweb.testsets import TEMPLATES, make_testset
 from testbed.manifest import problem
+from testbed.miniweb.testsets import TEMPLATES, make_testset
 from testbed.miniweb.world import CLASSES, TESTSETS
 from testbed.tasks import check_testset
 

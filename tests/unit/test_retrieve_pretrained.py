@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from testbed.miniweb.testsets import make_testset
 from testbed.manifest import problem, read_json
+from testbed.miniweb.testsets import make_testset
 from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE
 
 

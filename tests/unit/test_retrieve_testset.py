@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from experiments import ROOT, changed, load
-from testbed.miniweb.testsets import make_testset
 from retrieve_testset import RetrieveError, retrieve_testset
 from testbed.errors import ExperimentError
 from testbed.manifest import problem, read_json
+from testbed.miniweb.testsets import make_testset
 from testbed.miniweb.world import CLASSES
 from testbed.tasks import check_testset
 from testbed.testsets import expected_counts
@@ -123,7 +123,7 @@ def table(tmp_path) -> Callable[..., Path]:
 
 def retrieve(server: Server, folder: Path, table: Path, name: str = "small", **changes) -> dict:
     options = {"url": server.url, "timeout": 5, "retries": 2, "backoff": 0.01} | changes
-    return retrieve_testset(name, folder, options, table, options.pop("proxy", "none"))
+    return retrieve_testset(name, folder, options | {"table": table}, options.pop("proxy", "none"))
 
 
 def files_in(folder: Path) -> set[str]:

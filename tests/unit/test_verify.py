@@ -3,8 +3,8 @@
 import pytest
 
 from make_miniweb import make_source
-from testbed.miniweb.testsets import make_testset
 from testbed.manifest import record, write_json
+from testbed.miniweb.testsets import make_testset
 from testbed.provenance import made_from
 from verify import verify
 

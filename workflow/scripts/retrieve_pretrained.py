@@ -31,7 +31,7 @@ def ask_hub(url: str | None, proxy: str) -> None:
     if url:
         os.environ["HF_ENDPOINT"] = url.rstrip("/")
     if proxy != "none":
-        os.environ |= {name: proxy for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+        os.environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy)
 
 
 def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: Path | None = None):

@@ -1,8 +1,8 @@
 """The mini-web's server: an HTTP proxy on loopback that answers as the web does, faults included.
 
-It draws a page's image when the page is asked for, and has what `testbed.miniweb.origins` draws. Run as ``python -m testbed.miniweb.server PAGES.parquet...`` it takes
-a free port, prints it, and serves until its standard input closes, which happens when the process that started it ends
-in whatever way.
+It draws a page's image when the page is asked for, and has what `testbed.miniweb.origins` draws. Run as
+``python -m testbed.miniweb.server PAGES.parquet...`` it takes a free port, prints it, and serves until its standard input
+closes, which happens when the process that started it ends in whatever way.
 """
 
 import http.client

@@ -1,0 +1,332 @@
+"""The paper's own experiment in miniature: config/paper.yaml with config/paper_small.yaml on top, from lists to report.
+
+Every product that a run makes is opened here. What models answer is compared with what open_clip alone gives
+(paper_models.py), what figures say with the text in their PDF files.
+"""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+from PIL import Image
+from pypdf import PdfReader
+from test_chain import rows_of, uids_of
+from test_documented_outputs import compare
+
+from experiments import ROOT
+from runs import copy_workflow, run_snakemake
+
+CONFIG = ["--configfile", "config/paper.yaml", "config/paper_small.yaml"]
+PAPER, SMALL = (yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in CONFIG[1:])
+SOURCES, MIXTURES, ENSEMBLES, FILTERS = (list(PAPER[kind]) for kind in ("sources", "mixtures", "ensembles", "filters"))
+POOLS = [*SOURCES, *MIXTURES, *FILTERS]
+SHIFTS = ["imagenet-v2", "imagenet-r", "imagenet-sketch", "objectnet"]
+TESTSETS = ["imagenet", *SHIFTS]
+TITLES = ["ImageNet-V2", "ImageNet-R", "ImageNet-Sketch", "ObjectNet"]
+SIZES = SMALL["sizes"]
+
+GROUPS = {"imagenet-r": [[2], [5]], "objectnet": [[0, 1], [3]]}
+"""The classes of the stand-in for ImageNet that each class of a shift is: its two missiles have the labels 2 and 4."""
+
+ASKED = [f"yfcc-rn50-{SIZES[1]}-0", f"laion-rn50-{SIZES[1]}-0"]
+"""Models whose answers are computed again, and whose ensembles then are known too."""
+
+OVERRIDDEN = {
+    *["experiment", "samples", "sizes", "miniweb", "path", "fraction", "tail_fraction", "device", "size", "entries"],
+    *["batch_size", "epochs", "warmup", "gpus", "workers", "checkpoints_per_epoch", "memory_mb", "url", "table"],
+    *["classes", "published_tables", "part_size", "memory", "proxy", "contact", "upload.wikimedia.test", "chunk_size"],
+    *["threads", "timeout", "shard_size", "rn50"],
+}
+"""Keys of numbers and addresses."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Iterator[Path]:
+    """The finished run, whose products tests leave as they are. Its models have 400 MB each, so that none of it is kept."""
+    folder = copy_workflow(tmp_path_factory.mktemp("paper_small") / "clone")
+    run_snakemake(folder, *CONFIG)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def known(run, scripts_environment) -> dict:
+    """What paper_models.py says of this run."""
+    command = [sys.executable, Path(__file__).with_name("paper_models.py"), run, *ASKED]
+    result = subprocess.run(command, env=scripts_environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout)
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def text_of(figure: Path) -> str:
+    """The words on the one page of a PDF file, each run of white space as one space."""
+    (page,) = PdfReader(figure).pages
+    return " ".join(page.extract_text().split())
+
+
+def leaves(entry: object, key: str = "") -> Iterator[str]:
+    """The innermost keys of nested mappings."""
+    if not isinstance(entry, dict):
+        yield key
+        return
+    for name, value in entry.items():
+        yield from leaves(value, name)
+
+
+def answered(known: dict, models: list[str], shares: list[float], testset: str, classes: str):
+    """Predictions and labels by the averaged logits of `models`: over a set's own classes, or a shift's by ImageNet's."""
+    answers = [known["answers"][model][testset] for model in models]
+    labels = np.array(answers[0]["labels"])
+    over = "own" if classes == "all" else "imagenet"
+    logits = sum(share * np.array(answer[over]) for share, answer in zip(shares, answers, strict=True))
+    if classes != "all":
+        logits = np.stack([logits[:, group].max(axis=1) for group in GROUPS[classes]], axis=1)
+        if testset == "imagenet":
+            own = {label: place for place, group in enumerate(GROUPS[classes]) for label in group}
+            kept = [place for place, label in enumerate(labels) if label in own]
+            logits, labels = logits[kept], np.array([own[labels[place]] for place in kept])
+    return logits, labels
+
+
+def test_only_numbers_and_addresses_differ_from_the_paper():
+    assert set(leaves(SMALL)) <= OVERRIDDEN
+    # Nothing is named there that the paper's experiment does not have, but for addresses.
+    for kind in ("sources", "mixtures", "filters", "architectures", "testsets"):
+        assert set(SMALL[kind]) <= set(PAPER[kind])
+    assert "model" not in SMALL["architectures"]["rn50"] and "precision" not in SMALL["architectures"]["rn50"]
+    maps = ROOT / "resources/objectnet_classes.csv", ROOT / SMALL["testsets"]["objectnet"]["classes"]
+    whole, cut = (set(path.read_text(encoding="utf-8").splitlines()[1:]) for path in maps)
+    assert {line for line in cut if not line.startswith("#")} <= whole
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_released_list_is_read_in_its_own_format(run, source):
+    drawn = read_json(run / f"results/miniweb/{source}/manifest.json")
+    counts = read_json(run / f"results/metadata/{source}/counts.json")
+    assert counts["dropped"] == drawn["traps"]
+    assert counts["kept"] == drawn["pairs"] == SMALL["sources"][source]["samples"]
+    for manifest in sorted((run / f"results/downloads/{source}").glob("*/manifest.json")):
+        assert read_json(manifest)["successes"] > 0
+    shards = sorted((run / f"results/shards/{source}").glob("*.tar"))
+    with tarfile.open(shards[0]) as archive:
+        images = [Image.open(archive.extractfile(member)) for member in archive if member.name.endswith(".jpg")]
+        assert images and all(64 <= min(image.size) <= 256 for image in images)
+
+
+def test_wikimedia_is_asked_slowly_and_told_whom_to_write_to(run):
+    """The mini-web's Wikimedia refuses whoever names no contact; 8 jobs share 40 requests per second."""
+    download = SMALL["download"]
+    causes = read_json(run / "results/downloads/wit/00000/manifest.json")["causes"]
+    assert causes["success"] > 20 and "HTTP 403" not in causes
+    with open(run / "results/benchmarks/download_images/wit-00000.tsv", newline="") as file:
+        (row,) = csv.DictReader(file, delimiter="\t")
+    each = download["hosts"]["upload.wikimedia.test"] / 8
+    assert float(row["s"]) > (SMALL["sources"]["wit"]["samples"] - 1) / each
+    result = run_snakemake(run, *CONFIG, "--config", "download={contact: ''}", "-n", check=False)
+    assert "download.contact: source wit asks Wikimedia" in result.stdout
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_each_pool_is_trained_as_the_paper_says(run, pool):
+    for size in SIZES:
+        trainset = read_json(run / f"results/trainsets/{pool}/{size}/manifest.json")
+        assert sum(trainset["composition"].values()) == size
+        shares = PAPER["mixtures"].get(pool, {"shares": {pool: 1}})["shares"]
+        assert set(trainset["composition"]) == set(shares)
+        assert all(abs(trainset["composition"][name] - size * share / sum(shares.values())) <= 1
+                   for name, share in shares.items())  # fmt: skip
+        assert len(set(uids_of(run / f"results/trainsets/{pool}/{size}"))) == size
+        folder = run / f"results/models/{pool}-rn50-{size}-0"
+        network = read_json(folder / "open_clip_config.json")
+        assert network["model_cfg"]["vision_cfg"]["layers"] == [3, 4, 6, 3]
+        assert network["model_cfg"]["vision_cfg"]["image_size"] == 224
+        assert network["model_cfg"]["text_cfg"] == {
+            **network["model_cfg"]["text_cfg"],
+            **{"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12},
+        }
+        curve = rows_of(folder / "training.csv")
+        assert [int(row["step"]) for row in curve][-1] == 2
+        assert all(0 < float(row["loss"]) < 20 for row in curve)
+        assert read_json(folder / "manifest.json")["architecture"]["precision"] == "amp_bf16"
+
+
+def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run):
+    table = {row["retrieve"]: row for row in rows_of(run / "resources/paper_small/testsets.csv")}
+    for testset in TESTSETS:
+        name = PAPER["testsets"][testset]["retrieve"]
+        manifest = read_json(run / f"results/testsets/{testset}/manifest.json")
+        assert manifest["origin"] == f"http://huggingface.test/datasets/clip-benchmark/wds_{name}/resolve/main"
+        assert [manifest[what] for what in ("images", "classes")] == [
+            int(table[name][what]) for what in ("images", "classes")
+        ]
+        images = np.load(run / f"results/decoded/{testset}-rn50/images.npy", mmap_mode="r")
+        assert images.shape == (manifest["images"], 224, 224, 3)
+
+
+@pytest.mark.parametrize("ensemble", [None, *[name for name in ENSEMBLES if name.startswith("yfcc_plus_laion")]])
+def test_accuracies_are_those_that_open_clip_gives(run, known, ensemble):
+    """Also over the classes of ImageNet-R and ObjectNet, by the maps of their classes."""
+    for size in SIZES[1:]:
+        if ensemble is None:
+            members = {model: ([model], [1.0]) for model in ASKED}
+        else:
+            weights = list(PAPER["ensembles"][ensemble]["shares"].values())
+            members = {f"{ensemble}-rn50-{size}-0": (ASKED, [weight / sum(weights) for weight in weights])}
+        for model, (parts, shares) in members.items():
+            rows = rows_of(run / f"results/evaluations/{model}/metrics.csv")
+            scored = parquet.read_table(run / f"results/evaluations/{model}/predictions.parquet").to_pylist()
+            top1 = {(row["testset"], row["classes"]): row for row in rows if row["metric"] == "top1"}
+            wanted = {(testset, "all") for testset in TESTSETS}
+            assert set(top1) == wanted | {(testset, shift) for shift in GROUPS for testset in ("imagenet", shift)}
+            for (testset, classes), row in top1.items():
+                logits, labels = answered(known, parts, shares, testset, classes)
+                given = [one["prediction"] for one in scored if (one["testset"], one["classes"]) == (testset, classes)]
+                assert int(row["n"]) == len(labels) == len(given)
+                assert int(row["correct"]) == sum(np.array(given) == labels)
+                # The order of additions differs, and may decide between classes that are as good as equal.
+                behind = logits.max(axis=1) - logits[np.arange(len(given)), given]
+                assert behind.max() < 1e-3 < np.ptp(logits)
+
+
+def test_filters_keep_what_their_scores_and_entries_say(run, known):
+    scores = {}
+    for name in ("yfcc_clip", "yfcc_by_shutterstock"):
+        folders = (run / f"results/{kind}/{name}" for kind in ("scores", "samples"))
+        own, kept = ([row for path in sorted(folder.glob("*.parquet")) for row in parquet.read_table(path).to_pylist()]
+                     for folder in folders)  # fmt: skip
+        scores[name] = {row["uid"]: row["clip_score"] for row in own}
+        best = sorted(scores[name].values(), reverse=True)[: round(len(own) * SMALL["filters"][name]["fraction"])]
+        assert {row["uid"] for row in kept} == {uid for uid, score in scores[name].items() if score >= best[-1]}
+    assert set(scores["yfcc_clip"]) == set(known["scores"])
+    # Half precision on the Hub, single precision here; scores are stored in the latter.
+    assert all(abs(scores["yfcc_clip"][uid] - score) < 2e-3 for uid, score in known["scores"].items())
+    assert np.std(list(known["scores"].values())) > 5e-3
+    teacher = read_json(run / "results/scores/yfcc_by_shutterstock/manifest.json")["made_from"]
+    assert f"results/models/shutterstock-rn50-{SIZES[1]}-0/manifest.json" in [file["path"] for file in teacher]
+    entries = rows_of(run / "results/tables/entries/redcaps_balanced.csv")
+    listed = read_json(run / SMALL["filters"]["redcaps_balanced"]["entries"][0]["path"])
+    captions = [
+        # Punctuation counts as spaces.
+        f" {re.sub('([,.;:!?-])', ' ', row['caption'])} ".replace("  ", " ")
+        for path in sorted(run.glob("results/samples/redcaps/*.parquet"))
+        for row in parquet.read_table(path).to_pylist()
+    ]
+    for row in entries:
+        assert row["entry"] in listed
+        assert int(row["before"]) == sum(f" {row['entry']} " in caption for caption in captions)
+    assert len(entries) > 10
+
+
+def test_tables_have_every_pool_shift_and_baseline(run):
+    evaluations = rows_of(run / "results/tables/evaluations.csv")
+    models = {f"{pool}-rn50-{size}-0" for pool in [*POOLS, *ENSEMBLES] for size in SIZES}
+    assert {row["model"] for row in evaluations} == models
+    assert len(evaluations) == len(models) * sum(2 if one in GROUPS else 1 for one in [*TESTSETS, *GROUPS]) * 2
+    rows = rows_of(run / "results/tables/effective_robustness.csv")
+    assert {(row["model"], row["testset"]) for row in rows} == {(model, shift) for model in models for shift in SHIFTS}
+    assert {row["baseline"] for row in rows} == {"standard_extended"}
+    assert {row["scale"] for row in rows} == {"logit"}
+    measured = [row for row in rows if row["effective_robustness"]]
+    assert {row["testset"] for row in measured} == set(SHIFTS)
+    trends = rows_of(run / "results/tables/trends.csv")
+    assert {row["pool"] for row in trends} == {*POOLS, *ENSEMBLES}
+    assert {row["classes"] for row in trends} == {"all", *GROUPS}
+    assert {row["mixture"] for row in rows_of(run / "results/tables/dilution.csv")} == set(MIXTURES)
+    assert {row["pool"] for row in rows_of(run / "results/tables/scaling.csv")} == {*POOLS, *ENSEMBLES}
+    public = rows_of(run / "results/tables/reference_models.csv")
+    published = rows_of(run / "resources/paper_small/openclip_results.csv")
+    differing = {tuple(row.values())[2:] for row in published}
+    assert {row["testset"] for row in public} == {*SHIFTS, "imagenet-a"}
+    assert len(public) == len(differing) * 5
+    assert all(row["effective_robustness"] for row in public if row["testset"] in SHIFTS)
+
+
+def test_claims_of_the_paper_are_judged(run):
+    rows = rows_of(run / "results/claims.csv")
+    own = [row for row in rows if row["claim"].startswith("best")]
+    assert len(own) == len(PAPER["claims"])
+    for row, claim in zip(own, PAPER["claims"], strict=True):
+        assert all(pool in row["statement"] for pool in claim["best"])
+    assert {row["verdict"] for row in rows} <= {"supported", "contradicted", "undecided", "not tested"}
+    page = (run / "results/report/claims.html").read_text(encoding="utf-8")
+    assert all(row["statement"][:40] in page for row in rows)
+
+
+def test_figures_show_their_panels_lines_and_pools(run):
+    plots = run / "results/plots"
+    main = text_of(plots / "effective_robustness.pdf")
+    for words in [*TITLES, *POOLS, "standard models, extended (baseline)", "public CLIP model"]:
+        assert words in main or words.replace("_", " ") in main, words
+    for mixture in MIXTURES:
+        text = text_of(plots / f"mixtures/{mixture}.pdf")
+        assert all(title in text for title in TITLES)
+        assert all(member in text for member in PAPER["mixtures"][mixture]["shares"])
+        assert "standard models, extended (baseline)" in text
+    for pool in POOLS:
+        text = text_of(plots / f"learning_curves/{pool}.pdf")
+        assert all(f"{size}" in text for size in SIZES) and "loss" in text
+    efficiency = text_of(plots / "data_efficiency.pdf")
+    assert all(title in efficiency for title in ["ImageNet", *TITLES])
+    for name in ("yfcc_clip", "yfcc_by_shutterstock"):
+        assert "that are kept (50.0%)" in text_of(plots / f"scores/{name}.pdf")
+    assert "0.5" in text_of(plots / "entries/redcaps_balanced.pdf") or "t =" in text_of(
+        plots / "entries/redcaps_balanced.pdf"
+    )
+    for name in ("theory", "contrastive"):
+        assert "a " in text_of(plots / f"{name}.pdf")
+    for picture in plots.rglob("*.png"):
+        with Image.open(picture) as image:
+            assert len(image.convert("L").getcolors(256)) > 20, picture
+
+
+def test_every_model_is_traced_to_the_released_lists(run):
+    rows = {row["model"]: row for row in rows_of(run / "results/provenance.csv")}
+    assert {row["pool"] for row in rows.values()} == {*POOLS, *ENSEMBLES}
+    assert {row["broken"] for row in rows.values()} == {""}
+    six = rows[f"all_six-rn50-{SIZES[1]}-0"]["sources"]
+    assert all(f"{source}: " in six for source in SOURCES)
+    verified = run_snakemake(run, "verify", *CONFIG).stdout
+    assert "as their manifests record them" in verified
+    unknown, _ = compare(run)
+    assert unknown == []
+
+
+def test_citations_name_sources_sets_filters_and_tools(run):
+    keys = re.findall(r"^@\w+\{([^,]+),", (run / "results/citations.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = (ROOT / "resources/citations.bib").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^@\w+\{([^,]+),(.*?)^\}", listed, re.MULTILINE | re.DOTALL))
+    used = ["paper", *(f"format:{source}" for source in SOURCES)]
+    used += [f"testset:{entry['retrieve']}" for entry in PAPER["testsets"].values()]
+    used += ["filter:metaclip", "filter:clip_score", "tool:snakemake", "tool:img2dataset"]
+    for word in used:
+        assert any(re.search(rf"\b{word}\b", text) and key in keys for key, text in entries.items()), word
+
+
+def test_the_report_has_the_figures(run):
+    run_snakemake(run, "--report", "results/report.zip", *CONFIG)
+    with zipfile.ZipFile(run / "results/report.zip") as report:
+        names = report.namelist()
+    assert any(name.endswith("report.html") for name in names)
+    assert len([name for name in names if name.endswith(".png")]) >= len(POOLS)
+    (run / "results/report.zip").unlink()
+    page = (run / "results/report/explore.html").read_text(encoding="utf-8")
+    assert all(pool in page for pool in POOLS)
+
+
+def test_nothing_is_left_to_do(run):
+    assert "Nothing to be done" in run_snakemake(run, *CONFIG, "-n").stdout
