@@ -1,0 +1,102 @@
+"""Every configuration that a page shows, planned by Snakemake as a user would who copies it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+
+from experiments import ROOT
+from make_miniweb import make_source
+from pages import CONFIG_README, OUTPUTS, README, SLURM, blocks, page_id, text_of
+from runs import copy_workflow, run_snakemake
+
+PAGES = [README, CONFIG_README, OUTPUTS, SLURM, *sorted((ROOT / "docs").glob("benchmarks.md"))]
+BASES = {"paper": "config/paper.yaml", "demo": "config/demo.yaml"}
+# Inside the tables, values of the keys that the row or the sentence names.
+INLINE = {
+    "claims": r"`(\{best: .+?\})` says",
+    "mixtures": r"`(my_mixture: .+?)` under `mixtures`",
+    "download": r"`download: (\{proxy: .+?\})` sends",
+    "testsets": r"corrupted: `(\{kind: fog, severity: 3\})`",
+    "pretrained": r"`(\{model: RN50-quickgelu, tag: openai\})`",
+}
+
+
+def shown() -> list[pytest.param]:
+    """Each YAML block of the pages, and the demo's commented-out source."""
+    found = [
+        pytest.param(block, id=f"{page_id(page)}-{number}")
+        for page in PAGES
+        for number, block in enumerate(blocks(page, "yaml"))
+    ]
+    (commented,) = re.findall(r"^#\n((?:#   .*\n)+)", text_of(ROOT / "config/demo.yaml"), re.MULTILINE)
+    lines = [line.removeprefix("#   ") for line in commented.splitlines()]
+    return [*found, pytest.param("sources:\n" + "".join(f"  {line}\n" for line in lines), id="demo.yaml")]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A clone with all lists that the pages speak of, each of some rows."""
+    folder = copy_workflow(tmp_path_factory.mktemp("documented") / "clone")
+    for source, entry in yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))["sources"].items():
+        make_source(source, 20, 0, folder / "drawn" / source / "manifest.json")
+        path = folder / entry["metadata"]["path"]
+        shutil.copytree(folder / "drawn" / source / "list", path.parent if path.suffix else path)
+    own = {"url": ["http://photos.test/1.jpg"], "caption": ["a cat"], "alt_text": ["a cat"]}
+    parquet.write_table(pa.table(own), folder / "data/lists/my_source.parquet")
+    (folder / "my_list.csv").write_text("image_url,text\nhttp://photos.test/1.jpg,a cat\n")
+    (folder / "data/lists/metaclip").mkdir()
+    for path in ("metadata.json", "data/lists/metaclip/metadata.json"):
+        (folder / path).write_text('["cat", "mug"]')
+    # What every user of Wikimedia's images has to fill in.
+    (folder / "contact.yaml").write_text("download: {contact: lab@example.org}\n")
+    return folder
+
+
+def base_of(config: dict) -> list[str]:
+    """The experiment that a fragment belongs to: the paper's where it names what only that has; none for a whole one."""
+    if "experiment" in config:
+        return []
+    paper = yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))
+    words = set(re.findall(r"[\w-]+", yaml.safe_dump(config)))
+    return [BASES["paper" if words & {*paper["sources"], *paper["testsets"]} else "demo"]]
+
+
+def planned(folder: Path, config: dict) -> str:
+    (folder / "copied.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return run_snakemake(folder, "-n", "all", "--configfile", *base_of(config), "copied.yaml", "contact.yaml").stdout
+
+
+@pytest.mark.parametrize("block", shown())
+def test_a_block_of_yaml_is_planned(clone, block):
+    config = yaml.safe_load(block)
+    output = planned(clone, config)
+    for pool in [*config.get("sources", {}), *config.get("filters", {}), *config.get("mixtures", {})]:
+        assert re.search(rf"\b{pool}\b", output), f"{pool} is not in the plan"
+
+
+@pytest.mark.parametrize("key", INLINE)
+def test_a_value_inside_a_sentence_is_planned(clone, key):
+    found = [match[1] for page in PAGES for match in re.finditer(INLINE[key], text_of(page))]
+    assert found, f"no page has {INLINE[key]}"
+    for text in found:
+        value = yaml.safe_load(text)
+        config = {
+            "claims": {"claims": [value]},
+            "mixtures": {"mixtures": value},
+            "download": {"download": value},
+            "testsets": {"testsets": {"foggy": {"corrupt": value}}},
+            "pretrained": {"pretrained": {"published": value}},
+        }[key]
+        if "my_source" in text:
+            (source,) = [block for block in blocks(README, "yaml") if block.startswith("sources:")]
+            config |= yaml.safe_load(source)
+            config["sources"]["my_source"]["sizes"] = [100, 200]
+        # Its own sizes: a source of so few rows has not as many samples as the paper's.
+        for mixture in config.get("mixtures", {}).values():
+            mixture["sizes"] = [100]
+        assert "Job stats" in planned(clone, config)
