@@ -19,7 +19,6 @@ rule retrieve_table:
         runtime=30,
     params:
         tables="resources/tables.csv",
-        proxy=lookup(within=config, dpath="download/proxy"),
     message:
         "Fetching the published table {wildcards.table}"
     script:
@@ -63,7 +62,7 @@ rule measure_reference_models:
         mem_mb=1000,
         runtime=10,
     params:
-        statistics=lookup(within=config, dpath="statistics"),
+        statistics=lookup(within=settings, dpath="statistics"),
         testsets="resources/testsets.csv",
     message:
         "Measuring OpenCLIP's published models"

@@ -48,5 +48,8 @@ def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "no
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     retrieve_table(
-        snakemake.wildcards.table, snakemake.params.tables, Path(snakemake.output.table), snakemake.params.proxy
+        snakemake.wildcards.table,
+        snakemake.params.tables,
+        Path(snakemake.output.table),
+        snakemake.config["download"]["proxy"],
     )

@@ -173,6 +173,7 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     manifest = Path(snakemake.output.manifest)
-    params = snakemake.params
+    params, config = snakemake.params, snakemake.config
+    origin = config["testset_origin"] | {"url": params.url}
     with locked(manifest.parent) as folder:
-        write_json(manifest, retrieve_testset(params.name, folder, dict(params.origin), params.table, params.proxy))
+        write_json(manifest, retrieve_testset(params.name, folder, origin, params.table, config["download"]["proxy"]))
