@@ -7,6 +7,7 @@ from testbed.checks import check_experiment
 from testbed.ensembles import common_sizes
 from testbed.errors import ExperimentError
 from testbed.pools import ensemble_of
+from testbed.settings import quotas
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,6 @@ class Model:
     @property
     def name(self) -> str:
         return f"{self.pool}-{self.architecture}-{self.size}-{self.seed}"
-
-
-def quotas(shares: dict[str, float]) -> dict[str, Fraction]:
-    """`shares`, scaled to add up to one, sorted by name: neither the order nor the unit in which they are written counts."""
-    exact = {name: Fraction(str(share)) for name, share in sorted(shares.items())}
-    total = sum(exact.values())
-    return {name: share / total for name, share in exact.items()}
 
 
 def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:

@@ -6,6 +6,7 @@ nothing that only says how work is done, and they are equal where experiments me
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 RUN_ONLY = {
     "": {"costs", "evaluation", "training"},
@@ -24,7 +25,10 @@ RUN_ONLY = {
 
 
 def product_settings(config: Mapping) -> dict:
-    """The experiment `config`, with all defaults filled in: without the keys in `RUN_ONLY`, in the form of `canonical`."""
+    """The experiment `config`, with all defaults filled in: without the keys in `RUN_ONLY`, in the form of `canonical`.
+
+    Shares are scaled to add up to one.
+    """
     return canonical(_deciding(config, ()))
 
 
@@ -40,8 +44,17 @@ def canonical(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def quotas(shares: Mapping[str, float]) -> dict[str, Fraction]:
+    """`shares`, scaled to add up to one, sorted by name: neither their order nor their sum matters."""
+    exact = {name: Fraction(str(share)) for name, share in sorted(shares.items())}
+    total = sum(exact.values())
+    return {name: share / total for name, share in exact.items()}
+
+
 def _deciding(value: object, path: tuple[str, ...]) -> object:
     if not isinstance(value, Mapping):
         return value
+    if path[-1:] == ("shares",):
+        return {name: float(share) for name, share in quotas(value).items()}
     run_only = RUN_ONLY.get(".".join((path[0], "*", *path[2:]) if len(path) > 1 else path), ())
     return {key: _deciding(inner, (*path, key)) for key, inner in value.items() if key not in run_only}
