@@ -17,7 +17,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
-from download_images import told
+from download_images import share_of_job, told
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
@@ -401,14 +401,31 @@ def test_a_longer_list_adds_to_the_last_chunk(fetch, hostile, tmp_path):
     assert fetch(**request)["manifest"]["rows"] == 5
 
 
-@pytest.mark.parametrize("change", ["image_size", "chunk_size"])
-def test_images_in_shards_are_not_fetched_for_another_question(fetch, copied, change):
+def test_images_in_shards_are_not_fetched_for_another_question(fetch, copied):
     folder = copied["folder"]
     for chunk in range(3):
         write_json(folder / f"0000{chunk}.json", read_json(folder / f"0000{chunk}.json") | {"sharded": True})
-    answer = fetch(**copied | {"options": OPTIONS | {change: 16}})
+    answer = fetch(**copied | {"options": OPTIONS | {"image_size": 16}})
     assert "is in shards already" in answer["error"] and "Set download.image_size" in answer["error"]
     assert answer["visits"] == {}
+
+
+@pytest.mark.parametrize("chunk_size", [7, 50])
+def test_a_part_keeps_the_chunks_that_it_was_begun_with(fetch, copied, chunk_size):
+    (copied["folder"] / "00001.json").unlink()
+    answer = fetch(**copied | {"options": OPTIONS | {"chunk_size": chunk_size}})
+    assert answer["manifest"]["rows"] == 60 and set(answer["visits"]) == urls_of(1)
+    assert len(list(copied["folder"].glob("0*.json"))) == 3
+
+
+def test_how_images_are_fetched_does_not_matter_to_those_that_are_there(fetch, copied):
+    how = {"retries": 9, "timeout": 1, "threads": 3, "requests_per_second": 5, "user_agent": "another", "max_bytes": 10}
+    assert fetch(**copied | {"options": OPTIONS | how | {"contact": "me@site.org"}})["visits"] == {}
+
+
+def test_jobs_share_the_rates():
+    shared = share_of_job(OPTIONS | {"jobs": 4, "requests_per_second": 50, "hosts": {"a.org": 2}, "retries": 3})
+    assert (shared["requests_per_second"], shared["hosts"], shared["retries"]) == (12.5, {"a.org": 0.5}, 3)
 
 
 def test_a_second_pass_without_a_network_changes_nothing(fetch, hostile, tmp_path):

@@ -26,6 +26,11 @@ def grown(sizes, exponent=0.2, coefficient=3.0, seeds=1, noise=0.0):
     return table(rows)
 
 
+def test_intervals_do_not_depend_on_the_order_of_models():
+    models = grown([1000, 2000, 4000, 8000], seeds=2, noise=0.05)
+    pd.testing.assert_frame_equal(fit_scaling(models, Settings()), fit_scaling(models[::-1], Settings()))
+
+
 def test_a_power_law_is_found_and_extrapolated():
     (found,) = fit_scaling(grown([1000, 2000, 4000, 8000]), Settings()).itertuples()
     assert found.exponent == pytest.approx(0.2, abs=1e-5)

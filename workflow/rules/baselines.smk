@@ -18,8 +18,7 @@ rule retrieve_table:
         mem_mb=1000,
         runtime=30,
     params:
-        tables=lookup(within=config, dpath="published_tables"),
-        proxy=lookup(within=config, dpath="download/proxy"),
+        tables=lookup(within=settings, dpath="published_tables"),
     message:
         "Fetching the published table {wildcards.table}"
     script:
@@ -63,7 +62,7 @@ rule measure_reference_models:
         mem_mb=1000,
         runtime=10,
     params:
-        statistics=lookup(within=config, dpath="statistics"),
+        statistics=lookup(within=settings, dpath="statistics"),
         testsets="resources/testsets.csv",
     message:
         "Measuring OpenCLIP's published models"

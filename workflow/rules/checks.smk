@@ -10,7 +10,6 @@ rule plan:
     conda:
         "../../envs/data.yaml"
     params:
-        experiment=config,
         sources="resources/sources.csv",
         testsets=lookup(within=config, dpath="testset_origin/table"),
     message:
@@ -24,8 +23,6 @@ rule status:
         "results/logs/status.log",
     conda:
         "../../envs/data.yaml"
-    params:
-        experiment=config,
     message:
         "What is done, under way and failing"
     script:

@@ -1,5 +1,6 @@
 import os
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,6 +13,7 @@ sys.path.insert(0, str(WORKFLOW / "scripts"))
 from testbed.errors import ExperimentError
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
+from testbed.settings import canonical, product_settings
 from testbed.slurm import jobs_in
 from testbed.work import FORCERUN, FolderBusyError, hold
 
@@ -28,6 +30,9 @@ def load_experiment():
 
 
 experiment = load_experiment()
+# What rules get as parameters. What only says how to work, scripts read from snakemake.config.
+settings = product_settings(config)
+plotted_pools = canonical({pool["name"]: pool for pool in experiment.plotted_pools()})
 workflow.register_resource("downloads", config["download"]["jobs"])
 
 
@@ -106,13 +111,14 @@ def pool_manifests(wildcards):
 
 def pool_curves(wildcards):
     """Where the learning curve of each model of a pool lies, and what to say of it."""
+    models = experiment.models([wildcards.pool])
     return [
         {
             "curve": f"results/models/{model.name}/training.csv",
             "batch_size": config["architectures"][model.architecture]["batch_size"],
             **vars(model),
         }
-        for model in experiment.models([wildcards.pool])
+        for model in sorted(models, key=astuple)
     ]
 
 
@@ -121,7 +127,7 @@ def mixture_members(wildcards):
 
 
 def mixture_metrics(wildcards):
-    """Metrics of all models on a mixture's plot: its own, its members', their ensemble's, and the baseline's."""
+    """Metrics of all models on a mixture's plot: its own, its members', their ensemble's, and the baseline's; sorted."""
     pools = [wildcards.mixture, *experiment.members(wildcards.mixture)]
     ensemble = experiment.ensemble_of(wildcards.mixture)
     if ensemble:
@@ -129,7 +135,7 @@ def mixture_metrics(wildcards):
     baseline = experiment.baseline_pool
     if baseline and baseline not in pools:
         pools.append(baseline)
-    return metrics_of(experiment.models(pools))
+    return sorted(metrics_of(experiment.models(pools)))
 
 
 def reference_models(wildcards):

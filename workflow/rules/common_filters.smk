@@ -1,7 +1,7 @@
 # What the rules of filters ask of the experiment.
 from testbed.filters import WITHOUT_FILE
 from testbed.samples import no_samples
-from testbed.wordlists import EntryError, find_lists
+from testbed.wordlists import MINIMUM, EntryError, find_lists
 
 
 def filter_names(*methods):
@@ -16,9 +16,14 @@ def filters_by(*methods):
 
 
 def rules_of(wildcards):
-    """A filter's entry in the experiment, without what changes nothing about the samples that it keeps."""
-    entry = experiment.filters[wildcards.filter]
-    return {key: value for key, value in entry.items() if key != "sizes"}
+    """What a filter's entry says of the samples that it keeps, but for what its inputs stand for; `false` is the default."""
+    entry = settings["filters"][wildcards.filter]
+    elsewhere = ("sizes", "teacher", "entries")
+    return {
+        key: value
+        for key, value in entry.items()
+        if key not in elsewhere and value is not False
+    }
 
 
 def check_condition(wildcards):
@@ -92,8 +97,12 @@ def first_part(wildcards):
 
 
 def entry_lists(wildcards):
-    """The lists of entries of a filter, each with all keys."""
-    return experiment.filters[wildcards.filter]["entries"]
+    """The lists of entries of a filter, each with the least number that its kind has by default."""
+    least = {kind: {"minimum": minimum} for kind, minimum in MINIMUM.items()}
+    return [
+        canonical({**least.get(entry["kind"], {}), **entry})
+        for entry in experiment.filters[wildcards.filter]["entries"]
+    ]
 
 
 def entry_files(wildcards):
@@ -111,7 +120,7 @@ def entry_files(wildcards):
 
 
 def public_teacher(wildcards):
-    return experiment.filters[wildcards.filter]["teacher"]
+    return weights_of(experiment.filters[wildcards.filter]["teacher"])
 
 
 def teacher_files(wildcards):
@@ -161,10 +170,6 @@ def filter_scores(wildcards):
     if entry["method"] != "clip_score":
         return []
     return [f"results/scores/{wildcards.filter}/manifest.json"]
-
-
-def needed_of_filter(wildcards):
-    return experiment.needed(wildcards.filter)
 
 
 def filter_plots():

@@ -106,7 +106,7 @@ def testset_folders(wildcards):
             testset_folder(testset),
             decoded_folder(testset, network_of(wildcards)),
         ]
-        for testset in experiment.testsets
+        for testset in sorted(experiment.testsets)
     }
 
 
@@ -143,17 +143,22 @@ def network_entry(wildcards):
     return {"model": entry["model"], "tag": entry.get("tag")}
 
 
-def pretrained_entry(wildcards):
-    return experiment.pretrained[wildcards.pretrained]
+def weights_of(entry):
+    """Which published weights an entry of `pretrained`, or a filter's teacher, names."""
+    return {key: entry[key] for key in ("model", "tag", "checkpoint") if key in entry}
+
+
+def pretrained_weights(wildcards):
+    return weights_of(experiment.pretrained[wildcards.pretrained])
 
 
 def pretrained_checkpoint(wildcards):
-    entry = pretrained_entry(wildcards)
+    entry = pretrained_weights(wildcards)
     return [entry["checkpoint"]] if "checkpoint" in entry else []
 
 
 def pretrained_gpus(wildcards):
-    return int(pretrained_entry(wildcards)["device"] == "cuda")
+    return int(experiment.pretrained[wildcards.pretrained]["device"] == "cuda")
 
 
 def columns_of_pretrained(name):

@@ -3,19 +3,22 @@ from pathlib import Path
 
 from testbed.list_files import find_files
 from testbed.pairs import ListError
-from testbed.released import check_list, resolve_format
+from testbed.released import GENERIC, check_list, resolve_format
 from testbed.sources import where_from
 
 
 def metadata_of(source):
     """Path, format and columns of a source's released list, wherever it comes from."""
     metadata = dict(experiment.sources[source]["metadata"])
-    kind = metadata.pop("miniweb", None)
-    drawn = {
-        "path": f"results/miniweb/{source}/list",
-        "format": "csv" if kind == "imagenet" else kind,
-    }
-    return {"columns": {}, **drawn, **metadata}
+    if kind := metadata.pop("miniweb", None):
+        drawn = {
+            "path": f"results/miniweb/{source}/list",
+            "format": "csv" if kind == "imagenet" else kind,
+        }
+        metadata = drawn | metadata
+    generic = metadata["format"] in GENERIC
+    default = {"url": "url", "caption": "caption"} if generic else {}
+    return metadata | {"columns": default | metadata.get("columns", {})}
 
 
 def released_list(wildcards):
@@ -51,10 +54,6 @@ def list_columns(wildcards):
     return metadata_of(wildcards.source)["columns"]
 
 
-def needed_samples(wildcards):
-    return experiment.needed(wildcards.source)
-
-
 def is_mini(source):
     return "miniweb" in experiment.sources[source]["metadata"]
 
@@ -86,18 +85,6 @@ def page_files(wildcards):
         if is_mini(wildcards.source)
         else []
     )
-
-
-def download_options(wildcards):
-    """The experiment's download options; the images of mini-sources come through the mini-web's own server.
-
-    Jobs do not know of each other, so that each gets its part of what all together may ask of a host.
-    """
-    options = dict(config["download"])
-    jobs = options.pop("jobs")
-    options["requests_per_second"] /= jobs
-    options["hosts"] = {host: rate / jobs for host, rate in options["hosts"].items()}
-    return options | ({"proxy": "miniweb"} if is_mini(wildcards.source) else {})
 
 
 def download_manifests(wildcards):

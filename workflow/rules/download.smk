@@ -21,7 +21,7 @@ rule download_images:
         runtime=growing(720),
     params:
         part="results/shuffled/{source}/{part}.parquet",
-        options=download_options,
+        options=lookup(within=settings, dpath="download"),
         pages=page_files,
     message:
         "Downloading part {wildcards.part} of {wildcards.source}"
@@ -46,9 +46,7 @@ rule shard_samples:
         runtime=growing(720),
     params:
         parts=part_folders,
-        shard_size=lookup(within=config, dpath="shards/shard_size"),
-        needed=needed_samples,
-        keep_downloads=lookup(within=config, dpath="shards/keep_downloads"),
+        shard_size=lookup(within=settings, dpath="shards/shard_size"),
     message:
         "Sharding {wildcards.source}"
     script:

@@ -20,9 +20,8 @@ rule decode_testset:
         runtime=growing(120),
     params:
         testset=own_folder,
-        task=lookup(within=config, dpath="testsets/{testset}/task"),
+        task=lookup(within=settings, dpath="testsets/{testset}/task"),
         network=network_entry,
-        workers=lookup(within=config, dpath="evaluation/workers"),
     message:
         "Decoding {wildcards.testset} for {wildcards.network}"
     script:
@@ -53,11 +52,10 @@ rule evaluate_clip:
         shares=[1.0],
         average="logits",
         testsets=testset_folders,
-        reference=lookup(within=config, dpath="reference"),
-        class_maps=experiment.class_maps,
-        device=lookup(within=config, dpath="architectures/{architecture}/device"),
-        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
-        confidence=lookup(within=config, dpath="statistics/point_confidence"),
+        reference=lookup(within=settings, dpath="reference"),
+        class_maps=canonical(experiment.class_maps),
+        device=lookup(within=settings, dpath="architectures/{architecture}/device"),
+        confidence=lookup(within=settings, dpath="statistics/point_confidence"),
     message:
         "Evaluating {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"
     script:
@@ -79,13 +77,12 @@ use rule evaluate_clip as evaluate_ensemble with:
     params:
         model=model_columns,
         shares=ensemble_shares,
-        average=lookup(within=config, dpath="ensembles/{ensemble}/average"),
+        average=lookup(within=settings, dpath="ensembles/{ensemble}/average"),
         testsets=testset_folders,
-        reference=lookup(within=config, dpath="reference"),
-        class_maps=experiment.class_maps,
-        device=lookup(within=config, dpath="architectures/{architecture}/device"),
-        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
-        confidence=lookup(within=config, dpath="statistics/point_confidence"),
+        reference=lookup(within=settings, dpath="reference"),
+        class_maps=canonical(experiment.class_maps),
+        device=lookup(within=settings, dpath="architectures/{architecture}/device"),
+        confidence=lookup(within=settings, dpath="statistics/point_confidence"),
     message:
         "Evaluating {wildcards.ensemble} of {wildcards.architecture} on {wildcards.size} samples, seed {wildcards.seed}"
 
@@ -106,9 +103,8 @@ rule retrieve_pretrained:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        entry=pretrained_entry,
-        origin=lookup(within=config, dpath="checkpoint_origin"),
-        proxy=lookup(within=config, dpath="download/proxy"),
+        entry=pretrained_weights,
+        origin=lookup(within=settings, dpath="checkpoint_origin"),
     message:
         "Fetching {wildcards.pretrained}"
     script:
@@ -137,11 +133,10 @@ use rule evaluate_clip as evaluate_pretrained with:
         shares=[1.0],
         average="logits",
         testsets=testset_folders,
-        reference=lookup(within=config, dpath="reference"),
-        class_maps=experiment.class_maps,
-        device=lookup(within=config, dpath="pretrained/{pretrained}/device"),
-        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
-        confidence=lookup(within=config, dpath="statistics/point_confidence"),
+        reference=lookup(within=settings, dpath="reference"),
+        class_maps=canonical(experiment.class_maps),
+        device=lookup(within=settings, dpath="pretrained/{pretrained}/device"),
+        confidence=lookup(within=settings, dpath="statistics/point_confidence"),
     message:
         "Evaluating {wildcards.pretrained}"
 

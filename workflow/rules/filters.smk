@@ -146,7 +146,7 @@ rule balance_samples:
         runtime=growing(240),
     params:
         filter=rules_of,
-        seed=lookup(within=config, dpath="seed"),
+        seed=lookup(within=settings, dpath="seed"),
     message:
         "Balancing the samples of {params.filter[from]} into {wildcards.filter}"
     script:
@@ -164,8 +164,7 @@ use rule retrieve_pretrained as retrieve_teacher with:
         "results/benchmarks/retrieve_teacher/{filter}.tsv"
     params:
         entry=public_teacher,
-        origin=lookup(within=config, dpath="checkpoint_origin"),
-        proxy=lookup(within=config, dpath="download/proxy"),
+        origin=lookup(within=settings, dpath="checkpoint_origin"),
     message:
         "Fetching the teacher of {wildcards.filter}"
 
@@ -191,8 +190,6 @@ rule score_pairs:
         runtime=growing(1440),
     params:
         device=scoring_device,
-        batch_size=lookup(within=config, dpath="evaluation/batch_size"),
-        workers=lookup(within=config, dpath="evaluation/workers"),
         reference=reference_folder,
     message:
         "Scoring pairs for {wildcards.filter}"
@@ -241,8 +238,7 @@ rule reshard_samples:
         mem_mb=growing(2000),
         runtime=growing(720),
     params:
-        shard_size=lookup(within=config, dpath="shards/shard_size"),
-        needed=needed_of_filter,
+        shard_size=lookup(within=settings, dpath="shards/shard_size"),
     message:
         "Sharding {wildcards.filter}"
     script:

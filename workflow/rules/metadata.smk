@@ -18,7 +18,6 @@ rule prepare_metadata:
         path=list_path,
         format=list_format,
         columns=list_columns,
-        memory=lookup(within=config, dpath="shuffle/memory"),
     message:
         "Reading the released list of {wildcards.source}"
     script:
@@ -42,11 +41,9 @@ rule shuffle_metadata:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        samples=lookup(within=config, dpath="sources/{source}/samples"),
-        part_size=lookup(within=config, dpath="shuffle/part_size"),
-        memory=lookup(within=config, dpath="shuffle/memory"),
-        seed=lookup(within=config, dpath="seed"),
-        needed=needed_samples,
+        samples=lookup(within=settings, dpath="sources/{source}/samples"),
+        part_size=lookup(within=settings, dpath="shuffle/part_size"),
+        seed=lookup(within=settings, dpath="seed"),
     message:
         "Shuffling the list of {wildcards.source}"
     script:

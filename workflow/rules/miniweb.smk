@@ -17,9 +17,9 @@ rule make_miniweb:
         mem_mb=1000,
         runtime=10,
     params:
-        kind=lookup(within=config, dpath="sources/{source}/metadata/miniweb"),
-        pairs=lookup(within=config, dpath="sources/{source}/samples"),
-        seed=lookup(within=config, dpath="miniweb/seed"),
+        kind=lookup(within=settings, dpath="sources/{source}/metadata/miniweb"),
+        pairs=lookup(within=settings, dpath="sources/{source}/samples"),
+        seed=lookup(within=settings, dpath="miniweb/seed"),
     message:
         "Drawing the list of {wildcards.source}"
     script:
@@ -41,9 +41,9 @@ rule make_testset:
         mem_mb=1000,
         runtime=10,
     params:
-        kind=lookup(within=config, dpath="testsets/{testset}/miniweb"),
-        images=lookup(within=config, dpath="miniweb/testset_images"),
-        seed=lookup(within=config, dpath="miniweb/seed"),
+        kind=lookup(within=settings, dpath="testsets/{testset}/miniweb"),
+        images=lookup(within=settings, dpath="miniweb/testset_images"),
+        seed=lookup(within=settings, dpath="miniweb/seed"),
     message:
         "Drawing test set {wildcards.testset}"
     script:

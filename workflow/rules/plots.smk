@@ -36,10 +36,10 @@ rule plot_effective_robustness:
         mem_mb=1000,
         runtime=10,
     params:
-        reference=lookup(within=config, dpath="reference"),
-        shifts=experiment.shifts,
-        pools=experiment.plotted_pools(),
-        statistics=lookup(within=config, dpath="statistics"),
+        reference=lookup(within=settings, dpath="reference"),
+        shifts=sorted(experiment.shifts),
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Drawing effective robustness"
     script:
@@ -71,11 +71,11 @@ rule explore_robustness:
         mem_mb=1000,
         runtime=10,
     params:
-        experiment=lookup(within=config, dpath="experiment"),
-        reference=lookup(within=config, dpath="reference"),
-        shifts=experiment.shifts,
-        pools=experiment.plotted_pools(),
-        statistics=lookup(within=config, dpath="statistics"),
+        experiment=lookup(within=settings, dpath="experiment"),
+        reference=lookup(within=settings, dpath="reference"),
+        shifts=sorted(experiment.shifts),
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Writing the interactive scatter"
     script:
@@ -107,10 +107,10 @@ rule plot_mixture:
         evaluations=mixture_metrics,
         mixture="{mixture}",
         members=mixture_members,
-        reference=lookup(within=config, dpath="reference"),
-        shifts=experiment.shifts,
-        pools=experiment.plotted_pools(),
-        statistics=lookup(within=config, dpath="statistics"),
+        reference=lookup(within=settings, dpath="reference"),
+        shifts=sorted(experiment.shifts),
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Drawing {wildcards.mixture} between its members"
     script:
@@ -137,9 +137,9 @@ rule plot_data_efficiency:
         mem_mb=1000,
         runtime=10,
     params:
-        testsets=experiment.classifications,
-        pools=experiment.plotted_pools(),
-        statistics=lookup(within=config, dpath="statistics"),
+        testsets=sorted(experiment.classifications),
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Drawing accuracy over samples"
     script:

@@ -35,8 +35,8 @@ rule trace_provenance:
         mem_mb=1000,
         runtime=10,
     params:
-        models=traced_models(),
-        experiment=config,
+        models=dict(sorted(traced_models().items())),
+        experiment=settings,
     message:
         "Tracing models to their lists"
     script:
@@ -63,7 +63,7 @@ rule collect_citations:
         mem_mb=1000,
         runtime=10,
     params:
-        experiment=config,
+        experiment=settings,
     message:
         "Collecting what to cite"
     script:

@@ -31,8 +31,8 @@ rule fit_trends:
         mem_mb=1000,
         runtime=10,
     params:
-        reference=lookup(within=config, dpath="reference"),
-        statistics=lookup(within=config, dpath="statistics"),
+        reference=lookup(within=settings, dpath="reference"),
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Fitting trends"
     script:
@@ -58,7 +58,7 @@ rule fit_scaling:
         mem_mb=1000,
         runtime=10,
     params:
-        statistics=lookup(within=config, dpath="statistics"),
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Fitting accuracy over samples"
     script:
@@ -84,9 +84,9 @@ rule measure_dilution:
         mem_mb=1000,
         runtime=10,
     params:
-        pools=experiment.plotted_pools(),
-        reference=lookup(within=config, dpath="reference"),
-        statistics=lookup(within=config, dpath="statistics"),
+        pools=plotted_pools,
+        reference=lookup(within=settings, dpath="reference"),
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Measuring what mixing does"
     script:
@@ -125,10 +125,10 @@ rule check_claims:
         mem_mb=1000,
         runtime=10,
     params:
-        pools=experiment.plotted_pools(),
-        reference=lookup(within=config, dpath="reference"),
-        claims=experiment.claims,
-        statistics=lookup(within=config, dpath="statistics"),
+        pools=plotted_pools,
+        reference=lookup(within=settings, dpath="reference"),
+        claims=lookup(within=settings, dpath="claims"),
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Checking the paper's findings"
     script:

@@ -14,9 +14,8 @@ rule retrieve_testset:
         mem_mb=1000,
         runtime=growing(720),
     params:
-        name=lookup(within=config, dpath="testsets/{testset}/retrieve"),
-        origin=lookup(within=config, dpath="testset_origin"),
-        proxy=lookup(within=config, dpath="download/proxy"),
+        name=lookup(within=settings, dpath="testsets/{testset}/retrieve"),
+        origin=lookup(within=settings, dpath="testset_origin"),
     message:
         "Fetching test set {wildcards.testset}"
     script:
@@ -42,8 +41,8 @@ rule corrupt_testset:
     params:
         of=original_testset,
         folder=original_folder,
-        kind=lookup(within=config, dpath="testsets/{testset}/corrupt/kind"),
-        severity=lookup(within=config, dpath="testsets/{testset}/corrupt/severity"),
+        kind=lookup(within=settings, dpath="testsets/{testset}/corrupt/kind"),
+        severity=lookup(within=settings, dpath="testsets/{testset}/corrupt/severity"),
     message:
         "Corrupting the images of {params.of} into {wildcards.testset}"
     script:

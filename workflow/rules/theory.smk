@@ -24,7 +24,7 @@ rule simulate_theory:
         mem_mb=1000,
         runtime=10,
     params:
-        seed=lookup(within=config, dpath="seed"),
+        seed=lookup(within=settings, dpath="seed"),
     message:
         "Simulating the simple setting"
     script:
@@ -75,7 +75,7 @@ rule simulate_contrastive:
         mem_mb=1000,
         runtime=10,
     params:
-        seed=lookup(within=config, dpath="seed"),
+        seed=lookup(within=settings, dpath="seed"),
     message:
         "Simulating linear contrastive models"
     script:

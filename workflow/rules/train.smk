@@ -20,8 +20,7 @@ rule train_clip:
         mem_mb=training_memory,
         runtime=lookup(within=config, dpath="architectures/{architecture}/runtime"),
     params:
-        architecture=lookup(within=config, dpath="architectures/{architecture}"),
-        loggers=lookup(within=config, dpath="training"),
+        recipe=lookup(within=settings, dpath="architectures/{architecture}"),
     message:
         "Training {wildcards.architecture} on {wildcards.size} samples of {wildcards.pool}, seed {wildcards.seed}"
     script:

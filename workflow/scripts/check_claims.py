@@ -15,6 +15,7 @@ import pandas as pd
 
 from testbed.claims import Claim, all_claims
 from testbed.log import log_to
+from testbed.pools import in_order
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings
 from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
@@ -176,7 +177,7 @@ if __name__ == "__main__":
     settings = Settings(**snakemake.params.statistics)
     claims = check_claims(
         read_evaluations(snakemake.input.evaluations),
-        snakemake.params.pools,
+        in_order(snakemake.params.pools, snakemake.config),
         snakemake.params.reference,
         snakemake.params.claims,
         settings,

@@ -106,5 +106,6 @@ if __name__ == "__main__":
     params = snakemake.params
     with locked(Path(snakemake.output.manifest).parent) as folder:
         framing = framing_of(**params.network)
-        manifest = decode_testset(Path(params.testset), params.task, framing, folder, params.workers)
+        workers = snakemake.config["evaluation"]["workers"]
+        manifest = decode_testset(Path(params.testset), params.task, framing, folder, workers)
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input.testset)})

@@ -48,6 +48,25 @@ FEW_ROWS = 20
 PROGRESS_SECONDS = 30.0
 
 
+def chunk_size_of(folder: Path, wanted: int) -> int:
+    """Rows of a chunk in `folder`: as many as its chunks were begun with, whose images would else be fetched again."""
+    for path in sorted(folder.glob("[0-9]*.json")):
+        try:
+            return read_json(path).get("chunk_size", wanted)
+        except ManifestError:
+            continue
+    return wanted
+
+
+def share_of_job(options: dict) -> dict:
+    """The experiment's `download` section with one job's part of the rates: jobs do not know of each other."""
+    jobs = options["jobs"]
+    return options | {
+        "requests_per_second": options["requests_per_second"] / jobs,
+        "hosts": {host: rate / jobs for host, rate in options["hosts"].items()},
+    }
+
+
 def storage_of(options: dict) -> dict:
     """How images are stored."""
     return {name: options[name] for name in STORAGE_OPTIONS}
@@ -73,7 +92,7 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
         if sharded:
             raise DownloadError(
                 f"{folder}: chunk {chunk} is in shards already, and its images are now asked for in another way. Set "
-                "download.image_size, quality, minimum_size, chunk_size, shuffle.part_size, seed and the source's samples "
+                "download.image_size, quality, minimum_size, shuffle.part_size, seed and the source's samples "
                 f"back to what they were, or delete {folder.parent} to fetch the whole source again."
             )
         return None
@@ -123,7 +142,8 @@ def first_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, options
         if len(rows) >= min(FEW_ROWS, options["chunk_size"]):
             check_success(outcomes, options["minimum_success"], chunk)
         (folder / f"{chunk}.json").unlink(missing_ok=True)
-        return keep_chunk(folder, scratch, chunk, outcomes, {"request": request_of(rows, options)})
+        facts = {"request": request_of(rows, options), "chunk_size": options["chunk_size"]}
+        return keep_chunk(folder, scratch, chunk, outcomes, facts)
 
     return Task(number, rows, finish)
 
@@ -219,7 +239,8 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     Returns the manifest. Raises `DownloadError` where a chunk's product is not whole or too few of its URLs gave an image.
     """
     table = parquet.read_table(part, columns=LIST_COLUMNS)
-    chunk_size = options["chunk_size"]
+    chunk_size = chunk_size_of(folder, options["chunk_size"])
+    options = options | {"chunk_size": chunk_size}
     slices = [table.slice(start, chunk_size) for start in range(0, len(table), chunk_size)]
     entries = {number: read_record(folder, f"{number:05d}", rows, options) for number, rows in enumerate(slices)}
     scratch = folder / "scratch"
@@ -272,7 +293,9 @@ if __name__ == "__main__":
     # img2dataset's loop would wait for ever for its threads when Ctrl-C breaks it; dying loses the chunk under way alone.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with locked(Path(snakemake.output.manifest).parent) as folder:
-        manifest = download_images(
-            Path(snakemake.params.part), folder, dict(snakemake.params.options), list(snakemake.params.pages)
-        )
+        pages = list(snakemake.params.pages)
+        options = share_of_job(snakemake.config["download"]) | snakemake.params.options
+        # The images of mini-sources come through the mini-web's own server.
+        options |= {"proxy": "miniweb"} if pages else {}
+        manifest = download_images(Path(snakemake.params.part), folder, options, pages)
         write_json(snakemake.output.manifest, manifest)

@@ -118,14 +118,16 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]
-    params = snakemake.params
-    testsets = {name: (Path(path), Path(decoded)) for name, (path, decoded) in params.testsets.items()}
+    params, config = snakemake.params, snakemake.config
+    # In the experiment's order, which changes nothing but that of rows.
+    testsets = {name: tuple(map(Path, params.testsets[name])) for name in config["testsets"]}
     with locked(Path(snakemake.output.metrics).parent) as own:
         # Made for the files of before, it would speak of others.
         (own / "manifest.json").unlink(missing_ok=True)
         run = circumstances(params.device, PACKAGES)
         subsets = subsets_of(testsets, params.reference, dict(params.class_maps))
-        evaluator = load_evaluator(folders, list(params.shares), params.average, params.device, params.batch_size)
+        batch_size = config["evaluation"]["batch_size"]
+        evaluator = load_evaluator(folders, list(params.shares), params.average, params.device, batch_size)
         rows, predictions = evaluate_clip(evaluator, testsets, params.reference, subsets)
         write_predictions(predictions, Path(snakemake.output.predictions))
         write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from testbed.comparison import Lines, fit_lines
 from testbed.log import log_to
-from testbed.pools import ensemble_of, mixtures_of
+from testbed.pools import ensemble_of, in_order, mixtures_of
 from testbed.scales import inverse, transform
 from testbed.statistics import bootstrap_lines, percentile_interval
 from testbed.tables import pair_with_reference, read_evaluations
@@ -115,7 +115,7 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     dilution = measure_dilution(
         read_evaluations(snakemake.input.evaluations),
-        snakemake.params.pools,
+        in_order(snakemake.params.pools, snakemake.config),
         snakemake.params.reference,
         Settings(**snakemake.params.statistics),
     )

@@ -78,7 +78,7 @@ def table_of(rows: list[tuple[str, ...]]) -> str:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    experiment = Experiment(dict(snakemake.params.experiment))
+    experiment = Experiment(snakemake.config)
     expected = expectations(experiment, released_sources(snakemake.params.sources))
     tested = images_of_testsets(experiment, snakemake.params.testsets)
     stages = stages_of(experiment, expected, tested)

@@ -183,7 +183,7 @@ if __name__ == "__main__":
             snakemake.params.format,
             snakemake.params.columns,
             output,
-            memory=snakemake.params.memory,
+            memory=snakemake.config["shuffle"]["memory"],
             threads=snakemake.threads,
         )
         logging.info("%s", result.as_json())

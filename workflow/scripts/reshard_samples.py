@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from testbed.experiment import Experiment
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, problem, publish, read_json, write_json
 from testbed.parts import PROGRESS_SECONDS, read_parts, recorded
@@ -155,6 +156,6 @@ if __name__ == "__main__":
             Path(snakemake.input.shards).parent,
             folder,
             shard_size=int(snakemake.params.shard_size),
-            needed=int(snakemake.params.needed),
+            needed=Experiment(snakemake.config).needed(snakemake.wildcards.filter),
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -94,7 +94,7 @@ if __name__ == "__main__":
     url = snakemake.params.origin.get("url")
     with (
         locked(Path(snakemake.output.manifest).parent) as folder,
-        open_proxy(snakemake.params.proxy, []) as proxy,
+        open_proxy(snakemake.config["download"]["proxy"], []) as proxy,
         # What another origin has is not for the cache that huggingface_hub shares between projects.
         tempfile.TemporaryDirectory(dir=folder) if url else nullcontext() as cache,
     ):

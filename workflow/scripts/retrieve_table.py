@@ -48,5 +48,5 @@ def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "no
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    with open_proxy(snakemake.params.proxy, []) as proxy:
+    with open_proxy(snakemake.config["download"]["proxy"], []) as proxy:
         retrieve_table(snakemake.wildcards.table, snakemake.params.tables, Path(snakemake.output.table), proxy)

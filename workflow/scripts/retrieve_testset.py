@@ -174,6 +174,8 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     manifest = Path(snakemake.output.manifest)
-    params = snakemake.params
-    with locked(manifest.parent) as folder, open_proxy(params.proxy, []) as proxy:
-        write_json(manifest, retrieve_testset(params.name, folder, dict(params.origin), proxy))
+    params, config = snakemake.params, snakemake.config
+    # How to fetch is no parameter, and what is fetched is one.
+    origin = config["testset_origin"] | params.origin
+    with locked(manifest.parent) as folder, open_proxy(config["download"]["proxy"], []) as proxy:
+        write_json(manifest, retrieve_testset(params.name, folder, origin, proxy))

@@ -166,7 +166,7 @@ def score_pairs(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    params = snakemake.params
+    params, how = snakemake.params, snakemake.config["evaluation"]
     teacher = Path(snakemake.input.teacher).parent
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = score_pairs(
@@ -175,8 +175,8 @@ if __name__ == "__main__":
             teacher,
             folder,
             params.device,
-            params.batch_size,
-            params.workers,
+            how["batch_size"],
+            how["workers"],
             Path(params.reference) if params.reference else None,
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from testbed.archive import add_member
+from testbed.experiment import Experiment
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import digest, problem, publish, read_json, record, write_json
 from testbed.parts import recorded
@@ -283,7 +284,7 @@ if __name__ == "__main__":
             [Part(Path(rows), Path(downloads)) for rows, downloads in snakemake.params.parts],
             folder,
             snakemake.params.shard_size,
-            snakemake.params.needed,
-            snakemake.params.keep_downloads,
+            Experiment(snakemake.config).needed(snakemake.wildcards.source),
+            snakemake.config["shards"]["keep_downloads"],
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(snakemake.input.shuffled)})

@@ -22,6 +22,7 @@ import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
+from testbed.experiment import Experiment
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
 from testbed.pairs import PARQUET
@@ -180,12 +181,12 @@ if __name__ == "__main__":
         manifest = shuffle_pairs(
             Path(snakemake.input.pairs),
             folder,
-            snakemake.wildcards.get("source", Path(snakemake.input.pairs).parent.name),
+            snakemake.wildcards.source,
             samples=int(snakemake.params.samples),
             part_size=int(snakemake.params.part_size),
-            needed=int(snakemake.params.needed),
+            needed=Experiment(snakemake.config).needed(snakemake.wildcards.source),
             seed=int(snakemake.params.seed),
-            memory=snakemake.params.memory,
+            memory=snakemake.config["shuffle"]["memory"],
             threads=snakemake.threads,
         )
         write_json(output, manifest | {"made_from": made_from(snakemake.input.counts)})

@@ -161,7 +161,7 @@ def model_row(model, failures: list[str]) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    experiment = Experiment(dict(snakemake.params.experiment))
+    experiment = Experiment(snakemake.config)
     failures: list[str] = []
     header = ("source", "list", "shuffled", "parts", "running", "failed", "images", "success", "shards", "top causes")
     print(table_of([header, *(source_row(experiment, source, failures) for source in experiment.sources)]), end="\n\n")

@@ -176,10 +176,12 @@ def trace_provenance(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     table = Path(snakemake.output.table)
+    # Parameters are sorted; the metrics are in the experiment's order.
+    models = [snakemake.params.models[Path(metrics).parent.name] for metrics in snakemake.input.metrics]
     trace_provenance(
         Path(snakemake.input.evaluations),
-        list(snakemake.params.models.values()),
-        dict(snakemake.params.experiment),
+        models,
+        snakemake.config,
         Path(snakemake.output.experiment),
         table.with_suffix(""),
         table,

@@ -277,8 +277,8 @@ def train_clip(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
-    architecture = dict(snakemake.params.architecture)
-    loggers = dict(snakemake.params.loggers)
+    config = snakemake.config
+    architecture = config["architectures"][snakemake.wildcards.architecture] | snakemake.params.recipe
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = train_clip(
             architecture,
@@ -286,7 +286,7 @@ if __name__ == "__main__":
             int(snakemake.wildcards.seed),
             folder,
             start_over=is_forced("train_clip"),
-            loggers=loggers,
+            loggers=config["training"],
             log=Path(snakemake.log[0]).resolve(),
         )
         write_json(snakemake.output.manifest, manifest)

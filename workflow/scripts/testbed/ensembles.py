@@ -35,6 +35,7 @@ def check_ensembles(experiment: "Experiment") -> None:
                     f"{', '.join(experiment.pools)}."
                 )
         _check_sizes(experiment, name)
+    _check_repeats(experiment)
 
 
 def _check_sizes(experiment: "Experiment", name: str) -> None:
@@ -49,3 +50,14 @@ def _check_sizes(experiment: "Experiment", name: str) -> None:
     if not experiment.sizes(name):
         listed = "; ".join(f"{member} has {', '.join(map(str, own))}" for member, own in sizes.items())
         raise ExperimentError(f"ensembles.{name}.shares: the members have no size in common ({listed}). Give them one.")
+
+
+def _check_repeats(experiment: "Experiment") -> None:
+    """Mixtures are compared with the ensemble of their shares: of two, the order in the file would decide with which."""
+    known: dict[tuple, str] = {}
+    for name, entry in experiment.ensembles.items():
+        first = known.setdefault((entry["average"], *experiment.members(name).items()), name)
+        if first != name:
+            raise ExperimentError(
+                f"ensembles.{name}: averages the same members in the same shares as ensembles.{first}. Leave one out."
+            )

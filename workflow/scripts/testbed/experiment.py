@@ -7,6 +7,7 @@ from testbed.checks import check_experiment
 from testbed.ensembles import common_sizes
 from testbed.errors import ExperimentError
 from testbed.pools import ensemble_of
+from testbed.settings import quotas
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
     """Whole numbers of samples per member that add up to `size`, as near to `shares` as whole numbers can be.
 
     Webster's divisor method, because it is house-monotone: a larger `size` never takes a sample away from a member, so
-    that trainsets of a mixture are nested. Ties go to the member named first. `shares` need not add up to one.
+    that trainsets of a mixture are nested. Ties go to the name that sorts first, whatever the order of `shares`, which
+    need not add up to one.
     """
-    total = sum(Fraction(str(share)) for share in shares.values())
-    quota = {name: Fraction(str(share)) / total for name, share in shares.items()}
+    quota = quotas(shares)
     counts = {name: int(size * share + Fraction(1, 2)) for name, share in quota.items()}
     half = Fraction(1, 2)
     while sum(counts.values()) < size:
@@ -150,19 +151,19 @@ class Experiment:
         return self.filters[filter]["teacher"].get("device", "cuda")
 
     def members(self, mixture: str) -> dict[str, float]:
-        """The pools of `mixture`, or of an ensemble, and their shares, scaled to add up to one."""
+        """The pools of `mixture`, or of an ensemble, sorted, and their shares, scaled to add up to one."""
         shares = (self.mixtures | self.ensembles)[mixture]["shares"]
-        return {name: share / sum(shares.values()) for name, share in shares.items()}
+        return {name: float(quota) for name, quota in quotas(shares).items()}
 
     def composition(self, pool: str, size: int) -> dict[str, int]:
-        """How many samples of each source, and of each filter, the first `size` samples of `pool` hold."""
+        """How many samples of each source, and of each filter, the first `size` samples of `pool` hold; sorted by name."""
         if pool not in self.mixtures:
             return {pool: size}
         counts: dict[str, int] = {}
         for member, share in apportion(size, self.mixtures[pool]["shares"]).items():
             for source, count in self.composition(member, share).items():
                 counts[source] = counts.get(source, 0) + count
-        return counts
+        return dict(sorted(counts.items()))
 
     def needed(self, source: str) -> int:
         """The largest number of samples that any trainset takes from `source`, a source or a filter, or from what is

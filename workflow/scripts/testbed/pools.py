@@ -7,6 +7,12 @@ Pool = Mapping
 ensemble takes the `average` of, and the pool that a filter takes from as `of`."""
 
 
+def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:
+    """`pools`, by name, in the order of the experiment `config`; parameters are sorted, so that order reruns nothing."""
+    sections = (config[section] for section in ("sources", "mixtures", "filters", "ensembles"))
+    return [pools[name] for section in sections for name in section]
+
+
 def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
     """The mixtures of which all members were evaluated, and they themselves too."""
     present = set(evaluated)

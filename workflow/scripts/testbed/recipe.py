@@ -6,15 +6,12 @@ from pathlib import Path
 
 from testbed.launch import processes_of
 from testbed.manifest import digest, read_json
+from testbed.settings import RUN_ONLY, canonical
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
 RUN = "work"
 """The trainer's own folder (its ``--logs``) inside the model's."""
-
-
-RESOURCES = {"gpus", "nodes", "cpus_per_gpu", "memory_mb", "runtime"}
-"""Keys of an architecture that do not change what is trained."""
 
 
 class TrainingError(RuntimeError):
@@ -38,8 +35,8 @@ def model_config(model: str) -> dict:
 
 def request_of(architecture: dict, config: dict, trainset: dict, seed: int) -> str:
     """Digest of what is trained: the recipe, open_clip's configuration, the trainset's manifest and the seed."""
-    recipe = {name: value for name, value in architecture.items() if name not in RESOURCES}
-    return digest([recipe, config, trainset, seed])
+    recipe = {name: value for name, value in architecture.items() if name not in RUN_ONLY["architectures.*"]}
+    return digest([canonical(recipe), config, trainset, seed])
 
 
 def loading_processes(wanted: int, shards: list[int], batch_size: int, dealt: int = 1) -> int:

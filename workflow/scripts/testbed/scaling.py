@@ -35,8 +35,8 @@ def fit_scaling(evaluations: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 
 def power_law(points: pd.DataFrame, settings: Settings) -> tuple[Line, NDArray[np.float64]]:
-    """The line of log(error) on log(samples) and its bootstrap lines (kept, 2)."""
-    fitted = points[points["value"] < 1]
+    """The line of log(error) on log(samples) and its bootstrap lines (kept, 2), the same in any order of `points`."""
+    fitted = points[points["value"] < 1].sort_values(["size", "seed"])
     x, y = np.log(fitted["size"].to_numpy(float)), np.log(1 - fitted["value"].to_numpy(float))
     return fit_line(x, y), bootstrap_lines(x, y, settings.bootstrap, settings.bootstrap_seed)
 
