@@ -87,10 +87,10 @@ def test_the_shipped_experiments_are_valid(name):
             {"mixtures__x": {"shares": PAIR | {"who": 1}}},
             ["mixtures.x.shares: who is not a pool", "mini_yfcc", "add it"],
         ),
-        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: contains itself (x -> x)", "Take one"]),
+        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: is made from itself (x -> x)", "Take one"]),
         (
             {"mixtures__x": {"shares": PAIR | {"y": 1}}, "mixtures__y": {"shares": PAIR | {"x": 1}}},
-            ["mixtures.x: contains itself (x -> y -> x)", "Take one"],
+            ["mixtures.x: is made from itself (x -> y -> x)", "Take one"],
         ),
         ({"reference": "imagenet"}, ["reference: imagenet is not a test set", "mini_imagenet"]),
         (corrupted(of="mini_imagenet2"), ["testsets.fog.corrupt.of: mini_imagenet2 is not a test set", "mini_v2"]),
@@ -108,8 +108,12 @@ def test_the_shipped_experiments_are_valid(name):
         ({"statistics__baseline": "who"}, ["statistics.baseline: 'who'", "pool:<name>"]),
         ({"sources__mini_wit__samples": 4799}, ["4800 samples of mini_wit", "only 4799", "Lower the size"]),
         (
-            {"mixtures__x": {"shares": PAIR, "sizes": [11002]}},
-            ["11002 samples of x need 5501 of source mini_laion", "only 5500", "sources.mini_laion.samples"],
+            {"mixtures__x": {"shares": PAIR, "sizes": [11002]}, "sources__mini_wit__samples": 6000},
+            [
+                "mixtures.x.sizes: 11002 samples of x need 5501 of source mini_laion",
+                "only 5500",
+                "sources.mini_laion.samples",
+            ],
         ),
         ({"sizes": [600, 63]}, ["sizes: 63 samples of mini_yfcc", "batch_size: 64", "Raise the size"]),
     ],
