@@ -12,6 +12,9 @@ from testbed.errors import ExperimentError
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where PyYAML was built with libyaml, as its wheels are; each job reads the configuration again."""
+
 
 def check_command(words: Sequence[str]) -> None:
     """End the process with a message where a word behind ``--configfile`` of Snakemake's command line is none.
@@ -62,7 +65,7 @@ def repeated_keys(file: str | Path) -> list[str]:
         return []
     try:
         with open(file, encoding="utf-8") as stream:
-            loader = yaml.SafeLoader(stream)
+            loader = LOADER(stream)
             nodes = loader.get_single_node()
             if not isinstance(nodes, yaml.MappingNode):
                 raise ExperimentError(
@@ -78,7 +81,7 @@ def repeated_keys(file: str | Path) -> list[str]:
             f"{file}, line {mark.line + 1}, column {mark.column + 1}: is no YAML: {error.problem}{context}. Look for an "
             "open bracket or quote, a missing space or colon, or a tab."
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{file}: is no YAML: {error}") from error
     return list(twice)
 
@@ -100,13 +103,14 @@ def _repeated(node: yaml.Node, above: str = "") -> Iterator[str]:
 def origin(own: Sequence[str], given: Sequence[Path], experiment: str, settings: Mapping) -> str:
     """What an experiment is made of: the workflow's `own` files, those `given` on the command line, and its `settings`,
     the files' content included, which may name the experiment."""
-    files = list(dict.fromkeys([*own, *(os.path.relpath(file) for file in given)]))
+    near = [os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else str(file) for file in given]
+    files = list(dict.fromkeys([*own, *near]))
     if "experiment" in settings:
         return f"Configuration: {' + '.join(files)} (experiment: {experiment})."
     line = f"Configuration: {' + '.join(files)} (experiment: {experiment}, the default)."
     if given:
         line += (
-            f" Without a key experiment, {files[-1]} changes the {experiment}. A whole experiment names itself; write, for "
-            f"example, experiment: {Path(files[-1]).stem}"
+            f" {files[-1]} has no key experiment and so changes the {experiment}; if it is a whole experiment, put its name "
+            "there."
         )
     return line

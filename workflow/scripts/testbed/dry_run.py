@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import CliException
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -19,7 +19,7 @@ def fail_dry_run(workflow: "Workflow", reasons: Callable[[], str]) -> None:
     def execute_and_fail(*arguments: object, **options: object) -> object:
         result = execute(*arguments, **options)
         if workflow.dryrun and len(workflow.dag) and (message := reasons()):
-            raise WorkflowError(message)
+            raise CliException(message)
         return result
 
     workflow.execute = execute_and_fail

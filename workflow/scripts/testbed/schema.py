@@ -10,6 +10,7 @@ import jsonschema
 import yaml
 from snakemake.utils import validate
 
+from testbed.config_files import LOADER
 from testbed.errors import ExperimentError, did_you_mean
 from testbed.experiment import Experiment
 from testbed.given_files import file_problems
@@ -32,7 +33,7 @@ def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
     Raises `ExperimentError` with a line for everything that is wrong with it: what the schema refuses, and, where that is
     no more than unknown keys, what does not fit together in the rest and what is not right with the files that it names.
     """
-    validator = Validator(yaml.safe_load(Path(schema_path).read_text(encoding="utf-8")))
+    validator = Validator(yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER))
     errors = sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
     problems = [line for error in errors for line in explain(error)]
     if all(unknown_keys(error) for error in errors):
