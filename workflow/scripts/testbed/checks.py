@@ -132,20 +132,25 @@ def _setting_problems(experiment: "Experiment") -> Iterator[str]:
 
 
 def _size_problems(experiment: "Experiment", sound: list[str]) -> Iterator[str]:
-    """A line for each source and list of sizes: that of the most samples that are missing."""
-    short: dict[tuple[str, str], tuple[int, str]] = {}
+    """A line for each key of sizes with one that is too large, and for each with one that is too small."""
+    short: dict[tuple[str, str], tuple[int, int, str, int]] = {}
     for pool in sound:
         for size in experiment.sizes(pool):
             for member, count in experiment.composition(pool, size).items():
-                source, key = experiment.root(member), experiment.sizes_key(pool)
-                available = experiment.sources.get(source, {"samples": count})["samples"]
-                if count > max(available, short.get((key, source), (0,))[0]):
-                    message = (
-                        f"{key}: {size} samples of {pool} need {count} of source {source}, which has only {available} "
-                        f"(sources.{source}.samples). Lower the size, or raise samples if the list has more."
-                    )
-                    short[key, source] = count, message
-    yield from (message for _, message in short.values())
+                source = experiment.root(member)
+                available = experiment.sources[source]["samples"] if source in experiment.sources else count
+                place = experiment.sizes_key(pool), source
+                if count > short.get(place, (available,))[0]:
+                    short[place] = count, size, pool, available
+    for key in dict.fromkeys(key for key, _ in short):
+        lacking = {source: most for (own, source), most in short.items() if own == key}
+        (source, (count, size, pool, available)), *others = lacking.items()
+        also = ", ".join(f"{name} ({most[-1]})" for name, most in others)
+        yield (
+            f"{key}: {size} samples of {pool} need {count} of source {source}, which has only {available} "
+            f"(sources.{source}.samples){f'; too few have also {also}' if also else ''}. Lower the size, or raise samples "
+            "if the list has more."
+        )
     small: dict[tuple[str, str], str] = {}
     for model in experiment.models(sound):
         batch, key = (

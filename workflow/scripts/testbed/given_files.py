@@ -14,6 +14,8 @@ from testbed.sources import where_from
 from testbed.tasks import check_testset
 from testbed.wordlists import EntryError, find_lists
 
+RELEASED = Path(__file__).parents[3] / "resources" / "sources.csv"
+
 
 def file_problems(config: Mapping) -> Iterator[str]:
     """What is wrong with the files of a whole experiment."""
@@ -35,7 +37,7 @@ def list_problems(source: str, metadata: Mapping) -> Iterator[str]:
     try:
         check_list(**metadata)
     except ListError as error:
-        yield f"sources.{source}.metadata: {error}{where_from('resources/sources.csv', metadata['format'])}"
+        yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
 
 
 def testset_problems(testset: str, folder: str) -> Iterator[str]:
