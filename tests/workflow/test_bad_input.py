@@ -37,6 +37,12 @@ def run_changed(folder, old: str, new: str):
             MINI_YFCC, MINI_YFCC + "\n  " + OWN.format(path="list.csv"), ["list.csv", "image_url", "link"], id="column"
         ),
         pytest.param(
+            "reference: mini_imagenet",
+            "reference: mini_imagenet\npretrained: {p: {model: RN50, checkpoint: gone.pt, device: cpu}}",
+            ["pretrained.p.checkpoint: gone.pt: there is no such file", "Configuration: "],
+            id="no checkpoint",
+        ),
+        pytest.param(
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
         ),
         pytest.param(
