@@ -6,8 +6,11 @@ min_version("9.12")
 report: "workflow/report/workflow.rst"
 
 
-configfile: "config/config.yaml"
-configfile: f"config/{config['experiment']}.yaml"
+include: "workflow/rules/configuration.smk"
+
+
+configfile: readable("config/config.yaml")
+configfile: readable(f"config/{config['experiment']}.yaml")
 
 
 include: "workflow/rules/common.smk"

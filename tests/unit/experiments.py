@@ -4,10 +4,9 @@ import copy
 from pathlib import Path
 
 import yaml
-from snakemake.utils import validate
 
 from testbed.experiment import Experiment
-from testbed.schema import check_schema
+from testbed.schema import load_experiment
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "experiment.schema.yaml"
@@ -28,10 +27,7 @@ DEMO["architectures"]["mini_rn"] |= {"batch_size": 64, "epochs": 8}
 
 def load(config: dict) -> Experiment:
     """The experiment in `config`, checked and filled in as workflow/rules/common.smk does."""
-    config = copy.deepcopy(config)
-    check_schema(config, SCHEMA)
-    validate(config, str(SCHEMA))
-    return Experiment(config)
+    return load_experiment(copy.deepcopy(config), SCHEMA)
 
 
 def changed(**changes) -> dict:

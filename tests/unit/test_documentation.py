@@ -114,6 +114,49 @@ def test_wrong_commands_are_noticed(command):
         check_command(command, README)
 
 
+VALUES = {
+    "--configfile": re.compile(r".+\.(yaml|yml|json)|<file>"),
+    "--config": re.compile(r".+=.+"),
+    "--forcerun": re.compile(r"\w+"),
+}
+"""Options that take every word behind them, and what such words look like; a target would be taken for one."""
+
+
+def misplaced(text: str) -> list[str]:
+    """The commands in `text` in which a target stands behind an option that takes it for a value."""
+    found = []
+    for command in re.findall(r"snakemake [^`\n#\"']*", text):
+        option = ""
+        for word in command.split():
+            if word.startswith("-"):
+                option = word
+            elif option in VALUES and not VALUES[option].fullmatch(word.rstrip(".,;:")):
+                found.append(command)
+    return found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "snakemake --configfile x.yaml plan",
+        "snakemake -n --configfile x.yaml y.yaml results/claims.csv -q",
+        "snakemake --config experiment=paper results/claims.csv",
+        "snakemake --forcerun train_clip results/plots/mixtures/x.pdf",
+    ],
+)
+def test_misplaced_targets_are_noticed(command):
+    assert misplaced(f"Run `uv run {command}` for it.")
+    targets_first = "snakemake plan results/a.csv --configfile x.yaml y.yaml --forcerun train_clip -n --config seed=1"
+    assert not misplaced(targets_first)
+
+
+def test_targets_stand_before_options_everywhere():
+    shown = [file for file in repository_files() if file.suffix in (".md", ".yaml", ".py", ".smk", ".rst")]
+    found = {page_id(file): misplaced(text_of(file)) for file in shown if "tests" not in file.parts}
+    assert len(found) > 100
+    assert {page: commands for page, commands in found.items() if commands} == {}
+
+
 def test_quick_start_is_two_commands():
     assert blocks(README, "bash")[0].splitlines() == ["uv run snakemake", "uv run pytest"]
 

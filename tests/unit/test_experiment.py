@@ -87,10 +87,10 @@ def test_the_shipped_experiments_are_valid(name):
             {"mixtures__x": {"shares": PAIR | {"who": 1}}},
             ["mixtures.x.shares: who is not a pool", "mini_yfcc", "add it"],
         ),
-        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: contains itself (x -> x)", "Take one"]),
+        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: is made from itself (x -> x)", "Take one"]),
         (
             {"mixtures__x": {"shares": PAIR | {"y": 1}}, "mixtures__y": {"shares": PAIR | {"x": 1}}},
-            ["mixtures.x: contains itself (x -> y -> x)", "Take one"],
+            ["mixtures.x: is made from itself (x -> y -> x)", "Take one"],
         ),
         ({"reference": "imagenet"}, ["reference: imagenet is not a test set", "mini_imagenet"]),
         (corrupted(of="mini_imagenet2"), ["testsets.fog.corrupt.of: mini_imagenet2 is not a test set", "mini_v2"]),
@@ -108,8 +108,20 @@ def test_the_shipped_experiments_are_valid(name):
         ({"statistics__baseline": "who"}, ["statistics.baseline: 'who'", "pool:<name>"]),
         ({"sources__mini_wit__samples": 4799}, ["4800 samples of mini_wit", "only 4799", "Lower the size"]),
         (
-            {"mixtures__x": {"shares": PAIR, "sizes": [11002]}},
-            ["11002 samples of x need 5501 of source mini_laion", "only 5500", "sources.mini_laion.samples"],
+            {"mixtures__x": {"shares": PAIR, "sizes": [11002]}, "sources__mini_wit__samples": 6000},
+            [
+                "mixtures.x.sizes: 11002 samples of x need 5501 of source mini_laion",
+                "only 5500",
+                "sources.mini_laion.samples",
+            ],
+        ),
+        (
+            {"sizes": [600, 9600]},
+            [
+                "sizes: 9600 samples of mini_yfcc need",
+                "only 5500",
+                "too few have also mini_laion (5500), mini_cc12m (5500)",
+            ],
         ),
         ({"sizes": [600, 63]}, ["sizes: 63 samples of mini_yfcc", "batch_size: 64", "Raise the size"]),
     ],
@@ -119,6 +131,65 @@ def test_a_mistake_is_named_with_its_value_and_the_way_out(changes, words):
         load(changed(**changes))
     assert [word for word in words if word not in str(error.value)] == []
     assert "\n" not in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mistakes = {
+        "sourcs": {},
+        "download__thread": 3,
+        "sources__mini_wit__samples": 2400,
+        "sources__mine": {"metadata": {"path": "gone.csv", "format": "csv"}, "samples": 6000},
+        "sizes": [32, 1200, 4800],
+        "mixtures__x": {"shares": {"x": 1, "mini_wit": 1}},
+        "mixtures__y": {"shares": {"mini_yffc": 1, "who": 1}},
+        "ensembles__e": {"shares": {"mini_lion": 1, "mini_wit": 1}},
+        "filters": {
+            "f": {"from": "mini_yfc", "method": "sql", "where": "x >"},
+            "g": {"from": "mini_wit", "method": "clip_score", "teacher": {"pool": "mini_wit", "size": 600}},
+        },
+        "reference": "mini_imagnet",
+        "claims": [{"best": ["mini_wti"], "shift": "mini_sketsh"}],
+        "costs__trained_per_second": {"mini_rm": 1},
+        "statistics__baseline": "pool:mini_imagent",
+    }
+    expected = [
+        "the experiment: unknown key sourcs. Did you mean sources?",
+        "download: unknown key thread. Did you mean threads?",
+        "sizes: 4800 samples of mini_wit need 4800 of source mini_wit, which has only 2400",
+        "sizes: 32 samples of mini_yfcc are fewer than one batch",
+        "mixtures.y.shares: mini_yffc is not a pool of this experiment. Did you mean mini_yfcc?",
+        "mixtures.y.shares: who is not a pool of this experiment. Name one of",
+        "mixtures.x: is made from itself (x -> x)",
+        "ensembles.e.shares: mini_lion is not a pool of this experiment. Did you mean mini_laion?",
+        "filters.f.from: mini_yfc is no source and no filter of this experiment. Did you mean mini_yfcc?",
+        "filters.f.where: 'x >'",
+        "filters.g: method clip_score has none of threshold, fraction",
+        "filters.g.teacher.size: mini_wit has no model of size 600, only of 32, 1200, 4800 (sizes)",
+        "reference: mini_imagnet is not a test set. Did you mean mini_imagenet?",
+        "claims: best names mini_wti, which is not a source. Did you mean mini_wit?",
+        "claims: mini_sketsh is not a shift. Did you mean mini_sketch?",
+        "costs.trained_per_second: mini_rm is not an architecture. Did you mean mini_rn?",
+        "statistics.baseline: pool mini_imagent is not in the experiment. Did you mean mini_imagenet?",
+        "sources.mine.metadata: gone.csv: there is no such file",
+    ]
+    with pytest.raises(ExperimentError) as error:
+        load(changed(**mistakes))
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(expected), lines
+    for line, words in zip(lines, expected, strict=True):
+        assert line.startswith(words)
+
+
+def test_all_that_the_schema_refuses_is_told_at_once():
+    mistakes = {"seed": "one", "sizes": [0, 1.5], "download__quality": 101, "architectures__mini_rn__device": "cpus"}
+    del (config := changed(**mistakes))["reference"]
+    with pytest.raises(ExperimentError) as error:
+        load(config)
+    lines = str(error.value).splitlines()
+    keys = ["the experiment", "architectures.mini_rn.device", "download.quality", "seed", "sizes.0", "sizes.1"]
+    assert [line.partition(":")[0] for line in lines] == keys
+    assert "Did you mean cpu?" in lines[1]
 
 
 @pytest.mark.parametrize("key", ["experiment", "sources", "architectures", "testsets", "reference", "sizes"])

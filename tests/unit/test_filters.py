@@ -14,6 +14,13 @@ SQL = {"from": "a", "method": "sql", "where": "similarity > 0.3 AND NSFW = 'UNLI
 BASIC = {"from": "a", "method": "basic", "language": "en"}
 
 
+@pytest.fixture(autouse=True)
+def list_of_entries(tmp_path, monkeypatch):
+    """The list of entries that filters name, where they are checked."""
+    (tmp_path / "list.txt").write_text("dog\n")
+    monkeypatch.chdir(tmp_path)
+
+
 def without(entry: dict, *keys: str, **more) -> dict:
     return {key: value for key, value in entry.items() if key not in keys} | more
 
@@ -111,12 +118,18 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
         ({"f": SCORED | {"threshold": 0.3}}, ["has threshold and fraction of", "exactly one"]),
         ({"f": SCORED | {"fraction": 0}}, ["filters.f.fraction: 0"]),
         ({"f": SCORED | {"fraction": 1.1}}, ["filters.f.fraction: 1.1"]),
-        ({"f": SCORED | {"teacher": {"pool": "c", "size": 100}}}, ["c-mini_rn-100-0 is not a model", "pools are a, b"]),
+        (
+            {"f": SCORED | {"teacher": {"pool": "c", "size": 100}}},
+            ["filters.f.teacher.pool: this experiment has no pool c.", "one of: a, b"],
+        ),
         (
             {"f": SCORED | {"teacher": {"pool": "b", "size": 99}}},
-            ["b-mini_rn-99-0 is not a model", "has the sizes 100"],
+            ["filters.f.teacher.size: b has no model of size 99, only of 100 (sizes)", "add 99 there"],
         ),
-        ({"f": SCORED | {"teacher": {"pool": "b", "size": 100, "seed": 7}}}, ["b-mini_rn-100-7", "the seeds 0"]),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "seed": 7}}},
+            ["filters.f.teacher.seed: this experiment has no seed 7", "Name one of: 0"],
+        ),
         ({"f": SCORED | {"teacher": {"pool": "b"}}}, ["filters.f.teacher: has pool", "pool, size, architecture"]),
         ({"f": SCORED | {"teacher": {"model": "RN50"}}}, ["filters.f.teacher: has model", "either tag or checkpoint"]),
         (

@@ -18,8 +18,13 @@ def run_changed(folder, old: str, new: str):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        pytest.param("seed: 0", "sed: 0", ["unknown key sed", "seed"], id="unknown key"),
-        pytest.param("{mini_yfcc: 1,", "{mini_yffc: 1,", ["mini_blend", "mini_yffc", "mini_yfcc"], id="unknown pool"),
+        pytest.param("seed: 0", "sed: 0", ["unknown key sed. Did you mean seed?"], id="unknown key"),
+        pytest.param(
+            "{mini_yfcc: 1,",
+            "{mini_yffc: 1,",
+            ["mini_blend", "mini_yffc is not a pool", "Did you mean mini_yfcc?"],
+            id="unknown pool",
+        ),
         pytest.param("[100, 220]", "[100, 301]", ["301", "mini_yfcc", "300"], id="size beyond the source"),
         pytest.param(
             "reference: mini_imagenet", "reference: imagenet", ["reference", "imagenet", "mini_v2"], id="reference"
@@ -30,6 +35,12 @@ def run_changed(folder, old: str, new: str):
         ),
         pytest.param(
             MINI_YFCC, MINI_YFCC + "\n  " + OWN.format(path="list.csv"), ["list.csv", "image_url", "link"], id="column"
+        ),
+        pytest.param(
+            "reference: mini_imagenet",
+            "reference: mini_imagenet\npretrained: {p: {model: RN50, checkpoint: gone.pt, device: cpu}}",
+            ["pretrained.p.checkpoint: gone.pt: there is no such file", "Configuration: "],
+            id="no checkpoint",
         ),
         pytest.param(
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
@@ -52,3 +63,53 @@ def test_bad_input_stops_before_any_work(workflow_copy, old, new, expected):
         assert word in result.stdout
     assert "Traceback" not in result.stdout
     assert not (workflow_copy / "results").exists()
+
+
+def refused(folder, *arguments) -> str:
+    result = run_snakemake(folder, *arguments, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout and not (folder / "results").exists()
+    return result.stdout
+
+
+def test_all_that_is_wrong_is_told_at_once_with_the_files_that_it_comes_from(workflow_copy):
+    (workflow_copy / "mine.yaml").write_text(
+        "sed: 1\nsizes: [512, 2950]\nseeds: [0]\nseeds: [1]\n"
+        "mixtures: {half: {shares: {mini_yffc: 1, mini_wit: 1}, sizes: [512]}}\n"
+        "sources: {mine: {metadata: {path: gone.csv, format: csv}, samples: 3000}}\n"
+        "testsets: {own: {path: gone}}\n"
+    )
+    output = refused(workflow_copy, "-n", "--configfile", "mine.yaml")
+    lines = [line for line in output.splitlines() if ": " in line]
+    expected = [
+        "mine.yaml, line 4: key seeds stands twice, first in line 3.",
+        "the experiment: unknown key sed. Did you mean seed?",
+        "sizes: 2950 samples of mini_yfcc need 2950 of source mini_yfcc, which has only 2900",
+        "mixtures.half.shares: mini_yffc is not a pool of this experiment. Did you mean mini_yfcc?",
+        "filters.mini_laion_clip.teacher.size: mini_shutterstock has no model of size 2560, only of 512, 2950 (sizes)",
+        "sources.mine.metadata: gone.csv: there is no such file",
+        "testsets.own.path: gone is not a folder",
+        "Configuration: config/config.yaml + config/demo.yaml + mine.yaml (experiment: demo, the default). mine.yaml has no "
+        "key experiment",
+    ]
+    places = [
+        [place for place, line in enumerate(lines) if line.endswith(words) or words in line] for words in expected
+    ]
+    assert all(places), [words for words, found in zip(expected, places, strict=True) if not found]
+    assert places == sorted(places)
+
+
+def test_a_target_behind_configfile_is_told_apart_from_a_file(workflow_copy):
+    targets = ["plan", "results/plots/effective_robustness.pdf"]
+    output = refused(workflow_copy, "--configfile", "config/paper.yaml", *targets, "-n")
+    assert output.splitlines()[-1] == (
+        f"Error: {' '.join(targets)} was taken for a configuration file, as every word behind --configfile is. Write "
+        f"targets before it: uv run snakemake {' '.join(targets)} --configfile config/paper.yaml"
+    )
+
+
+@pytest.mark.parametrize("file", ["config/demo.yaml", "mine.yaml"])
+def test_what_is_no_yaml_is_named_with_its_line(workflow_copy, file):
+    (workflow_copy / file).write_text("seed: 0\nseeds: [0, 1\nsizes: [100]\n")
+    output = refused(workflow_copy, *(["--configfile", file] if file == "mine.yaml" else []))
+    assert f"{file}, line 3, column 6: is no YAML" in output and "begins in line 2" in output

@@ -14,6 +14,13 @@ def dry_run(folder, *arguments):
     return run_snakemake(folder, *arguments, "-n").stdout
 
 
+def dry_run_with_gaps(folder, *arguments):
+    """The output of a dry run of what could not start; it fails."""
+    result = run_snakemake(folder, *arguments, "-n", check=False)
+    assert result.returncode == 1
+    return result.stdout
+
+
 def jobs_of(output: str) -> dict[str, int]:
     """Rule and number of jobs from the table that a dry run begins with."""
     table = output.split("Job stats:")[1].split("total")[0].splitlines()
@@ -37,19 +44,42 @@ def test_a_mixtures_plot_needs_its_members_and_the_baseline_alone(workflow_copy)
 
 def test_the_paper_parses_without_data_within_ten_seconds(workflow_copy):
     started = time.monotonic()
-    jobs = jobs_of(dry_run(workflow_copy, "--configfile", "config/paper.yaml"))
+    output = dry_run_with_gaps(workflow_copy, "--configfile", "config/paper.yaml")
     assert time.monotonic() - started < 10
+    jobs = jobs_of(output)
     assert jobs["prepare_metadata"] == 6
     assert jobs["train_clip"] > 30
+    # All that is missing comes together, behind the plan, and nothing comes after it.
+    plan, end = output.split("This was a dry-run")
+    missing = [line.removeprefix("Error: ").split(":")[0] for line in end.strip().splitlines()[1:]]
+    assert missing == [
+        *[f"sources.{name}.metadata" for name in ("yfcc", "laion", "cc12m", "redcaps")],
+        "download.contact",
+        *[f"sources.{name}.metadata" for name in ("wit", "shutterstock")],
+        "filters.redcaps_balanced.entries.0.path",
+        "Configuration",
+    ]
+    assert "there is no such file" not in plan
+
+
+def test_a_quiet_dry_run_fails_as_well(workflow_copy):
+    output = dry_run_with_gaps(workflow_copy, "results/shards/wit/manifest.json", "-q", "--config", "experiment=paper")
+    assert output.splitlines()[-1] == "Configuration: config/config.yaml + config/paper.yaml (experiment: paper)."
+    assert "sources.wit.metadata: data/lists/wit/*.tsv.gz" in output and "sources.yfcc" not in output
+
+
+def test_who_only_looks_needs_no_files(workflow_copy):
+    output = run_snakemake(workflow_copy, "plan", "status", "--configfile", "config/paper.yaml").stdout
+    assert "there is no such file" not in output
 
 
 def test_the_slurm_profile_is_found_and_runs_the_paper(workflow_copy):
-    output = dry_run(workflow_copy, "--profile", "slurm", "all")
+    output = dry_run_with_gaps(workflow_copy, "--profile", "slurm", "all")
     assert jobs_of(output)["prepare_metadata"] == 6
 
 
 def test_an_experiment_is_picked_by_name(workflow_copy):
-    assert jobs_of(dry_run(workflow_copy, "--config", "experiment=paper"))["prepare_metadata"] == 6
+    assert jobs_of(dry_run_with_gaps(workflow_copy, "--config", "experiment=paper"))["prepare_metadata"] == 6
 
 
 def test_seeds_are_a_list_away(workflow_copy):

@@ -157,7 +157,11 @@ METACLIP = "from: mini_yfcc, method: metaclip, entries:"
         pytest.param(f'f: {{{SQL} "true; DROP TABLE x"}}', ["filters.f.where", "syntax error"], id="two statements"),
         pytest.param(f'f: {{{SQL} "EXISTS (FROM read_text(1))"}}', ["filters.f.where", "subquery"], id="files"),
         pytest.param("f: {from: f, method: basic, language: en}", ["made from itself (f -> f)"], id="circle"),
-        pytest.param(f"f: {{{SCORED} {{pool: mini_imagenet, size: 5}}}}", ["mini_imagenet-mini_rn-5-0"], id="teacher"),
+        pytest.param(
+            f"f: {{{SCORED} {{pool: mini_imagenet, size: 5}}}}",
+            ["filters.f.teacher.size: mini_imagenet has no model of size 5"],
+            id="teacher",
+        ),
         pytest.param(f"f: {{{METACLIP} [{{kind: miniweb}}], t: 0}}", ["filters.f.t: 0"], id="t"),
         pytest.param(
             f"f: {{{METACLIP} [{{kind: list, path: gone.txt}}], t: 9}}",

@@ -1,35 +1,33 @@
 import os
-import sys
 from dataclasses import astuple
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
-from snakemake.utils import validate
 
-WORKFLOW = Path(workflow.current_basedir).parent
-sys.path.insert(0, str(WORKFLOW / "scripts"))
-
+from testbed.config_files import repeated_keys
+from testbed.dry_run import fail_dry_run
 from testbed.errors import ExperimentError
-from testbed.experiment import Experiment
-from testbed.schema import check_schema
+from testbed.schema import load_experiment
 from testbed.settings import canonical, product_settings
 from testbed.slurm import jobs_in
 from testbed.work import FORCERUN, FolderBusyError, hold
 
 
-def load_experiment():
-    """The experiment in `config`, checked as a whole, with all defaults filled in."""
-    schema = WORKFLOW / "schemas" / "experiment.schema.yaml"
+def checked_experiment():
+    """The experiment in `config`, with all defaults filled in; all that is wrong with it is one error."""
+    problems = [line for file in workflow.configfiles for line in repeated_keys(file)]
     try:
-        check_schema(config, schema)
-        validate(config, str(schema))
-        return Experiment(config)
+        experiment = load_experiment(
+            config, WORKFLOW / "schemas" / "experiment.schema.yaml"
+        )
     except ExperimentError as error:
-        raise WorkflowError(str(error))
+        problems.append(str(error))
+    if problems:
+        raise WorkflowError("\n".join([*problems, config_origin()]))
+    return experiment
 
 
-experiment = load_experiment()
+experiment = checked_experiment()
 # What rules get as parameters. What only says how to work, scripts read from snakemake.config.
 settings = product_settings(config)
 plotted_pools = canonical({pool["name"]: pool for pool in experiment.plotted_pools()})
@@ -58,19 +56,24 @@ def testsets_by(key):
     return "|".join(names) or "(?!)"
 
 
-# What the plan of a run found missing. A run with such gaps stops before any work; a dry run tells and goes on.
-missing_inputs = {}
+# What the jobs of a run would miss. It stops before any work, and a dry run says so at its end.
+missing_inputs = []
 
 
-def report_missing(key, message):
-    if key not in missing_inputs and workflow.dryrun:
-        logger.warning(message)
-    missing_inputs[key] = message
+def report_missing(*problems):
+    missing_inputs.extend(line for line in problems if line not in missing_inputs)
+
+
+def reasons_not_to_start():
+    return "\n".join([*missing_inputs, config_origin()]) if missing_inputs else ""
+
+
+fail_dry_run(workflow, reasons_not_to_start)
 
 
 onstart:
     if missing_inputs:
-        raise WorkflowError("\n".join(missing_inputs.values()))
+        raise WorkflowError(reasons_not_to_start())
     # Who only looks may do so while another run is at work.
     if asked_targets() and asked_targets() <= {"plan", "status"}:
         return

@@ -1,5 +1,5 @@
 # What the rules of filters ask of the experiment.
-from testbed.filters import WITHOUT_FILE
+from testbed.given_files import entry_problems
 from testbed.samples import no_samples
 from testbed.wordlists import MINIMUM, EntryError, find_lists
 
@@ -46,8 +46,7 @@ def check_condition(wildcards):
         # Reported with the list, or drawn by the run.
         return
     except PredicateError as error:
-        key = f"filters.{wildcards.filter}.where"
-        report_missing(key, f"{key}: {error}.")
+        report_missing(f"filters.{wildcards.filter}.where: {error}.")
 
 
 def parent_samples(wildcards):
@@ -74,8 +73,8 @@ def check_match(wildcards, source):
     from check_entries import expect_match
 
     key = f"filters.{wildcards.filter}.entries"
-    entry_files(wildcards)
-    if any(reported.startswith(f"{key}.") for reported in missing_inputs):
+    if any(entry_problems(wildcards.filter, entry_lists(wildcards))):
+        # Reported with the files.
         return
     try:
         expect_match(wildcards.filter, entry_lists(wildcards), **metadata_of(source))
@@ -83,7 +82,7 @@ def check_match(wildcards, source):
         # Reported with the list.
         return
     except EntryError as error:
-        report_missing(key, f"{key}: {error}.")
+        report_missing(f"{key}: {error}.")
 
 
 def root_shards(wildcards):
@@ -107,16 +106,17 @@ def entry_lists(wildcards):
 
 def entry_files(wildcards):
     """The files of a filter's lists of entries."""
-    files = []
-    for place, entry in enumerate(entry_lists(wildcards)):
-        if entry["kind"] in WITHOUT_FILE:
-            continue
-        try:
-            files += map(str, find_lists(entry["path"]))
-        except EntryError as error:
-            key = f"filters.{wildcards.filter}.entries.{place}.path"
-            report_missing(key, f"{key}: {error}.")
-    return files
+    lists = entry_lists(wildcards)
+    problems = list(entry_problems(wildcards.filter, lists))
+    report_missing(*problems)
+    if problems:
+        return []
+    return [
+        str(file)
+        for entry in lists
+        if "path" in entry
+        for file in find_lists(entry["path"])
+    ]
 
 
 def public_teacher(wildcards):
@@ -124,8 +124,10 @@ def public_teacher(wildcards):
 
 
 def teacher_files(wildcards):
-    entry = public_teacher(wildcards)
-    return [entry["checkpoint"]] if "checkpoint" in entry else []
+    name = wildcards.filter
+    return checkpoint_files(
+        f"filters.{name}.teacher", public_teacher(wildcards), f"results/teachers/{name}"
+    )
 
 
 def teacher_manifest(wildcards):

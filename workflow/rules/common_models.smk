@@ -3,6 +3,7 @@ from functools import cache
 
 from testbed.errors import ExperimentError
 from testbed.experiment import Model
+from testbed.given_files import checkpoint_problems
 from testbed.tasks import check_testset
 from testbed.launch import processes_of, threads_of
 from testbed.subsets import ClassesError, check_class_map
@@ -128,7 +129,7 @@ def check_class_maps():
             )
             check_class_map(path, *names)
         except ClassesError as error:
-            report_missing(f"{testset}.classes", f"testsets.{testset}.classes: {error}")
+            report_missing(f"testsets.{testset}.classes: {error}")
 
 
 def class_map_files(wildcards):
@@ -153,8 +154,19 @@ def pretrained_weights(wildcards):
 
 
 def pretrained_checkpoint(wildcards):
-    entry = pretrained_weights(wildcards)
-    return [entry["checkpoint"]] if "checkpoint" in entry else []
+    name = wildcards.pretrained
+    return checkpoint_files(
+        f"pretrained.{name}",
+        pretrained_weights(wildcards),
+        f"results/pretrained/{name}",
+    )
+
+
+def checkpoint_files(key, entry, product):
+    """The file of a published checkpoint that is given as one."""
+    problems = list(checkpoint_problems(key, entry, product))
+    report_missing(*problems)
+    return [entry["checkpoint"]] if "checkpoint" in entry and not problems else []
 
 
 def pretrained_gpus(wildcards):
@@ -218,7 +230,7 @@ def files_of_testset(testset):
     try:
         return [check_testset(testset, entry["path"])]
     except ExperimentError as error:
-        report_missing(testset, str(error))
+        report_missing(str(error))
         return []
 
 

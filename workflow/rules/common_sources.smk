@@ -1,10 +1,10 @@
 # What the rules of lists, downloads and shards ask of the experiment.
 from pathlib import Path
 
+from testbed.given_files import list_problems
 from testbed.list_files import find_files
 from testbed.pairs import ListError
-from testbed.released import GENERIC, check_list, resolve_format
-from testbed.sources import where_from
+from testbed.released import GENERIC, resolve_format
 
 
 def metadata_of(source):
@@ -26,20 +26,13 @@ def released_list(wildcards):
     if is_mini(wildcards.source):
         return f"results/miniweb/{wildcards.source}/manifest.json"
     metadata = metadata_of(wildcards.source)
-    try:
-        check_list(**metadata)
-        return [
-            str(file)
-            for file in find_files(
-                metadata["path"], resolve_format(metadata["format"]).container
-            )
-        ]
-    except ListError as error:
+    problems = list(list_problems(wildcards.source, metadata))
+    if problems:
         if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
-            origin = where_from("resources/sources.csv", metadata["format"])
-            message = f"sources.{wildcards.source}.metadata: {error}{origin}"
-            report_missing(wildcards.source, message)
+            report_missing(*problems)
         return []
+    kind = resolve_format(metadata["format"]).container
+    return [str(file) for file in find_files(metadata["path"], kind)]
 
 
 def list_path(wildcards):
@@ -63,7 +56,6 @@ def miniweb_manifest(wildcards):
     source = wildcards.source
     if metadata_of(source)["format"] == "wit" and not config["download"]["contact"]:
         report_missing(
-            "contact",
             f"download.contact: source {source} asks Wikimedia, which wants to know whom to write to. Give it a page or "
             "mail address.",
         )

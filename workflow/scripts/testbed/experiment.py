@@ -48,8 +48,8 @@ def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
 class Experiment:
     """The checked experiment.
 
-    `config` is the experiment's YAML with all defaults filled in. Raises `ExperimentError` where names do not fit
-    together or where a size cannot be reached; files are looked at by `check_files` alone.
+    `config` is the experiment's YAML with all defaults filled in. Raises `ExperimentError` with a line for each name that
+    does not fit and each size that cannot be reached; files are not looked at.
     """
 
     def __init__(self, config: dict):
@@ -98,6 +98,13 @@ class Experiment:
         own = (self.sources | self.mixtures | self.filters)[pool]
         return sorted(own.get("sizes", self.config["sizes"]))
 
+    def sizes_key(self, pool: str) -> str:
+        """The key of the experiment that says the sizes of `pool`."""
+        for section in ("sources", "mixtures", "filters"):
+            if "sizes" in self.config[section].get(pool, {}):
+                return f"{section}.{pool}.sizes"
+        return "sizes"
+
     def models(self, pools: list[str] | None = None) -> list[Model]:
         """The models of `pools` (all pools by default), in the experiment's order."""
         return [
@@ -131,12 +138,14 @@ class Experiment:
         if "pool" not in teacher:
             return None
         choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
-        for key, names in choices.items():
-            if key not in teacher and len(names) > 1:
-                raise ExperimentError(
-                    f"filters.{filter}.teacher: names no {key}, and this experiment has several. Add {key}: one of "
-                    f"{', '.join(map(str, names))}."
-                )
+        unclear = [
+            f"filters.{filter}.teacher: names no {key}, and this experiment has several. Add {key}: one of "
+            f"{', '.join(map(str, names))}."
+            for key, names in choices.items()
+            if key not in teacher and len(names) > 1
+        ]
+        if unclear:
+            raise ExperimentError("\n".join(unclear))
         return Model(
             teacher["pool"],
             teacher.get("architecture", choices["architecture"][0]),

@@ -1,9 +1,9 @@
 """What the experiment says of its filters, checked before any work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from testbed.errors import ExperimentError
+from testbed.errors import ExperimentError, did_you_mean
 
 if TYPE_CHECKING:
     from testbed.experiment import Experiment
@@ -38,134 +38,145 @@ WITHOUT_FILE = ("numbers", "miniweb")
 """Kinds of entries that no file holds."""
 
 
-def check_filters(experiment: "Experiment") -> None:
-    """Raise `ExperimentError` for the first thing that is wrong with the filters of an experiment."""
+def filter_problems(experiment: "Experiment", sound: list[str]) -> Iterator[str]:
+    """A line for each thing that is wrong with the filters of an experiment, whose pools `sound` have sizes."""
+    others = {"source": experiment.sources, "mixture": experiment.mixtures, "checkpoint": experiment.pretrained}
     for name, entry in experiment.filters.items():
-        others = {"source": experiment.sources, "mixture": experiment.mixtures, "checkpoint": experiment.pretrained}
         for kind, names in others.items():
             if name in names:
-                raise ExperimentError(f"filters.{name}: is the name of a {kind} too. Give the filter another name.")
-        _check_parent(experiment, name, entry)
-        _check_keys(name, entry)
+                yield f"filters.{name}: is the name of a {kind} too. Give the filter another name."
+        yield from _parent_problems(experiment, name, entry["from"])
+        yield from _key_problems(name, entry)
         if entry["method"] == "metaclip":
-            _check_entries(name, entry["entries"])
-        if entry["method"] == "clip_score":
-            _check_teacher(experiment, name, entry["teacher"])
-        if entry["method"] == "sql":
-            _check_where(name, entry["where"])
-        if "language" in entry:
-            _check_language(name, entry["language"])
-    for name in experiment.filters:
-        _check_circle(experiment, name, ())
+            yield from _entry_problems(name, entry.get("entries", []))
+        if entry["method"] == "clip_score" and "teacher" in entry:
+            yield from _teacher_problems(experiment, name, entry["teacher"], sound)
+        if entry["method"] == "sql" and "where" in entry:
+            yield from _where_problems(name, entry["where"])
+        if entry["method"] == "basic" and "language" in entry:
+            yield from _language_problems(name, entry["language"])
 
 
-def _check_parent(experiment: "Experiment", name: str, entry: Mapping) -> None:
-    parent = entry["from"]
+def _parent_problems(experiment: "Experiment", name: str, parent: str) -> Iterator[str]:
     if parent in experiment.mixtures:
-        raise ExperimentError(
-            f"filters.{name}.from: {parent} is a mixture. Filter its members, and mix what comes of them."
-        )
-    if parent not in experiment.sources and parent not in experiment.filters:
-        raise ExperimentError(
-            f"filters.{name}.from: {parent} is no source and no filter of this experiment. Name one of: "
-            f"{', '.join([*experiment.sources, *experiment.filters])}."
+        yield f"filters.{name}.from: {parent} is a mixture. Filter its members, and mix what comes of them."
+    elif parent not in experiment.pools:
+        known = [*experiment.sources, *experiment.filters]
+        yield (
+            f"filters.{name}.from: {parent} is no source and no filter of this experiment.{did_you_mean(parent, known)} "
+            f"Name one of: {', '.join(known)}."
         )
 
 
-def _check_keys(name: str, entry: Mapping) -> None:
+def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
     method = entry["method"]
-    allowed = KEYS[method] | COMMON
-    foreign = sorted(set(entry) - allowed)
+    foreign = sorted(set(entry) - KEYS[method] - COMMON)
     if foreign:
-        raise ExperimentError(
+        yield (
             f"filters.{name}: {', '.join(foreign)} does not belong to method {method}. Its keys are: "
             f"{', '.join(sorted(KEYS[method]))}."
         )
     for group in NEEDED[method]:
         given = [key for key in group if key in entry]
         if len(given) != 1:
-            raise ExperimentError(
+            yield (
                 f"filters.{name}: method {method} has {' and '.join(given) or 'none'} of {', '.join(group)}. Give "
                 f"{'exactly one of them' if len(group) > 1 else 'it'}."
             )
     if method == "basic":
         if not set(entry) & set(BASIC):
-            raise ExperimentError(f"filters.{name}: says nothing. Give one or more of: {', '.join(BASIC)}.")
+            yield f"filters.{name}: says nothing. Give one or more of: {', '.join(BASIC)}."
         for unit in ("words", "characters"):
             low, high = entry.get(f"minimum_{unit}", 0), entry.get(f"maximum_{unit}", float("inf"))
             if low > high:
-                raise ExperimentError(
-                    f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}. Nothing would be kept."
-                )
+                yield f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}. Nothing would be kept."
 
 
-def _check_entries(name: str, lists: list[Mapping]) -> None:
+def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
     for place, entry in enumerate(lists):
-        key = f"filters.{name}.entries.{place}"
         if ("path" in entry) == (entry["kind"] in WITHOUT_FILE):
             fault = "needs no path" if "path" in entry else "needs a path"
-            raise ExperimentError(f"{key}: kind {entry['kind']} {fault}.")
+            yield f"filters.{name}.entries.{place}: kind {entry['kind']} {fault}."
 
 
-def _check_teacher(experiment: "Experiment", name: str, teacher: Mapping) -> None:
+def _teacher_problems(experiment: "Experiment", name: str, teacher: Mapping, sound: list[str]) -> Iterator[str]:
     key = f"filters.{name}.teacher"
     own, public = {"pool", "size", "architecture", "seed"}, {"model", "tag", "checkpoint", "device"}
     if "pool" not in teacher:
         if "model" not in teacher or ("tag" in teacher) == ("checkpoint" in teacher) or set(teacher) & own:
-            raise ExperimentError(
+            yield (
                 f"{key}: has {', '.join(teacher)}. Give pool and size of a model of this experiment, or model and either "
                 "tag or checkpoint."
             )
         return
     if set(teacher) & public or "size" not in teacher:
-        raise ExperimentError(
-            f"{key}: has {', '.join(teacher)}. A model of this experiment is named by pool, size, architecture and seed."
-        )
-    model = experiment.teacher(name)
-    if model not in experiment.models():
-        sizes = experiment.sizes(model.pool) if model.pool in experiment.pools else []
-        raise ExperimentError(
-            f"{key}: {model.name} is not a model of this experiment. "
-            + (f"{model.pool} has the sizes {', '.join(map(str, sizes))}, " if sizes else "")
-            + f"the pools are {', '.join(experiment.pools)}, the architectures "
-            f"{', '.join(experiment.config['architectures'])} and the seeds "
-            f"{', '.join(map(str, experiment.config['seeds']))}."
+        yield f"{key}: has {', '.join(teacher)}. A model of this experiment is named by pool, size, architecture and seed."
+        return
+    try:
+        experiment.teacher(name)
+    except ExperimentError as error:
+        yield str(error)
+    pool, size = teacher["pool"], teacher["size"]
+    known = {
+        "pool": experiment.pools,
+        "architecture": experiment.config["architectures"],
+        "seed": experiment.config["seeds"],
+    }
+    for part, names in known.items():
+        if part in teacher and teacher[part] not in names:
+            yield (
+                f"{key}.{part}: this experiment has no {part} {teacher[part]}.{did_you_mean(teacher[part], names)} Name one "
+                f"of: {', '.join(map(str, names))}."
+            )
+    if pool in sound and size not in (sizes := experiment.sizes(pool)):
+        yield (
+            f"{key}.size: {pool} has no model of size {size}, only of {', '.join(map(str, sizes)) or 'none'} "
+            f"({experiment.sizes_key(pool)}). Name one of these, or add {size} there."
         )
 
 
-def _check_where(name: str, where: str) -> None:
+def _where_problems(name: str, where: str) -> Iterator[str]:
     # DuckDB takes a moment to load, and most experiments have no use for it here.
     from testbed.predicates import PredicateError, check_predicate
 
     try:
         check_predicate(where)
     except PredicateError as error:
-        raise ExperimentError(f"filters.{name}.where: {error}.") from error
+        yield f"filters.{name}.where: {error}."
 
 
-def _check_language(name: str, language: str) -> None:
+def _language_problems(name: str, language: str) -> Iterator[str]:
     # Loading what names languages takes a second.
     from testbed.captions import known_languages
 
     if language not in (known := known_languages()):
-        raise ExperimentError(
+        yield (
             f"filters.{name}.language: {language} is none of the {len(known)} languages that py3langid knows. Write a code "
             "of ISO 639-1, such as en."
         )
 
 
-def _check_circle(experiment: "Experiment", pool: str, above: tuple[str, ...]) -> None:
-    """Raise `ExperimentError` where `pool` is made from itself, by way of filters, mixtures and teachers."""
-    if pool in above:
-        raise ExperimentError(
-            f"filters.{above[0]}: is made from itself ({' -> '.join([*above, pool])}). Take one of them out."
-        )
-    for origin in made_from(experiment, pool):
-        _check_circle(experiment, origin, (*above, pool))
+def circles(experiment: "Experiment") -> list[list[str]]:
+    """The circles of pools that are made from each other, by way of filters, mixtures and teachers: from one of a circle's
+    pools back to it, each circle once."""
+    found: dict[frozenset[str], list[str]] = {}
+
+    def follow(way: list[str]) -> None:
+        for origin in made_from(experiment, way[-1]):
+            if origin == way[0]:
+                found.setdefault(frozenset(way), [*way, origin])
+            elif origin not in way:
+                follow([*way, origin])
+
+    for pool in [*experiment.filters, *experiment.mixtures]:
+        follow([pool])
+    return list(found.values())
 
 
 def made_from(experiment: "Experiment", pool: str) -> list[str]:
     """The pools that `pool` is made from directly: a mixture's members, a filter's parent and its teacher's pool."""
+    if pool in experiment.sources:
+        return []
     if pool in experiment.mixtures:
         return list(experiment.mixtures[pool]["shares"])
     if pool not in experiment.filters:
