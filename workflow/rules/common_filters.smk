@@ -73,7 +73,12 @@ def check_match(wildcards, source):
     if any(reported.startswith(f"{key}.") for reported in missing_inputs):
         return
     try:
-        expect_match(wildcards.filter, entry_lists(wildcards), **metadata_of(source))
+        expect_match(
+            wildcards.filter,
+            entry_lists(wildcards),
+            **metadata_of(source),
+            private_networks=private_networks(wildcards),
+        )
     except ListError:
         # Reported with the list.
         return

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from testbed.list_files import find_files
 from testbed.pairs import ListError
-from testbed.released import check_list, resolve_format
+from testbed.released import check_length, check_list, resolve_format
 from testbed.sources import where_from
 
 
@@ -26,8 +26,11 @@ def released_list(wildcards):
     if is_mini(wildcards.source):
         return f"results/miniweb/{wildcards.source}/manifest.json"
     metadata = metadata_of(wildcards.source)
+    prepared = Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file()
     try:
         check_list(**metadata)
+        if not prepared:
+            check_length(**metadata, needed=experiment.needed(wildcards.source))
         return [
             str(file)
             for file in find_files(
@@ -35,7 +38,7 @@ def released_list(wildcards):
             )
         ]
     except ListError as error:
-        if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
+        if not prepared:
             origin = where_from("resources/sources.csv", metadata["format"])
             message = f"sources.{wildcards.source}.metadata: {error}{origin}"
             report_missing(wildcards.source, message)
@@ -52,6 +55,10 @@ def list_format(wildcards):
 
 def list_columns(wildcards):
     return metadata_of(wildcards.source)["columns"]
+
+
+def private_networks(wildcards):
+    return sorted(config["download"]["private_networks"])
 
 
 def needed_samples(wildcards):

@@ -18,6 +18,7 @@ rule prepare_metadata:
         path=list_path,
         format=list_format,
         columns=list_columns,
+        private_networks=private_networks,
         memory=lookup(within=config, dpath="shuffle/memory"),
     message:
         "Reading the released list of {wildcards.source}"
