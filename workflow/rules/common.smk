@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -82,6 +83,33 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+
+
+onsuccess:
+    # Not where a run made single files, or told something (plan, status, verify).
+    if any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+        logger.info(
+            "effective robustness  results/plots/effective_robustness.pdf, and other plots beside it\n"
+            "to explore            results/report/explore.html, in a browser\n"
+            "the paper's findings  results/report/claims.html\n"
+            "tables                results/tables/\n"
+            "where it comes from   results/provenance.csv; what to cite: results/citations.bib"
+        )
+
+
+UPDATED_FILES = re.compile(
+    "(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+"
+)
+
+
+def shorten_reason(record):
+    """Cut the files that earlier jobs of the same run made to three in a job's reason, of which some fill a screen."""
+    if reason := getattr(record, "reason", None):
+        record.reason = UPDATED_FILES.sub(r"\1, ...", reason)
+    return True
+
+
+logger.addFilter(shorten_reason)
 
 
 def growing(amount):
