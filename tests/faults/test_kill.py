@@ -1,4 +1,7 @@
-"""kill -9 of Snakemake in the middle of long work: the same command again ends in the same bytes, and repeats little."""
+"""kill -9 of Snakemake in the middle of long work: the same command again ends in the same bytes, and repeats little.
+
+And Ctrl-C, which ends the jobs of every stage in an orderly way.
+"""
 
 import csv
 import json
@@ -49,6 +52,27 @@ def kill_when(folder: Path, condition: Callable[[], bool], what: str) -> None:
     wait_for(lambda: not processes_in(folder), "the jobs of a killed run to end")
 
 
+def interrupt_when(folder: Path, condition: Callable[[str], bool], what: str) -> str:
+    """Start the tiny experiment in a process group of its own, press Ctrl-C when `condition` holds of what it said so far;
+    returns what it said until its end."""
+    path = folder / "interrupted.log"
+    with open(path, "w") as log:
+        process = subprocess.Popen(
+            snakemake_command("--configfile", TINY), cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            wait_for(lambda: condition(path.read_text()) or process.poll() is not None, what)
+            assert process.poll() is None, f"the run ended before {what}:\n{path.read_text()[-3000:]}"
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(PATIENCE) == 1
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    wait_for(lambda: not processes_in(folder), "the jobs of an interrupted run to end")
+    return path.read_text()
+
+
 def records(folder: Path, pattern: str) -> list[Path]:
     return [path for path in folder.glob(f"results/{pattern}") if path.name != "manifest.json"]
 
@@ -97,6 +121,24 @@ def test_a_run_killed_again_and_again_equals_an_undisturbed_one(tiny_run, tmp_pa
     tables = "results/tables"
     for table in ("evaluations.csv", "trends.csv", "effective_robustness.csv"):
         assert rows_of(folder / tables / table) == rows_of(tiny_run / tables / table)
+
+
+def test_ctrl_c_ends_every_stage_without_a_traceback(tmp_path):
+    folder = copy_workflow(tmp_path / "clone")
+    # Beginnings of jobs, which import packages then, and places in the middle of long ones.
+    moments = {
+        "the drawing of a list": lambda said: "Job" in said and "Drawing the list" in said,
+        "the beginning of a download": lambda said: "Downloading part" in said,
+        "a finished chunk": lambda said: bool(records(folder, "downloads/*/*/[0-9]*.json")),
+        "the beginning of a training": lambda said: "Training" in said,
+        "a checkpoint": lambda said: bool(records(folder, "models/*/work/*/checkpoints/epoch_latest.pt")),
+        "an evaluation": lambda said: "Evaluating" in said,
+    }
+    for what, condition in moments.items():
+        said = interrupt_when(folder, condition, what)
+        assert "Traceback" not in said, said[-6000:]
+        assert said.count("Interrupted. What is done is kept, and the same command goes on from there.") == 1
+    assert list(folder.glob("results/models/*/interrupted.json"))
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(tmp_path):

@@ -135,7 +135,7 @@ def test_a_run_ends_with_where_its_results_are(tiny_run):
     paths = re.findall(r"results/[\w./]+", "\n".join(end[:5]))
     assert len(paths) == 6 and all((tiny_run / path).exists() for path in paths)
     assert "Complete log" in end[5]
-    for command in (["plan"], ["status"], ["verify"], ["--forcerun", "results/citations.bib"], []):
+    for command in (["plan"], ["status"], ["verify"], []):
         assert "report/explore.html" not in run_snakemake(tiny_run, *command, "--configfile", TINY).stdout
 
 

@@ -14,7 +14,7 @@ from testbed.errors import ExperimentError
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
 from testbed.slurm import jobs_in
-from testbed.work import FORCERUN, FolderBusyError, hold
+from testbed.work import FORCERUN, FolderBusyError, end_jobs_on_interrupt, hold
 
 
 def load_experiment():
@@ -83,6 +83,18 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+
+
+# Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.
+shell.prefix("set -euo pipefail; trap '' INT; ")
+interrupted = end_jobs_on_interrupt()
+
+
+onerror:
+    if interrupted.is_set():
+        logger.info(
+            "Interrupted. What is done is kept, and the same command goes on from there."
+        )
 
 
 onsuccess:

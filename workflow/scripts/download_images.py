@@ -13,7 +13,6 @@ Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (
 import logging
 import os
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
@@ -277,8 +276,6 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0], prints=True)
     follow_parent()
-    # img2dataset's loop would wait for ever for its threads when Ctrl-C breaks it; dying loses the chunk under way alone.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = download_images(
             Path(snakemake.params.part), folder, dict(snakemake.params.options), list(snakemake.params.pages)
