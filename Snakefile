@@ -40,3 +40,5 @@ rule all:
     default_target: True
     input:
         products,
+    message:
+        "All results of the experiment"

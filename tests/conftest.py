@@ -22,7 +22,10 @@ def workflow_copy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the tiny experiment has run undisturbed, from lists to plots. Tests leave it as it is."""
+    """A folder in which the tiny experiment has run undisturbed, from lists to plots; run.log has what it printed.
+
+    Tests leave it as it is.
+    """
     folder = copy_workflow(tmp_path_factory.mktemp("tiny") / "clone")
-    run_snakemake(folder, "--configfile", TINY)
+    (folder / "run.log").write_text(run_snakemake(folder, "--configfile", TINY).stdout)
     return folder

@@ -1,4 +1,7 @@
-"""kill -9 of Snakemake in the middle of long work: the same command again ends in the same bytes, and repeats little."""
+"""kill -9 of Snakemake in the middle of long work: the same command again ends in the same bytes, and repeats little.
+
+And Ctrl-C, which ends the jobs of every stage in an orderly way.
+"""
 
 import csv
 import json
@@ -49,6 +52,30 @@ def kill_when(folder: Path, condition: Callable[[], bool], what: str) -> None:
     wait_for(lambda: not processes_in(folder), "the jobs of a killed run to end")
 
 
+def interrupt_when(folder: Path, target: str, moment: str | Callable[[], int]) -> str:
+    """Start a run for `target` in a process group of its own, press Ctrl-C when it has said `moment` or when that number
+    grows; returns all that it said."""
+    path, before = folder / "interrupted.log", 0 if isinstance(moment, str) else moment()
+    with open(path, "w") as log:
+        process = subprocess.Popen(
+            snakemake_command(target, "--configfile", TINY), cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            wait_for(
+                lambda: moment in path.read_text() if isinstance(moment, str) else moment() > before,
+                f"{moment} in {path}",
+            )
+            assert process.poll() is None, path.read_text()[-3000:]
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(PATIENCE) == 1
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    wait_for(lambda: not processes_in(folder), "the jobs of an interrupted run to end")
+    return path.read_text()
+
+
 def records(folder: Path, pattern: str) -> list[Path]:
     return [path for path in folder.glob(f"results/{pattern}") if path.name != "manifest.json"]
 
@@ -97,6 +124,24 @@ def test_a_run_killed_again_and_again_equals_an_undisturbed_one(tiny_run, tmp_pa
     tables = "results/tables"
     for table in ("evaluations.csv", "trends.csv", "effective_robustness.csv"):
         assert rows_of(folder / tables / table) == rows_of(tiny_run / tables / table)
+
+
+def test_ctrl_c_ends_every_stage_without_a_traceback(tmp_path):
+    folder = copy_workflow(tmp_path / "clone")
+    target = "results/evaluations/mini_yfcc-mini_rn-220-0/metrics.csv"
+    # Beginnings of jobs, when they import packages, and the middle of long ones.
+    for moment in (
+        "Drawing the list",
+        lambda: len(records(folder, "downloads/*/*/[0-9]*.json")),
+        "Sharding",
+        "Training",
+        lambda: len(records(folder, "models/*/work/*/checkpoints/epoch_latest.pt")),
+        "Evaluating",
+    ):
+        said = interrupt_when(folder, target, moment)
+        assert "Traceback" not in said, said[-6000:]
+        assert said.count("Interrupted. What is done is kept, and the same command goes on from there.") == 1
+    run_snakemake(folder, target, "--configfile", TINY)
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(tmp_path):

@@ -222,11 +222,11 @@ def test_entries_that_no_caption_has_are_known_from_the_prepared_list(tmp_path):
         check_entries.check_entries(listed, tmp_path / "pairs.parquet")
 
 
-def expect_match(released, path, *entries: str, before: int = 0) -> None:
+def expect_match(released, path, *entries: str, before: int = 0, **options) -> None:
     """Ask for `entries` in the captions of a released list, behind so many others."""
     others = (f"other{number}" for number in range(before))
     path.write_text("\n".join([*others, *entries]))
-    check_entries.expect_match("mine", [{"kind": "list", "path": str(path)}], str(released), "parquet", {})
+    check_entries.expect_match("mine", [{"kind": "list", "path": str(path)}], str(released), "parquet", {}, **options)
 
 
 @pytest.mark.parametrize(("entry", "before"), [("photo", 0), ("dog", 0), ("photo", 30_000), ("dog", 30_000)])
@@ -261,6 +261,12 @@ def test_captions_that_are_dropped_have_no_entries(tmp_path):
     expect_match(tmp_path / "list.parquet", tmp_path / "own.txt", "cat")
     with pytest.raises(EntryError, match="in any of 1 captions"):
         expect_match(tmp_path / "list.parquet", tmp_path / "own.txt", "dog")
+
+
+def test_captions_of_private_networks_that_are_allowed_have_entries(tmp_path):
+    urls = ["http://photos.test/1.jpg", "http://10.0.0.1/2.jpg"]
+    parquet.write_table(pa.table({"url": urls, "caption": ["a cat", "a dog"]}), tmp_path / "list.parquet")
+    expect_match(tmp_path / "list.parquet", tmp_path / "own.txt", "dog", private_networks=["10.0.0.0/8"])
 
 
 def test_entries_that_no_caption_has_are_an_error(tmp_path):

@@ -5,13 +5,21 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from check_claims import CLAIM_COLUMNS, check_claims, claims_page, claims_table, comparisons_table
+from check_claims import (
+    CLAIM_COLUMNS,
+    check_claims,
+    claims_page,
+    claims_table,
+    comparisons_table,
+    difference_in_words,
+)
 from example_evaluations import REFERENCE, table
 from measure_dilution import DILUTION_COLUMNS, measure_dilution
+from testbed.comparison import Difference
 from testbed.pools import ensemble_of
 from testbed.statistics import clopper_pearson
 from testbed.trends import Settings
-from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
+from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 
 SHIFTS = ["one", "two"]
 SIZES = [600, 1200, 2400, 4800]
@@ -179,9 +187,35 @@ def test_tables_and_page_hold_every_claim_and_comparison():
     page = claims_page(claims, Settings())
     assert page.count("<section") == len(claims)
     first = rows.iloc[0]
-    assert f"Decisive: {first['subject']} on {first['testset']} by {first['difference']:+.1f} points" in page
+    assert first["subject"] == "a minus b" and first["difference"] < 0
+    assert f"Decisive: a below b on {first['testset']} by {-first['difference']:.1f} points" in page
     assert page.count("<tr><td>") == len(comparisons)
     assert all(statement in page.replace("&#x27;", "'") for statement in rows["statement"])
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (30.24, 25.0, 35.0, "a above b on one by 30.2 points (25.0 to 35.0)"),
+        (-30.24, -35.0, -25.0, "a below b on one by 30.2 points (25.0 to 35.0)"),
+        (-0.4, -2.0, 1.2, "no certain difference between a and b on one, -0.4 points (-2.0 to +1.2)"),
+        (0.0, -1.0, 1.0, "no certain difference between a and b on one, +0.0 points (-1.0 to +1.0)"),
+    ],
+)
+def test_differences_are_told_by_their_direction(value, low, high, words):
+    one = Comparison("claim", "a", "b", "rn", "one", Difference(0.3, value, 1.0, 9), low, high)
+    assert difference_in_words(one) == words
+
+
+def test_a_source_that_is_not_the_best_is_told_as_below():
+    """As of the experiment's own claims: the source is far below another one, and nothing is above by a negative number."""
+    claims = check_claims(
+        run({"a": (0, 0), "b": (1, 1)}), [A, B], REFERENCE, [{"best": ["a"], "shift": "one"}], Settings()
+    )
+    page = claims_page(claims, Settings())
+    assert "Decisive: a below b on one by " in page
+    assert "by -" not in page and "above b" not in page
+    assert claims_table(claims, Settings()).set_index("claim").loc["best_on_one", "difference"] < 0
 
 
 def test_names_cannot_break_the_page():

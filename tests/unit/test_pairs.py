@@ -1,6 +1,7 @@
 """One pair: its identity, and what makes it usable."""
 
 import hashlib
+import ipaddress
 import re
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.pairs import clean_caption, uid, url_fault
+from testbed.pairs import CAUSES, clean_caption, dropped_in_words, uid, url_fault
 
 
 def test_uid_is_a_hash_of_url_and_caption():
@@ -54,6 +55,29 @@ def test_uid_is_a_hash_of_url_and_caption():
 )
 def test_faults_of_urls(url, fault):
     assert url_fault(url) == fault
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://10.1.2.3/1.jpg", None),
+        ("http://10.1.3.3/1.jpg", "private_address"),
+        ("http://167838211:8080/1.jpg", None),
+        ("http://localhost/1.jpg", "private_address"),
+        ("http://[fd00::5]/1.jpg", None),
+        ("http://me@10.1.2.3/1.jpg", "credentials"),
+    ],
+)
+def test_addresses_of_networks_that_are_allowed_are_no_fault(url, fault):
+    assert url_fault(url, [ipaddress.ip_network("10.1.2.0/24"), ipaddress.ip_network("fd00::/8")]) == fault
+
+
+def test_what_is_dropped_is_told_with_the_way_out_of_the_main_cause():
+    words = dropped_in_words({"bad_url": 2, "private_address": 1500, "scheme": 0})
+    assert words.startswith("rows dropped: private_address 1,500, bad_url 2. private_address: ")
+    assert words.endswith("add their networks to download.private_networks")
+    assert all(dropped_in_words({cause: 1}).endswith(f"{cause}: {CAUSES[cause]}") for cause in CAUSES)
+    assert dropped_in_words({}) == "no row is dropped"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,17 @@ import pytest
 
 from experiments import ROOT, load, read, small
 from plan import add, amount, source_rows, stage_rows, table_of
-from testbed.costs import Expected, Stage, expectations, images_of_testsets, stages_of, training_hours
+from testbed.costs import (
+    Expected,
+    Length,
+    Stage,
+    expectations,
+    images_of_testsets,
+    length_of,
+    stages_of,
+    training_hours,
+)
+from testbed.manifest import write_json
 from testbed.sources import released_sources, where_from
 
 SOURCES = ROOT / "resources" / "sources.csv"
@@ -16,7 +26,7 @@ def planned(**changes):
     experiment = load(small(shuffle__part_size=300, sizes=[100, 200], **changes))
     return (
         experiment,
-        expectations(experiment, released_sources(SOURCES)),
+        expectations(experiment, released_sources(SOURCES), {}),
         images_of_testsets(experiment, KNOWN_TESTSETS),
     )
 
@@ -131,6 +141,40 @@ def test_a_source_that_may_not_reach_its_sizes_is_told():
     ]
 
 
+@pytest.mark.parametrize(
+    ("length", "urls", "note"),
+    [
+        (Length(150), "150", "the list has 150 rows, fewer than samples: 1,000; lower the sizes: 200 cannot come"),
+        (
+            Length(2000, 210),
+            "210",
+            "the list has 210 usable pairs, fewer than samples: 1,000; lower the sizes: 200 may not come",
+        ),
+        (Length(2000, 900), "900", "the list has 900 usable pairs, fewer than samples: 1,000"),
+        (Length(2000), "1,000", ""),
+        (None, "1,000", ""),
+    ],
+)
+def test_a_list_shorter_than_samples_is_told(length, urls, note):
+    experiment, *_ = planned()
+    expected = expectations(experiment, {}, {"a": length})
+    assert (expected["a"].urls, expected["a"].rows) == (int(urls.replace(",", "")), length.rows if length else 1000)
+    row = source_rows(experiment, expected)[1]
+    assert (row[2], row[-1]) == (urls, note)
+
+
+def test_the_length_of_a_list_comes_from_its_counts_or_from_the_list(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("url,caption\nhttp://a.test/1,a cat\n")
+    metadata = {"path": "list.csv", "format": "csv"}
+    assert length_of("mine", metadata) == Length(1)
+    assert length_of("mine", {"path": "gone.csv", "format": "csv"}) is None
+    assert length_of("mine", {"miniweb": "yfcc"}) is None
+    (tmp_path / "results/metadata/mine").mkdir(parents=True)
+    write_json(tmp_path / "results/metadata/mine/counts.json", {"rows": 3, "kept": 2})
+    assert length_of("mine", metadata) == length_of("mine", {"miniweb": "yfcc"}) == Length(3, 2)
+
+
 def test_done_products_are_counted_and_their_costs_taken_off(tmp_path):
     (tmp_path / "a.json").touch()
     (tmp_path / "folder.json").mkdir()
@@ -158,7 +202,7 @@ def test_every_released_format_has_its_facts():
 
 def test_the_papers_sizes_are_expected_to_be_reached():
     experiment = load(read("paper"))
-    expected = expectations(experiment, released_sources(SOURCES))
+    expected = expectations(experiment, released_sources(SOURCES), {})
     assert [row[0] for row in source_rows(experiment, expected)[1:] if row[-1]] == []
 
 

@@ -26,7 +26,8 @@ def models(tmp_path):
 
 
 def test_a_panel_for_each_model(models, tmp_path):
-    figure = plot_learning_curves(models)
+    figure = plot_learning_curves("mini_yfcc", models)
+    assert figure.legends[0].get_title().get_text() == "mini_yfcc"
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == [
         f"{size} samples, seed 0\n100 samples/s" for size in ("500", "900", "1,600", "2,500", "4,000")
@@ -37,13 +38,13 @@ def test_a_panel_for_each_model(models, tmp_path):
     assert guessing.get_ydata()[0] == math.log(32)
     outputs = [tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "b.pdf", tmp_path / "b.png"]
     save_figure(figure, *outputs[:2])
-    save_figure(plot_learning_curves(models), *outputs[2:])
+    save_figure(plot_learning_curves("mini_yfcc", models), *outputs[2:])
     assert outputs[0].read_bytes() == outputs[2].read_bytes()
 
 
 def test_architectures_are_named_where_there_are_several(models):
     models[1]["architecture"] = "mini_vit"
-    figure = plot_learning_curves(models[:2])
+    figure = plot_learning_curves("mini_yfcc", models[:2])
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == [
         "mini_rn, 500 samples, seed 0\n100 samples/s",
         "mini_vit, 900 samples, seed 0\n100 samples/s",
@@ -56,4 +57,4 @@ def test_a_curve_that_is_not_there_is_an_error(tmp_path, content):
     if content is not None:
         path.write_text(content)
     with pytest.raises(FigureError, match=r"training.csv: .* Force train_clip"):
-        plot_learning_curves([model(path, 500)])
+        plot_learning_curves("mini_yfcc", [model(path, 500)])

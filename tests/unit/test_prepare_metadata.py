@@ -1,17 +1,20 @@
 """Released lists as pairs: the round trip of every source, every cause of dropping, order, duplicates, determinism."""
 
+import logging
+from collections import Counter
+
 import pytest
 from pyarrow import parquet
 
 import prepare_metadata
 from example_lists import URL, listed, pairs_of, prepare
 from make_miniweb import draw_source, make_source
-from prepare_metadata import prepare_list
+from prepare_metadata import Counts, prepare_list, warn_if_short
 from testbed import released_batches
 from testbed.manifest import read_json
 from testbed.miniweb.lists import FORMATS as MINIWEB_FORMATS
 from testbed.miniweb.rows import TRAPS
-from testbed.pairs import CAUSES, uid
+from testbed.pairs import CAUSES, ListError, uid
 
 
 @pytest.mark.parametrize("kind", MINIWEB_FORMATS)
@@ -61,6 +64,51 @@ def test_causes_of_dropping(tmp_path, line, cause):
     rows, dropped = prepare(listed(tmp_path, content), "yfcc")
     assert pairs_of(rows) == [(URL, "good"), ("http://a.test/9.jpg", "last")]
     assert dropped == {cause: 1}
+
+
+def test_addresses_of_private_networks_that_are_allowed_stay(tmp_path):
+    path = listed(tmp_path, "".join(f"http://192.168.{number}.1/1.jpg\ta cat\n" for number in range(3)))
+    rows, dropped = prepare(path, "yfcc", private_networks=["192.168.0.0/24", "192.168.2.1/32"])
+    assert [row["url"] for row in rows] == ["http://192.168.0.1/1.jpg", "http://192.168.2.1/1.jpg"]
+    assert dropped == {"private_address": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            f"http://10.0.0.1/1\ta cat\nhttp://10.0.0.2/2\ta dog\n{URL}\t\n",
+            "none of 3 rows is usable as format yfcc; rows dropped: private_address 2, empty_caption 1. private_address: "
+            "addresses are not public; add their networks to download.private_networks",
+        ),
+        (
+            "a cat\thttp://a.test/1\n",
+            "none of 1 rows is usable as format yfcc; rows dropped: bad_url 1. bad_url: rows have no URL where the format "
+            "has it; correct metadata.format or metadata.columns",
+        ),
+        ("\n", "holds no row; download it again"),
+    ],
+)
+def test_a_list_without_a_usable_row_says_why(tmp_path, content, message):
+    path = listed(tmp_path, content)
+    with pytest.raises(ListError) as error:
+        prepare(path, "yfcc")
+    assert str(error.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("samples", "needed", "words"),
+    [
+        (70, 50, None),
+        (100, 50, "source mine: the list has 70 usable pairs, and 100 samples are asked for; all are fetched. rows"),
+        (100, 90, "70 usable pairs, and 100 samples are asked for; its trainsets need 90: lower the sizes"),
+    ],
+)
+def test_a_list_that_is_too_short_is_told(samples, needed, words, caplog):
+    with caplog.at_level(logging.WARNING):
+        warn_if_short("mine", Counts(100, Counter(duplicate=30)), samples, needed)
+    assert bool(caplog.text) == bool(words)
+    assert not words or words in caplog.text and "rows dropped: duplicate 30" in caplog.text
 
 
 def test_the_limit_of_captions_can_be_set(tmp_path):

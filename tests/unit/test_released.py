@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from example_lists import URL, annotation, laion, listed, prepare
+from example_lists import URL, annotation, laion, listed, prepare, redcaps
 from make_miniweb import make_source
 from prepare_metadata import prepare_list
 from testbed import released
 from testbed.miniweb.lists import FORMATS as MINIWEB_FORMATS
 from testbed.pairs import ListError
-from testbed.released import FORMATS, check_list
+from testbed.released import FORMATS, check_length, check_list, count_rows
 
 
 def fails(path, format, columns=None):
@@ -124,13 +124,13 @@ def test_empty_files_are_errors(tmp_path):
     assert "has no header line" in fails(empty, "tsv")
     with pytest.raises(ListError, match="is empty"):
         check_list(empty, "yfcc")
-    with pytest.raises(ListError, match="none of 0 rows is usable"):
+    with pytest.raises(ListError, match="holds no row"):
         prepare(empty, "yfcc")
 
 
 def test_a_list_without_usable_rows_is_an_error_that_counts(tmp_path):
     path = listed(tmp_path, f"a cat\t{URL}\na dog\thttp://a.test/2\n\n{URL}\t \n")
-    with pytest.raises(ListError, match=r"list.tsv: none of 3 rows is usable \(bad_url 2, empty_caption 1\).*cc12m"):
+    with pytest.raises(ListError, match=r"list.tsv: none of 3 rows .*cc12m.*bad_url 2, empty_caption 1\. bad_url: "):
         prepare(path, "cc12m")
 
 
@@ -163,3 +163,23 @@ def test_the_early_check_imports_nothing_heavy():
     folder = Path(released.__file__).parents[1]
     result = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_rows_are_counted_before_a_run_where_that_is_cheap(tmp_path, monkeypatch):
+    text = listed(tmp_path, f'url,caption\n{URL},"a cat\non a mat"\n{URL},a dog\n\nbad\n', "a.csv")
+    assert count_rows(text, "csv") == 3
+    assert count_rows(redcaps(tmp_path, annotation(), annotation()), "redcaps") == 2
+    laion(tmp_path, "0.parquet")
+    assert count_rows(laion(tmp_path, "1.parquet").parent / "*.parquet", "laion") == 2
+    monkeypatch.setattr(released, "COUNTED_BYTES", 10)
+    assert count_rows(text, "csv") is None
+    assert count_rows(tmp_path / "list", "laion") == 2
+
+
+def test_a_list_with_fewer_rows_than_its_trainsets_need_is_an_error(tmp_path):
+    path = laion(tmp_path)
+    check_length(path, "laion", {}, needed=1)
+    with pytest.raises(
+        ListError, match=r"0.parquet: has 1 rows, and the trainsets of its source need 2\. Lower the sizes"
+    ):
+        check_length(path, "laion", {}, needed=2)

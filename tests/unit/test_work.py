@@ -35,6 +35,21 @@ subprocess.run(["bash", "-c", '"$0" -c "$1" "$2"; true', sys.executable, sys.arg
 """
 
 
+INTERRUPTED = """
+import signal, subprocess, sys, time
+from testbed.work import end_jobs_on_interrupt
+interrupted = end_jobs_on_interrupt()
+# The job ends with this process, whatever becomes of it.
+script = "trap '' INT; " + sys.argv[1] + "echo ready; while kill -0 $PPID; do sleep 0.05; done 2>/dev/null"
+try:
+    job = subprocess.Popen(["bash", "-c", script])
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", interrupted.is_set(), flush=True)
+print(job.wait(), flush=True)
+"""
+
+
 def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -116,3 +131,14 @@ def test_rules_are_forced_by_their_whole_names(monkeypatch):
     monkeypatch.setenv(FORCERUN, "evaluate_clip train_clip")
     assert is_forced("train_clip")
     assert not is_forced("clip")
+
+
+@pytest.mark.parametrize(("stubborn", "ended_by"), [("", signal.SIGTERM), ("trap '' TERM;", signal.SIGKILL)])
+def test_ctrl_c_ends_jobs_and_again_kills_them(scripts_environment, stubborn, ended_by):
+    with started(sys.executable, "-c", INTERRUPTED, stubborn, environment=scripts_environment) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted True\n"
+        if stubborn:
+            process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == f"{-ended_by}\n"

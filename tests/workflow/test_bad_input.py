@@ -43,6 +43,12 @@ def run_changed(folder, old: str, new: str):
             id="no checkpoint",
         ),
         pytest.param(
+            MINI_YFCC,
+            MINI_YFCC + "\n  " + OWN.format(path="short.csv"),
+            ["sources.mine.metadata: short.csv: has 1 rows, and the trainsets of its source need 220. Lower the sizes"],
+            id="short list",
+        ),
+        pytest.param(
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
         ),
         pytest.param(
@@ -55,6 +61,7 @@ def run_changed(folder, old: str, new: str):
 )
 def test_bad_input_stops_before_any_work(workflow_copy, old, new, expected):
     (workflow_copy / "list.csv").write_text("link,text\nhttp://photos.test/1.jpg,a cat\n")
+    (workflow_copy / "short.csv").write_text("image_url,text\nhttp://photos.test/1.jpg,a cat\n")
     (workflow_copy / "map.csv").write_text("class,reference\ncat,dog\ncat,dog\n")
     (workflow_copy / "sets/v2/test").mkdir(parents=True)
     result = run_changed(workflow_copy, old, new)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import tarfile
 import time
@@ -127,6 +128,15 @@ def test_trainsets_hold_links_and_at_most_one_file(tiny_run):
     for folder in tiny_run.glob("results/trainsets/*/*"):
         files = [path for path in folder.glob("*.tar") if not path.is_symlink()]
         assert len(files) <= 1
+
+
+def test_a_run_ends_with_where_its_results_are(tiny_run):
+    end = (tiny_run / "run.log").read_text().partition("100%) done\n")[2].splitlines()
+    paths = re.findall(r"results/[\w./]+", "\n".join(end[:5]))
+    assert len(paths) == 6 and all((tiny_run / path).exists() for path in paths)
+    assert "Complete log" in end[5]
+    for command in (["plan"], ["status"], ["verify"], []):
+        assert "report/explore.html" not in run_snakemake(tiny_run, *command, "--configfile", TINY).stdout
 
 
 def test_a_finished_run_has_nothing_to_do(tiny_run):

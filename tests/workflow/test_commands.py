@@ -36,6 +36,14 @@ def test_the_default_is_the_whole_demo(workflow_copy):
     assert jobs["plot_effective_robustness"] == 1
 
 
+def test_no_job_fills_the_screen_with_names_of_files(workflow_copy):
+    output = dry_run(workflow_copy)
+    assert "Job 0: All results of the experiment" in output
+    told = [line for line in output.splitlines() if line.startswith("Reason: ")]
+    assert any(line.endswith(", ...") for line in told)
+    assert max(map(len, told)) < 500
+
+
 def test_a_mixtures_plot_needs_its_members_and_the_baseline_alone(workflow_copy):
     jobs = jobs_of(dry_run(workflow_copy, "results/plots/mixtures/mini_yfcc_laion.pdf"))
     assert jobs["train_clip"] == 4 * 4

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from hostile import HostileServer
 from runs import TINY, run_snakemake
 from testbed.miniweb.server import MiniwebServer
 
@@ -72,3 +73,36 @@ def test_five_lines_of_yaml_add_a_source(workflow_copy, web, format):
     trainset = json.loads((workflow_copy / "results/trainsets/my_source/60/manifest.json").read_text())
     assert trainset["composition"] == {"my_source": 60}
     assert sum(web.visits.values()) >= PAIRS
+
+
+@pytest.fixture
+def intranet():
+    server = HostileServer()
+    yield server
+    server.close()
+
+
+def test_a_list_of_private_addresses_is_fetched_where_their_network_is_allowed(workflow_copy, intranet):
+    rows = [{"text": f"picture {number}", "image_url": intranet.url("ok", number)} for number in range(PAIRS)]
+    write_list(workflow_copy / "my_list.csv", rows)
+    source = FIVE_LINES.format(path="my_list.csv", format="csv").replace("samples: 80", "samples: 90")
+    write_experiment(workflow_copy, source, "none")
+    asked = ("results/trainsets/my_source/60/manifest.json", "--configfile", "mine.yaml")
+    refused = run_snakemake(workflow_copy, *asked, check=False)
+    assert refused.returncode != 0
+    assert "none of 80 rows is usable as format csv; rows dropped: private_address 80" in refused.stdout
+    assert "download.private_networks" in refused.stdout
+
+    text = (workflow_copy / "mine.yaml").read_text(encoding="utf-8")
+    allowed = text.replace("download: {", "download: {private_networks: [127.0.0.1/32], ")
+    (workflow_copy / "mine.yaml").write_text(allowed, encoding="utf-8")
+    assert (
+        "the list has 80 rows, fewer than samples: 90"
+        in run_snakemake(workflow_copy, "plan", "--configfile", "mine.yaml").stdout
+    )
+    run = run_snakemake(workflow_copy, *asked)
+    assert "source my_source: the list has 80 usable pairs, and 90 samples are asked for" in run.stdout
+    counts = json.loads((workflow_copy / "results/metadata/my_source/counts.json").read_text())
+    assert (counts["kept"], counts["private_networks"]) == (PAIRS, ["127.0.0.1/32"])
+    plan = run_snakemake(workflow_copy, "plan", "--configfile", "mine.yaml").stdout
+    assert "the list has 80 usable pairs, fewer than samples: 90" in plan

@@ -1,4 +1,5 @@
 import os
+import re
 from dataclasses import astuple
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from testbed.errors import ExperimentError
 from testbed.schema import load_experiment
 from testbed.settings import canonical, product_settings
 from testbed.slurm import jobs_in
-from testbed.work import FORCERUN, FolderBusyError, hold
+from testbed.work import FORCERUN, FolderBusyError, end_jobs_on_interrupt, hold
 
 
 def checked_experiment():
@@ -90,6 +91,45 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+
+
+# Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.
+shell.prefix("set -euo pipefail; trap '' INT; ")
+interrupted = end_jobs_on_interrupt()
+
+
+onerror:
+    if interrupted.is_set():
+        logger.info(
+            "Interrupted. What is done is kept, and the same command goes on from there."
+        )
+
+
+onsuccess:
+    # Not where a run made single files, or told something (plan, status, verify).
+    if any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+        logger.info(
+            "effective robustness  results/plots/effective_robustness.pdf, and other plots beside it\n"
+            "to explore            results/report/explore.html, in a browser\n"
+            "the paper's findings  results/report/claims.html\n"
+            "tables                results/tables/\n"
+            "where it comes from   results/provenance.csv; what to cite: results/citations.bib"
+        )
+
+
+UPDATED_FILES = re.compile(
+    "(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+"
+)
+
+
+def shorten_reason(record):
+    """Cut the files that earlier jobs of the same run made to three in a job's reason, of which some fill a screen."""
+    if reason := getattr(record, "reason", None):
+        record.reason = UPDATED_FILES.sub(r"\1, ...", reason)
+    return True
+
+
+logger.addFilter(shorten_reason)
 
 
 def growing(amount):

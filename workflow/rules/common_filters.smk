@@ -77,7 +77,12 @@ def check_match(wildcards, source):
         # Reported with the files.
         return
     try:
-        expect_match(wildcards.filter, entry_lists(wildcards), **metadata_of(source))
+        expect_match(
+            wildcards.filter,
+            entry_lists(wildcards),
+            **metadata_of(source),
+            private_networks=private_networks(wildcards),
+        )
     except ListError:
         # Reported with the list.
         return

@@ -26,7 +26,9 @@ def released_list(wildcards):
     if is_mini(wildcards.source):
         return f"results/miniweb/{wildcards.source}/manifest.json"
     metadata = metadata_of(wildcards.source)
-    problems = list(list_problems(wildcards.source, metadata))
+    problems = list(
+        list_problems(wildcards.source, metadata, experiment.needed(wildcards.source))
+    )
     if problems:
         if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
             report_missing(*problems)
@@ -45,6 +47,10 @@ def list_format(wildcards):
 
 def list_columns(wildcards):
     return metadata_of(wildcards.source)["columns"]
+
+
+def private_networks(wildcards):
+    return sorted(config["download"]["private_networks"])
 
 
 def is_mini(source):

@@ -18,6 +18,7 @@ rule prepare_metadata:
         path=list_path,
         format=list_format,
         columns=list_columns,
+        private_networks=private_networks,
     message:
         "Reading the released list of {wildcards.source}"
     script:

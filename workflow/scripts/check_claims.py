@@ -36,14 +36,16 @@ COMPARISON_COLUMNS = [
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Claims</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
+  overflow-wrap: break-word }}
 table {{ border-collapse: collapse; width: 100%; font-size: 13px }}
 caption {{ text-align: left; color: #555; padding: .2rem 0 }}
 th, td {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; vertical-align: top }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
+.scroll {{ overflow-x: auto }} .scroll td, .scroll th {{ overflow-wrap: normal }}
 section {{ margin: 1.6rem 0; border-left: 4px solid #999; padding-left: 1rem }}
 h2 {{ font-size: 1.05rem; margin: 0 }}
 .verdict {{ font-weight: 700 }}
@@ -51,6 +53,7 @@ h2 {{ font-size: 1.05rem; margin: 0 }}
 .contradicted {{ border-color: #b3261e }} .contradicted > p > .verdict {{ color: #b3261e }}
 .rule {{ color: #555; font-size: 13px }}
 </style>
+<a href="explore.html">Explore the models</a>
 <h1>What this run says of the paper's findings</h1>
 <p>{summary}</p>
 <p class="rule">Pools are compared by their trends at a reference accuracy that they have in common. Differences are in
@@ -65,14 +68,14 @@ SECTION = """<section class="{verdict}">
 <p><span class="verdict">{mark} {verdict}</span> &mdash; {counts}{statistic}</p>
 <p class="rule">{rule}.</p>
 <details><summary>{comparisons} comparisons</summary>
-<table>
+<div class="scroll" tabindex="0" role="region" aria-label="Comparisons of {name}"><table>
 {head}
 {rows}
-</table></details>
+</table></div></details>
 </section>"""
 HEAD = "<tr>" + "".join(
     f"<th>{title}</th>"
-    for title in ["pool", "above", "test set", "architecture", "at", "points", "interval", "verdict"]
+    for title in ["pool", "other pool", "test set", "architecture", "at", "difference, points", "interval", "verdict"]
 )
 ROW = (
     "<tr><td>{one}</td><td>{other}</td><td>{testset}</td><td>{architecture}</td><td class=number>{at}</td>"
@@ -99,7 +102,7 @@ def claims_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
         row = {"claim": claim.name, "statement": claim.statement, "verdict": claim.verdict, "rule": claim.rule}
         row |= {"comparisons": len(claim.comparisons), **_counts(claim), "confidence": settings.line_confidence}
         if one := claim.statistic:
-            row |= {"subject": f"{one.one} above {one.other}", "architecture": one.architecture, "testset": one.testset}
+            row |= {"subject": f"{one.one} minus {one.other}", "architecture": one.architecture, "testset": one.testset}
             row |= {"reference_value": one.difference.at, "difference": one.difference.value, "tests": one.tests}
             row |= {"difference_low": one.low, "difference_high": one.high}
         rows.append(row)
@@ -136,7 +139,8 @@ def claims_page(claims: Sequence[Claim], settings: Settings) -> str:
                 statement=escape(claim.statement),
                 rule=escape(claim.rule.capitalize()),
                 counts=text,
-                statistic=_statistic(claim.statistic),
+                name=escape(claim.name),
+                statistic=_statistic(claim),
                 head=HEAD,
                 comparisons=len(claim.comparisons),
                 rows="\n".join(_row(one) for one in claim.comparisons),
@@ -152,12 +156,27 @@ def _counts(claim: Claim) -> dict[str, int]:
     return {verdict: verdicts.count(verdict) for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED)}
 
 
-def _statistic(one: Comparison | None) -> str:
+def _statistic(claim: Claim) -> str:
     """The comparison that a claim's value in the table comes from, in words."""
+    one = claim.statistic
     if one is None or not np.isfinite(one.low):
         return ""
-    pools = f"{one.one} above {one.other} on {one.testset}"
-    return escape(f". Decisive: {pools} by {one.difference.value:+.1f} points ({one.low:+.1f} to {one.high:+.1f})")
+    label = "In the table" if claim.verdict == UNDECIDED else "Decisive"
+    return escape(f". {label}: {difference_in_words(one)}")
+
+
+def difference_in_words(one: Comparison) -> str:
+    """Which pool of a comparison is above or below the other and by how much, or that this is not certain."""
+    value, low, high = one.difference.value, one.low, one.high
+    if low <= 0 <= high:
+        return (
+            f"no certain difference between {one.one} and {one.other} on {one.testset}, "
+            f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+        )
+    way = "above"
+    if value < 0:
+        way, value, low, high = "below", -value, -high, -low
+    return f"{one.one} {way} {one.other} on {one.testset} by {value:.1f} points ({low:.1f} to {high:.1f})"
 
 
 def _row(one: Comparison) -> str:

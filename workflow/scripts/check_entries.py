@@ -10,6 +10,7 @@ In:  the list of entries, and the pairs of the source that the filter's samples 
 Out: a JSON file that says how many captions were looked through until one had an entry
 """
 
+import ipaddress
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -55,27 +56,38 @@ def check_entries(entries: Path, pairs: Path) -> int:
         return meet_entry(entries.name, read_part(entries, listed)["entry"].to_pylist(), captions)
 
 
-def expect_match(filter: str, lists: list[dict], path: str, format: str, columns: dict[str, str]) -> None:
+def expect_match(
+    filter: str,
+    lists: list[dict],
+    path: str,
+    format: str,
+    columns: dict[str, str],
+    private_networks: Iterable[str] = (),
+) -> None:
     """Raise `EntryError` where none of the entries of `lists` is in any usable caption of a released list.
 
     Mostly one of the first entries is in one of the first captions; more are read where it is not. Of a list of more than
     `EARLY` captions nothing is said where none of the first has an entry.
     """
     few = set(islice(chain.from_iterable(map(usable_entries, lists)), BATCH))
-    first = next(released_captions(path, format, columns), None)
+    released = partial(released_captions, path, format, columns, private_networks)
+    first = next(released(), None)
     # A list without usable rows is reported with the list.
     if first is None or len(Matcher(sorted(few)).match(first)[1]):
         return
     entries, _ = build_list(lists)
     count_possible(filter, entries)
     logging.info("filter %s: looking through the captions of %s for its entries", filter, path)
-    meet_entry(filter, entries, released_captions(path, format, columns), EARLY)
+    meet_entry(filter, entries, released(), EARLY)
 
 
-def released_captions(path: str, format: str, columns: dict[str, str]) -> Iterator[pa.Array]:
+def released_captions(
+    path: str, format: str, columns: dict[str, str], private_networks: Iterable[str]
+) -> Iterator[pa.Array]:
     """The captions of the usable rows of a released list, in batches; raises `ListError` where it cannot be read."""
     resolved = resolve_format(format, columns)
-    judge = partial(judge_batch, format=resolved, longest=LONGEST_CAPTION)
+    networks = [ipaddress.ip_network(network) for network in private_networks]
+    judge = partial(judge_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
     for _, (_, (_, _, captions), _) in map_batches(judge, find_files(path, resolved.container), resolved, {}):
         yield captions
 

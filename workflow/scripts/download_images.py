@@ -13,7 +13,6 @@ Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (
 import logging
 import os
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
@@ -290,8 +289,6 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0], prints=True)
     follow_parent()
-    # img2dataset's loop would wait for ever for its threads when Ctrl-C breaks it; dying loses the chunk under way alone.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with locked(Path(snakemake.output.manifest).parent) as folder:
         pages = list(snakemake.params.pages)
         options = share_of_job(snakemake.config["download"]) | snakemake.params.options

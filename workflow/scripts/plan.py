@@ -8,7 +8,7 @@ Out: two tables on standard output, one of sources and one of stages
 import re
 from typing import TYPE_CHECKING
 
-from testbed.costs import Expected, Stage, expectations, images_of_testsets, stages_of
+from testbed.costs import Expected, Stage, expectations, images_of_testsets, length_of, stages_of
 from testbed.experiment import Experiment
 from testbed.log import log_to
 from testbed.sources import released_sources
@@ -55,10 +55,22 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
     rows = [SOURCE_HEADER]
     for name, source in expected.items():
         metadata, needed = experiment.sources[name]["metadata"], experiment.needed(name)
-        note = f"lower the sizes: {needed:,} may not come" if source.images < needed else ""
+        samples, notes = experiment.sources[name]["samples"], []
+        if source.length and source.length.pairs < samples:
+            notes.append(f"the list has {source.length}, fewer than samples: {samples:,}")
+        if source.images < needed:
+            notes.append(f"lower the sizes: {needed:,} {'may not' if source.urls >= needed else 'cannot'} come")
         kind = metadata.get("format") or "mini-web"
         rows.append(
-            (name, kind, f"{source.urls:,}", f"{source.success:.0%}", f"{source.images:,}", f"{needed:,}", note)
+            (
+                name,
+                kind,
+                f"{source.urls:,}",
+                f"{source.success:.0%}",
+                f"{source.images:,}",
+                f"{needed:,}",
+                "; ".join(notes),
+            )
         )
     return rows
 
@@ -79,7 +91,8 @@ def table_of(rows: list[tuple[str, ...]]) -> str:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     experiment = Experiment(snakemake.config)
-    expected = expectations(experiment, released_sources(snakemake.params.sources))
+    lengths = {name: length_of(name, source["metadata"]) for name, source in experiment.sources.items()}
+    expected = expectations(experiment, released_sources(snakemake.params.sources), lengths)
     tested = images_of_testsets(experiment, snakemake.params.testsets)
     stages = stages_of(experiment, expected, tested)
     print(table_of(source_rows(experiment, expected)), end="\n\n")

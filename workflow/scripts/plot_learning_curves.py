@@ -56,8 +56,8 @@ def draw_curve(axes: Axes, curve: pd.DataFrame, batch_size: int, title: str) -> 
     rate.grid(False)
 
 
-def plot_learning_curves(models: Sequence[dict]) -> Figure:
-    """The figure of `models`, each with its `curve` (path), `architecture`, `size`, `seed` and `batch_size`.
+def plot_learning_curves(pool: str, models: Sequence[dict]) -> Figure:
+    """The figure of the `models` of `pool`, each with its `curve` (path), `architecture`, `size`, `seed` and `batch_size`.
 
     Raises `FigureError` where a curve is missing.
     """
@@ -84,6 +84,9 @@ def plot_learning_curves(models: Sequence[dict]) -> Figure:
             handles=[
                 Line2D([], [], color=colour, linestyle=dash, label=label) for label, (colour, dash) in lines.items()
             ],
+            # A title of the figure would lie over the legend.
+            title=pool,
+            title_fontproperties={"size": 9, "weight": "bold"},
             loc="outside upper center",
             ncols=len(lines),
         )
@@ -92,4 +95,5 @@ def plot_learning_curves(models: Sequence[dict]) -> Figure:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    save_figure(plot_learning_curves(snakemake.params.models), snakemake.output.pdf, snakemake.output.png)
+    figure = plot_learning_curves(snakemake.wildcards.pool, snakemake.params.models)
+    save_figure(figure, snakemake.output.pdf, snakemake.output.png)

@@ -2,8 +2,8 @@
 
 In:  the list (one file, a glob or a folder), the name of its format, and for generic formats its columns.
 Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the order of the list;
-     ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, and the records of the
-     list's files and of ``pairs.parquet``.
+     ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, the private networks whose
+     addresses are kept, and the records of the list's files and of ``pairs.parquet``.
 
 The list is streamed: rows are judged in batches, in several threads, and staged beside the output. Duplicates (same URL
 and caption) are then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python
@@ -12,9 +12,11 @@ whose name is uid, url, caption or another column's but for its case is renamed,
 """
 
 import hashlib
+import ipaddress
 import logging
 import shutil
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,11 +30,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from testbed.batches import Batch
+from testbed.experiment import Experiment
 from testbed.judging import judge_batch
 from testbed.list_files import find_files
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
-from testbed.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError
+from testbed.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, dropped_in_words
 from testbed.released import Format, resolve_format
 from testbed.released_batches import BATCH, map_batches, own_columns
 from testbed.work import follow_parent, locked
@@ -67,24 +71,31 @@ def prepare_list(
     longest: int = LONGEST_CAPTION,
     memory: str = "1GB",
     threads: int = 1,
+    private_networks: Sequence[str] = (),
 ) -> Counts:
     """Write the usable pairs of a list to the parquet file `output`; returns the counts.
 
-    Captions of more than `longest` characters are dropped. DuckDB keeps to `memory`. Raises `ListError` for a list that
-    cannot be read as `format` or that has no usable row.
+    Captions of more than `longest` characters are dropped, and URLs with an address that is neither public nor in one of
+    `private_networks`. DuckDB keeps to `memory`. Raises `ListError` for a list that cannot be read as `format` or that
+    has no usable row.
     """
     resolved = resolve_format(format, columns)
     files = find_files(path, resolved.container)
     own = own_columns(files[0], resolved)
     schema = pairs_schema(files[0], resolved)
+    networks = [ipaddress.ip_network(network) for network in private_networks]
+    judge = partial(judge_batch, format=resolved, longest=longest, private_networks=networks)
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        counts = stage_rows(files, resolved, own, schema, longest, work / "staged.parquet", threads)
+        counts = stage_rows(files, resolved, own, schema, judge, work / "staged.parquet", threads)
+        if not counts.rows:
+            raise ListError(f"{path}: holds no row; download it again")
         if not counts.kept:
-            causes = ", ".join(f"{cause} {count}" for cause, count in counts.dropped.most_common()) or "it is empty"
-            raise ListError(f"{path}: none of {counts.rows} rows is usable ({causes}); is its format really {format}?")
+            raise ListError(
+                f"{path}: none of {counts.rows:,} rows is usable as format {format}; {dropped_in_words(counts.dropped)}"
+            )
         publish(drop_duplicates(work, counts, memory, threads), output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -103,14 +114,13 @@ def stage_rows(
     format: Format,
     own: dict[str, pa.DataType],
     schema: pa.Schema,
-    longest: int,
+    judge: Callable[[Batch], tuple[int, list[pa.Array], Counter]],
     staged: Path,
     threads: int,
 ) -> Counts:
     """Write the usable rows of all files, duplicates included, to the parquet file `staged`."""
     counts = Counts()
     digests = {file: hashlib.sha256() for file in files}
-    judge = partial(judge_batch, format=format, longest=longest)
     with ThreadPoolExecutor(threads) as pool, parquet.ParquetWriter(staged, schema, **PARQUET) as writer:
         judged = map_batches(judge, files, format, own, pool, lambda file: digests[file].update)
         for file, results in groupby(judged, itemgetter(0)):
@@ -173,6 +183,23 @@ def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Pa
     return unique
 
 
+def warn_if_short(source: str, counts: Counts, samples: int, needed: int) -> None:
+    """Warn where a list has fewer usable pairs than `samples`, or than `needed` for the largest trainset.
+
+    A warning and no error: Snakemake would delete the pairs, and reading the list again may take hours. The rule that
+    comes next, shuffle_metadata, refuses to go on with fewer than `needed`.
+    """
+    if counts.kept >= samples:
+        return
+    consequence = "all are fetched"
+    if counts.kept < needed:
+        consequence = f"its trainsets need {needed:,}: lower the sizes that draw on it, or give it a longer list"
+    logging.warning(
+        "source %s: the list has %s usable pairs, and %s samples are asked for; %s. %s",
+        *(source, f"{counts.kept:,}", f"{samples:,}", consequence, dropped_in_words(counts.dropped)),
+    )
+
+
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
@@ -185,11 +212,16 @@ if __name__ == "__main__":
             output,
             memory=snakemake.config["shuffle"]["memory"],
             threads=snakemake.threads,
+            private_networks=snakemake.params.private_networks,
         )
         logging.info("%s", result.as_json())
+        # Not parameters, because a list is not read again when sizes change.
+        experiment, source = Experiment(dict(snakemake.config)), snakemake.wildcards.source
+        warn_if_short(source, result, experiment.sources[source]["samples"], experiment.needed(source))
         content = {
             "format": snakemake.params.format,
             **result.as_json(),
+            "private_networks": list(snakemake.params.private_networks),
             "list": result.files,
             "files": [record(output)],
         }

@@ -3,10 +3,14 @@
 What is known of released lists is in resources/sources.csv, and of test sets in resources/testsets.csv.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from testbed.experiment import Experiment
+from testbed.manifest import ManifestError, read_json
+from testbed.pairs import ListError
+from testbed.released import count_rows
 from testbed.testsets import expected_counts
 
 HOUR = 3600
@@ -35,27 +39,67 @@ class Stage(NamedTuple):
         return 1 - self.done / len(self.products) if self.products else 0.0
 
 
+class Length(NamedTuple):
+    """How long a list is: its rows and, where prepare_metadata has counted them, its usable pairs."""
+
+    rows: int
+    usable: int | None = None
+
+    @property
+    def pairs(self) -> int:
+        """At most how many pairs can be fetched."""
+        return self.rows if self.usable is None else self.usable
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows" if self.usable is None else f"{self.usable:,} usable pairs"
+
+
 class Expected(NamedTuple):
-    """What is expected of a source: URLs asked for, the share of them that gives an image, and the list's rows."""
+    """What is expected of a source: URLs asked for, the share of them that gives an image, and the list's rows.
+
+    `length` is that of the list where the list itself told it.
+    """
 
     urls: int
     success: float
     rows: int
+    length: Length | None = None
 
     @property
     def images(self) -> int:
         return round(self.urls * self.success)
 
 
-def expectations(experiment: Experiment, known: dict[str, dict[str, str]]) -> dict[str, Expected]:
-    """What is expected of each source, from what is `known` of its released list (`released_sources`) or `costs`."""
+def length_of(source: str, metadata: dict) -> Length | None:
+    """How long the list of `source` is; None where it is not at hand, or would take long to count (`count_rows`)."""
+    try:
+        counts = read_json(f"results/metadata/{source}/counts.json")
+        return Length(counts["rows"], counts["kept"])
+    except ManifestError:
+        pass
+    if "miniweb" in metadata:
+        return None
+    try:
+        rows = count_rows(**metadata)
+    except ListError:
+        return None
+    return None if rows is None else Length(rows)
+
+
+def expectations(
+    experiment: Experiment, known: dict[str, dict[str, str]], lengths: Mapping[str, Length | None]
+) -> dict[str, Expected]:
+    """What is expected of each source, from the length of its list (`length_of`), and from what is `known` of released
+    lists (`released_sources`) or `costs`.
+    """
     expected = {}
     for name, source in experiment.sources.items():
         facts = known.get(source["metadata"].get("format"), {})
         success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
         # A list has its length, whatever is asked of it; one of which rows are dropped may give fewer still.
-        rows = int(facts.get("rows", source["samples"]))
-        expected[name] = Expected(min(source["samples"], rows), success, rows)
+        length = lengths.get(name)
+        rows = length.rows if length else int(facts.get("rows", source["samples"]))
+        expected[name] = Expected(min(source["samples"], length.pairs if length else rows), success, rows, length)
     return expected
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from testbed.errors import ExperimentError
 from testbed.filters import WITHOUT_FILE
 from testbed.pairs import ListError
-from testbed.released import check_list
+from testbed.released import check_length, check_list
 from testbed.sources import where_from
 from testbed.tasks import check_testset
 from testbed.wordlists import EntryError, find_lists
@@ -34,9 +34,11 @@ def file_problems(config: Mapping) -> Iterator[str]:
         yield from checkpoint_problems(f"pretrained.{name}", entry, f"results/pretrained/{name}")
 
 
-def list_problems(source: str, metadata: Mapping) -> Iterator[str]:
+def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[str]:
+    """What is wrong with a source's list, of which its trainsets have `needed` samples."""
     try:
         check_list(**metadata)
+        check_length(**metadata, needed=needed)
     except ListError as error:
         yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
 

@@ -4,7 +4,7 @@ What is good, and why rows are dropped, is said in `testbed.pairs`.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from testbed.batches import Batch
 from testbed.pairs import clean_caption, identities, url_fault
 from testbed.released import Format
+from testbed.web.addresses import Network
 
 PLAIN_CAPTION = r"\A(?:[!-~]+ )*(?:[!-~]*(?:[!-su-~]|[!-\[\]-~]t)|t)\z"
 """Printable ASCII between single blanks, with no ``\\t`` (two characters) at the end."""
@@ -22,8 +23,13 @@ PLAIN_URL = r"\Ahttps?://(?:[a-z0-9-]+\.)+[a-z]{2,8}(?:[/?#][!-~]*)?\z"
 top-level domain is of few letters; no port; printable ASCII behind it."""
 
 
-def judge_batch(batch: Batch, format: Format, longest: int) -> tuple[int, list[pa.Array], Counter]:
-    """How many rows a batch has; its usable ones (uid, URL, caption, own columns); how many are dropped by which cause."""
+def judge_batch(
+    batch: Batch, format: Format, longest: int, private_networks: Iterable[Network] = ()
+) -> tuple[int, list[pa.Array], Counter]:
+    """How many rows a batch has; its usable ones (uid, URL, caption, own columns); how many are dropped by which cause.
+
+    Captions of more than `longest` characters are dropped, and addresses that are neither public nor in `private_networks`.
+    """
     dropped: Counter = Counter()
     kept = np.ones(len(batch), dtype=bool)
 
@@ -42,7 +48,7 @@ def judge_batch(batch: Batch, format: Format, longest: int) -> tuple[int, list[p
     urls, odd = mended(batch.url, PLAIN_URL, str.strip)
     places = np.flatnonzero(odd & kept)
     for place, url in zip(places, urls.take(pa.array(places)).to_pylist(), strict=True):
-        if fault := url_fault(url):
+        if fault := url_fault(url, private_networks):
             dropped[fault] += 1
             kept[place] = False
     pairs = [urls, captions] if kept.all() else [column.filter(pa.array(kept)) for column in (urls, captions)]

@@ -7,28 +7,29 @@ caption like any other. A URL is used as released: only surrounding white space 
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from operator import itemgetter
 from urllib.parse import urlsplit
 
-from testbed.web.addresses import is_public, literal
-
-CAUSES = (
-    "malformed",
-    "language",
-    "nsfw",
-    "empty_caption",
-    "long_caption",
-    "bad_url",
-    "scheme",
-    "credentials",
-    "private_address",
-    "duplicate",
-)
-"""Why a row of a released list is not used, in the order in which rows are asked."""
+from testbed.web.addresses import Network, is_public, literal
 
 LONGEST_CAPTION = 2000
 """Characters; longer texts are page dumps, and a model reads some tens of tokens."""
+
+CAUSES = {
+    "malformed": "rows do not have the columns of the format; correct metadata.format",
+    "language": "the format keeps rows in English only; use another list, or the format tsv",
+    "nsfw": "the format keeps rows with NSFW = UNLIKELY only; use another list, or the format parquet",
+    "empty_caption": "rows have no caption; correct metadata.format or metadata.columns",
+    "long_caption": f"captions have more than {LONGEST_CAPTION} characters; correct metadata.format or metadata.columns",
+    "bad_url": "rows have no URL where the format has it; correct metadata.format or metadata.columns",
+    "scheme": "only http and https are fetched; correct the URLs of the list",
+    "credentials": "URLs hold a user name or a password; remove it from the list",
+    "private_address": "addresses are not public; add their networks to download.private_networks",
+    "duplicate": "rows repeat the URL and caption of an earlier row; use a longer list",
+}
+"""Why a row of a released list is not used, in the order in which rows are asked; and what to do where many are dropped."""
 
 PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
 """How pairs are written: nearly all of their texts differ, so that dictionaries and statistics would only take time."""
@@ -54,6 +55,15 @@ def identities(pairs: Iterable[bytes]) -> bytes:
     return b"".join([hashed.digest() for hashed in map(partial(hashlib.blake2b, digest_size=16), pairs)])
 
 
+def dropped_in_words(dropped: Mapping[str, int]) -> str:
+    """How many rows are dropped by which cause, the most frequent first, and what to do about that one."""
+    counts = sorted(((count, cause) for cause, count in dropped.items() if count), key=itemgetter(0), reverse=True)
+    if not counts:
+        return "no row is dropped"
+    main = counts[0][1]
+    return f"rows dropped: {', '.join(f'{cause} {count:,}' for count, cause in counts)}. {main}: {CAUSES[main]}"
+
+
 def is_text(cell: str | None) -> bool:
     """Whether a cell is empty or a text that can be written: without half surrogate pairs."""
     try:
@@ -74,8 +84,11 @@ def clean_caption(text: str) -> str:
     return text[:end]
 
 
-def url_fault(url: str) -> str | None:
-    """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is."""
+def url_fault(url: str, private_networks: Iterable[Network] = ()) -> str | None:
+    """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is.
+
+    Addresses in `private_networks` are fetched although they are not public.
+    """
     if _BLANKS.search(url):
         return "bad_url"
     scheme, separator, _ = url.partition("://")
@@ -95,6 +108,6 @@ def url_fault(url: str) -> str | None:
         return "bad_url"
     address = literal(host)
     try:
-        return None if address is None or is_public(address) else "private_address"
+        return None if address is None or is_public(address, private_networks) else "private_address"
     except ValueError:
         return "bad_url"

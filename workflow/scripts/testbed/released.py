@@ -19,6 +19,10 @@ LONGEST_LINE = 1 << 20
 """Bytes; no released list comes near it, and a file that is no list must not fill the memory."""
 
 
+COUNTED_BYTES = 20_000_000
+"""The rows of text lists up to this size are counted before a run, which takes at most about a second."""
+
+
 @dataclass(frozen=True)
 class Format:
     """How a list is written.
@@ -89,16 +93,47 @@ def check_list(path: Path | str, format: str, columns: dict[str, str] | None = N
         raise ListError(f"{first}: is empty; download it again")
 
 
-def read_parquet_schema(path: Path, format: Format):
-    """The Arrow schema of a parquet list; raises `ListError` unless it has the columns of the format, as text."""
+def count_rows(path: Path | str, format: str, columns: dict[str, str] | None = None) -> int | None:
+    """How many rows a list has, usable or not; None for a text list of more than `COUNTED_BYTES`.
+
+    Raises `ListError` where the list cannot be read.
+    """
+    resolved = resolve_format(format, columns)
+    files = find_files(path, resolved.container)
+    if resolved.container == "parquet":
+        return sum(read_footer(file).num_rows for file in files)
+    if sum(file.stat().st_size for file in files) > COUNTED_BYTES:
+        return None
+    return sum(1 for file in files for _ in read_rows(file, resolved))
+
+
+def check_length(path: Path | str, format: str, columns: dict[str, str] | None = None, needed: int = 0) -> None:
+    """Raise `ListError` where a list has fewer rows than are `needed`, as far as `count_rows` knows."""
+    rows = count_rows(path, format, columns)
+    if rows is not None and rows < needed:
+        raise ListError(
+            f"{path}: has {rows:,} rows, and the trainsets of its source need {needed:,}. Lower the sizes that draw on it, "
+            "or use a longer list"
+        )
+
+
+def read_footer(path: Path):
+    """The metadata of a parquet file; raises `ListError` where it is no whole one."""
     import pyarrow
     import pyarrow.parquet
 
     with reading(path):
         try:
-            schema = pyarrow.parquet.read_schema(path)
+            return pyarrow.parquet.read_metadata(path)
         except pyarrow.ArrowInvalid as error:
             raise ListError(f"{path}: is no whole parquet file ({error}); download it again") from error
+
+
+def read_parquet_schema(path: Path, format: Format):
+    """The Arrow schema of a parquet list; raises `ListError` unless it has the columns of the format, as text."""
+    import pyarrow
+
+    schema = read_footer(path).schema.to_arrow_schema()
     check_columns(path, schema.names, format)
     if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
         raise ListError(f"{path}: has column {', '.join(twice)} more than once; rename one")

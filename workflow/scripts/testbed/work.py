@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -95,6 +95,29 @@ def follow_parent(seconds: float = 1.0) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True, name="follow-parent").start()
+
+
+def end_jobs_on_interrupt() -> threading.Event:
+    """Let Ctrl-C end the jobs that this process started, and then the process itself; returns an event that it sets.
+
+    Jobs end by SIGTERM, silently, and by SIGKILL when Ctrl-C comes again. A terminal sends Ctrl-C to the jobs, too, which
+    have to ignore it: Python would raise it wherever they are, imports included, and print a traceback for each.
+    """
+    import psutil
+
+    interrupted = threading.Event()
+
+    def end_jobs(*_: object) -> None:
+        again = interrupted.is_set()
+        interrupted.set()
+        for job in psutil.Process().children():
+            with suppress(psutil.Error):
+                job.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+        if not again:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end_jobs)
+    return interrupted
 
 
 def is_forced(rule: str) -> bool:
