@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import validate
 
+from testbed.defaults import fill_defaults
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
 
@@ -31,7 +32,9 @@ def load(config: dict) -> Experiment:
     config = copy.deepcopy(config)
     check_schema(config, SCHEMA)
     validate(config, str(SCHEMA))
-    return Experiment(config)
+    experiment = Experiment(config)
+    fill_defaults(experiment)
+    return experiment
 
 
 def changed(**changes) -> dict:

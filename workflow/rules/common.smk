@@ -10,6 +10,7 @@ from snakemake.utils import validate
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
+from testbed.defaults import fill_defaults
 from testbed.errors import ExperimentError
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
@@ -24,9 +25,11 @@ def load_experiment():
     try:
         check_schema(config, schema)
         validate(config, str(schema))
-        return Experiment(config)
+        experiment = Experiment(config)
     except ExperimentError as error:
         raise WorkflowError(str(error))
+    fill_defaults(experiment)
+    return experiment
 
 
 experiment = load_experiment()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from testbed.list_files import find_files
 from testbed.pairs import ListError
-from testbed.released import GENERIC, check_list, resolve_format
+from testbed.released import check_list, resolve_format
 from testbed.sources import where_from
 
 
@@ -11,9 +11,7 @@ def metadata_of(source):
     """Path, format and columns of a source's released list, wherever it comes from."""
     metadata = experiment.sources[source]["metadata"]
     if "miniweb" not in metadata:
-        generic = metadata["format"] in GENERIC
-        default = {"url": "url", "caption": "caption"} if generic else {}
-        return metadata | {"columns": default | metadata.get("columns", {})}
+        return {"columns": {}, **metadata}
     kind = metadata["miniweb"]
     path = f"results/miniweb/{source}/list"
     return {
