@@ -44,7 +44,6 @@ POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "mini_mixed":
 @pytest.fixture(scope="module")
 def filtered_run(tiny_run, tmp_path_factory) -> Path:
     """The finished tiny run with filters beside its pools. Tests leave it as it is."""
-    return Path("/tmp/params_filtered/clone")
     folder = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("filtered") / "clone", symlinks=True))
     (folder / "own.txt").write_text("sunset\nU.S.\n")
     (folder / "filters.yaml").write_text(FILTERS.replace("OWN", "results/models/mini_imagenet-mini_rn-220-0"))
