@@ -82,3 +82,30 @@ def test_two_ensembles_that_a_mixture_could_be_compared_with_are_refused():
     other = copy.deepcopy(ensembles)
     other["f"]["average"] = "weights"
     load(small(ensembles=other))
+
+
+def test_defaults_that_depend_on_other_keys_are_filled_in():
+    left_out = small(
+        sources__c={"metadata": {"path": "c.csv", "format": "csv"}, "samples": 1000},
+        testsets__rough={"corrupt": {"kind": "fog", "severity": 1}},
+        filters={
+            "own": {"from": "a", "method": "clip_score", "fraction": 0.5, "teacher": {"pool": "b", "size": 100}},
+            "public": {
+                "from": "a",
+                "method": "clip_score",
+                "fraction": 0.5,
+                "teacher": {"model": "RN50", "tag": "openai"},
+            },
+            "words": {"from": "a", "method": "metaclip", "t": 9, "entries": [{"kind": "titles", "path": "t"}]},
+        },
+    )
+    written = copy.deepcopy(left_out)
+    written["sources"]["c"]["metadata"]["columns"] = {"caption": "caption", "url": "url"}
+    written["testsets"]["rough"]["corrupt"]["of"] = written["reference"]
+    for name in ("own", "public"):
+        written["filters"][name]["per_class"] = False
+    written["filters"]["own"]["teacher"] |= {"architecture": "mini_rn", "seed": 0}
+    written["filters"]["public"]["teacher"]["device"] = "cuda"
+    written["filters"]["words"]["entries"][0]["minimum"] = 70
+    assert left_out != written
+    assert repr(product_settings(load(left_out).config)) == repr(product_settings(load(written).config))

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 from pyarrow import parquet
 from test_bad_input import run_changed
 from test_chain import rows_of, uids_of
+from test_commands import jobs_of
 from test_documented_outputs import compare, of_filters
+from test_reruns import dry_run, reversed_keys
 
 from runs import TINY, run_snakemake
 
@@ -222,3 +225,31 @@ def test_entries_that_no_caption_of_a_drawn_list_has_stop_before_its_images_are_
     assert result.returncode != 0
     assert f"filter f: {expected}" in result.stdout
     assert not (workflow_copy / "results/downloads/mini_yfcc").exists()
+
+
+def test_edits_that_change_nothing_about_filters_plan_nothing(filtered_run, tmp_path):
+    """Another order of keys and of pools, defaults that are written out, and how a published teacher is fetched and run."""
+    tiny, filters = (yaml.safe_load(path.read_text()) for path in (TINY, filtered_run / "filters.yaml"))
+    entries = filters["filters"]
+    entries["scored"]["teacher"] |= {"architecture": "mini_rn", "seed": 0}
+    entries["threshold"]["per_class"] = False
+    config = tiny | filters | {"mixtures": tiny["mixtures"] | filters["mixtures"]}
+    config["download"] |= {"proxy": "http://proxy.site.org:3128", "jobs": 3}
+    config["evaluation"] |= {"batch_size": 7, "workers": 2}
+    output = dry_run(filtered_run, reversed_keys(config), tmp_path / "edited.yaml")
+    assert "Nothing to be done" in output, output[-6000:]
+
+
+def test_another_teacher_makes_again_what_it_selected_alone(filtered_run, tmp_path):
+    other = {"filters": {"scored": {"teacher": {"pool": "mini_imagenet", "size": 100}}}}
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(other))
+    arguments = ["-n", "--configfile", TINY, filtered_run / "filters.yaml", path]
+    jobs = jobs_of(run_snakemake(filtered_run, *arguments).stdout)
+    assert {rule: jobs.get(rule, 0) for rule in ("score_pairs", "select_samples", "reshard_samples", "train_clip")} == {
+        "score_pairs": 1,
+        "select_samples": 2,
+        "reshard_samples": 1,
+        "train_clip": 1,
+    }
+    assert not {"download_images", "shard_samples", "balance_samples", "match_entries"} & set(jobs)

@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from test_reruns import reversed_keys
 
 from runs import TINY, run_snakemake
 from testbed.archive import add_member
@@ -79,6 +80,12 @@ def test_every_kind_of_test_set_and_a_published_checkpoint(tiny_run, origin, tmp
     }
     # The same weights, whatever way they come.
     assert own == after
+    # How they come, and defaults that are written out, make nothing again.
+    more["testsets"]["foggy"]["corrupt"]["of"] = "mini_imagenet"
+    more |= {"testset_origin": {"retries": 1, "url": origin}, "download": {"proxy": "http://proxy.site.org:3128"}}
+    (folder / "more.yaml").write_text(yaml.safe_dump(reversed_keys(more), sort_keys=False))
+    planned = run_snakemake(folder, *targets, "-n", "--configfile", TINY, "more.yaml").stdout
+    assert "Nothing to be done" in planned, planned[-6000:]
 
 
 def test_a_shift_is_a_classification(tiny_run, tmp_path):

@@ -1,7 +1,7 @@
 # What the rules of filters ask of the experiment.
 from testbed.given_files import entry_problems
 from testbed.samples import no_samples
-from testbed.wordlists import MINIMUM, EntryError, find_lists
+from testbed.wordlists import EntryError, find_lists
 
 
 def filter_names(*methods):
@@ -16,14 +16,10 @@ def filters_by(*methods):
 
 
 def rules_of(wildcards):
-    """What a filter's entry says of the samples that it keeps, but for what its inputs stand for; `false` is the default."""
+    """What a filter's entry says of the samples that it keeps, but for what its inputs stand for."""
     entry = settings["filters"][wildcards.filter]
     elsewhere = ("sizes", "teacher", "entries")
-    return {
-        key: value
-        for key, value in entry.items()
-        if key not in elsewhere and value is not False
-    }
+    return {key: value for key, value in entry.items() if key not in elsewhere}
 
 
 def check_condition(wildcards):
@@ -101,12 +97,8 @@ def first_part(wildcards):
 
 
 def entry_lists(wildcards):
-    """The lists of entries of a filter, each with the least number that its kind has by default."""
-    least = {kind: {"minimum": minimum} for kind, minimum in MINIMUM.items()}
-    return [
-        canonical({**least.get(entry["kind"], {}), **entry})
-        for entry in experiment.filters[wildcards.filter]["entries"]
-    ]
+    """The lists of entries of a filter, each with all keys."""
+    return settings["filters"][wildcards.filter]["entries"]
 
 
 def entry_files(wildcards):

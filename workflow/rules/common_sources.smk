@@ -4,21 +4,18 @@ from pathlib import Path
 from testbed.given_files import list_problems
 from testbed.list_files import find_files
 from testbed.pairs import ListError
-from testbed.released import GENERIC, resolve_format
+from testbed.released import resolve_format
 
 
 def metadata_of(source):
     """Path, format and columns of a source's released list, wherever it comes from."""
     metadata = dict(experiment.sources[source]["metadata"])
-    if kind := metadata.pop("miniweb", None):
-        drawn = {
-            "path": f"results/miniweb/{source}/list",
-            "format": "csv" if kind == "imagenet" else kind,
-        }
-        metadata = drawn | metadata
-    generic = metadata["format"] in GENERIC
-    default = {"url": "url", "caption": "caption"} if generic else {}
-    return metadata | {"columns": default | metadata.get("columns", {})}
+    kind = metadata.pop("miniweb", None)
+    drawn = {
+        "path": f"results/miniweb/{source}/list",
+        "format": "csv" if kind == "imagenet" else kind,
+    }
+    return {"columns": {}, **(drawn if kind else {}), **metadata}
 
 
 def released_list(wildcards):

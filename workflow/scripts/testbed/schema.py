@@ -11,6 +11,7 @@ import yaml
 from snakemake.utils import validate
 
 from testbed.config_files import LOADER
+from testbed.defaults import fill_defaults
 from testbed.errors import ExperimentError, did_you_mean
 from testbed.experiment import Experiment
 from testbed.given_files import file_problems
@@ -47,6 +48,7 @@ def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
             problems.extend(file_problems(config))
     if problems:
         raise ExperimentError("\n".join(problems))
+    fill_defaults(experiment)
     return experiment
 
 
