@@ -13,6 +13,7 @@ from testbed.errors import ExperimentError
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
 from testbed.slurm import jobs_in
+from testbed.warm import WORKER, start_worker
 from testbed.work import FORCERUN, FolderBusyError, hold
 
 
@@ -82,6 +83,12 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+    if workflow.local_exec and WORKER not in os.environ:
+        try:
+            workflow.worker = start_worker(".snakemake/worker")
+            os.environ[WORKER] = ".snakemake/worker"
+        except OSError as error:
+            logger.warning(f"Jobs start without a warm worker: {error}")
 
 
 def growing(amount):

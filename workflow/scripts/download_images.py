@@ -29,7 +29,8 @@ import pyarrow.parquet as parquet
 
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
-from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, limits_of
+from testbed.warm import run_warm
+from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.outcomes import causes_of, check_success, tabulate
 from testbed.work import follow_parent, is_forced, locked
@@ -275,6 +276,8 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 
 
 if __name__ == "__main__":
+    keep_from_updates()
+    run_warm("img2dataset.downloader", "img2dataset.resizer")
     log_to(snakemake.log[0], prints=True)
     follow_parent()
     # img2dataset's loop would wait for ever for its threads when Ctrl-C breaks it; dying loses the chunk under way alone.
