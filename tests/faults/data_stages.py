@@ -12,7 +12,7 @@ from download_images import download_images
 from shard_samples import Part, shard_samples
 from shuffle_metadata import shuffle_pairs
 from testbed.manifest import write_json
-from testbed.web.chunks import import_img2dataset
+from testbed.web.chunks import keep_from_updates
 from testbed.work import locked
 
 
@@ -21,7 +21,10 @@ def say(stage: str) -> None:
 
 
 def main(folder: Path, options: dict) -> None:
-    import_img2dataset()
+    keep_from_updates()
+    # Before the first stage, so that the test kills work and not imports.
+    import img2dataset  # noqa: F401
+
     shuffled, shards = folder / "shuffled", folder / "shards"
     if not (shuffled / "manifest.json").is_file():
         say("shuffle")

@@ -55,5 +55,5 @@ def test_every_url_of_a_hostile_web_is_accounted_for(hostile, scripts_environmen
     for path in (tmp_path / "00000").glob("*.parquet"):
         found |= {row["url"]: row["cause"] for row in parquet.read_table(path, columns=["url", "cause"]).to_pylist()}
     assert found == {url: OUTCOMES[kind] for url, kind in zip(urls, kinds, strict=True)}
-    # The process itself takes about 180, and few of the answers are near the 3 MB that one may have.
-    assert answer["memory_mb"] < 400
+    # The process itself takes 700, as img2dataset imports torch; few of the answers are near the 3 MB that one may have.
+    assert answer["memory_mb"] < 920

@@ -1,7 +1,6 @@
 """Runs download_images for the tests, in a process of its own.
 
-The script keeps torch from being imported, which must not happen to the process of the other tests. It answers one request
-per line; each has its own web, so that what was visited can be counted.
+It answers one request per line; each has its own web, so that what was visited can be counted.
 """
 
 import json

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import time
 from collections import Counter
@@ -439,13 +438,3 @@ def test_a_second_pass_without_a_network_changes_nothing(fetch, hostile, tmp_pat
     assert "none of 30 URLs could be asked again (proxy)" in fetch(**request, options=dead)["error"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")} == before
     assert fetch(**request, options=options)["manifest"]["causes"] == {"success": 35}
-
-
-def test_the_downloader_leaves_torch_alone(scripts_environment):
-    """img2dataset's package imports it: 500 MB in each of many jobs."""
-    code = (
-        "import sys; from testbed.web.chunks import import_img2dataset; downloader, _ = import_img2dataset(); "
-        "print(downloader.__name__, sys.modules['torch'])"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], env=scripts_environment, capture_output=True, text=True)
-    assert ran.stdout.split() == ["img2dataset.downloader", "None"], ran.stderr

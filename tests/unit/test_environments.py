@@ -49,3 +49,11 @@ def test_every_pin_is_the_locked_version(environment):
 def test_rules_name_environments_that_exist(rules):
     for name in re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', rules.read_text()):
         assert (ROOT / "envs" / f"{name}.yaml").is_file()
+
+
+def test_nothing_of_another_package_is_hidden():
+    """A package that is not there for one import may be asked for by another, on another machine or model."""
+    sources = [path for path in (ROOT / "workflow").rglob("*") if path.suffix in (".py", ".smk")]
+    assert len(sources) > 50
+    tricks = re.compile(r"sys\.modules|meta_path|ModuleType|module_from_spec")
+    assert [path.name for path in sources if tricks.search(path.read_text())] == []

@@ -11,6 +11,7 @@ from testbed.errors import ExperimentError
 from testbed.schema import load_experiment
 from testbed.settings import canonical, product_settings
 from testbed.slurm import jobs_in
+from testbed.warm import WORKER, start_worker
 from testbed.work import FORCERUN, FolderBusyError, end_jobs_on_interrupt, hold
 
 
@@ -91,6 +92,12 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+    if workflow.local_exec and WORKER not in os.environ:
+        try:
+            workflow.worker = start_worker(".snakemake/worker")
+            os.environ[WORKER] = ".snakemake/worker"
+        except OSError as error:
+            logger.warning(f"Jobs start without a warm worker: {error}")
 
 
 # Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.

@@ -66,12 +66,15 @@ def miniweb_manifest(wildcards):
 
 
 def download_memory(wildcards, attempt):
-    """MB of a download job: the process, the bodies that threads and queue hold at most, and one image being decoded."""
+    """MB of a download job: the process, the bodies that threads and queue hold at most, and one image being decoded.
+
+    The process has 700 of its own, as img2dataset imports torch.
+    """
     options = config["download"]
     bodies = 2 * options["threads"] * options["max_bytes"]
     # An image with transparency is blended in double precision.
     decoding = 64 * options["max_pixels"]
-    return (1000 + (bodies + decoding) // 1_000_000) * attempt
+    return (1500 + (bodies + decoding) // 1_000_000) * attempt
 
 
 def page_files(wildcards):

@@ -29,7 +29,8 @@ import pyarrow.parquet as parquet
 from testbed.log import PROGRESS, log_to
 from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.miniweb.server import open_proxy
-from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, limits_of
+from testbed.warm import run_warm
+from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.outcomes import causes_of, check_success, tabulate
 from testbed.work import follow_parent, is_forced, locked
@@ -287,6 +288,8 @@ def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
 
 
 if __name__ == "__main__":
+    keep_from_updates()
+    run_warm("img2dataset.downloader", "img2dataset.resizer")
     log_to(snakemake.log[0], prints=True)
     follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:

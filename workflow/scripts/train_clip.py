@@ -39,6 +39,7 @@ from testbed.recipe import (
 )
 from testbed.slurm import end_of_job, go_on_later
 from testbed.trainer import LATEST, OUT_OF_TIME, Run, train
+from testbed.warm import run_warm
 from testbed.work import follow_parent, is_forced, locked
 
 if TYPE_CHECKING:
@@ -275,6 +276,7 @@ def train_clip(
 
 
 if __name__ == "__main__":
+    run_warm("open_clip_train.main")
     log_to(snakemake.log[0])
     follow_parent()
     config = snakemake.config

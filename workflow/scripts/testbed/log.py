@@ -1,7 +1,9 @@
 """One place that says how scripts log."""
 
+import atexit
 import logging
 import os
+import resource
 import sys
 
 PROGRESS = logging.INFO + 5
@@ -12,6 +14,7 @@ def log_to(path: str, prints: bool = False) -> None:
     """Send log records to the file `path`; progress, warnings and an uncaught error go to standard error as well.
 
     With `prints`, all that libraries write to standard output and error goes to the file, too, and not to the terminal.
+    The last line of the file is what the process took.
     """
     # A copy of the descriptor, which stays where it is when standard error moves.
     terminal = logging.StreamHandler(open(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8"))  # noqa: SIM115
@@ -32,3 +35,11 @@ def log_to(path: str, prints: bool = False) -> None:
         logging.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
 
     sys.excepthook = report
+    atexit.register(log_usage)
+
+
+def log_usage() -> None:
+    """Log CPU time of this process and its children so far, and the memory of the largest of them at its peak."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    logging.info("took %.1f s of CPU time and %d MB", seconds, max(usage.ru_maxrss for usage in used) / 1024)

@@ -2,13 +2,11 @@
 
 import io
 import os
-import sys
 import tarfile
 import time
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 
@@ -27,20 +25,9 @@ def limits_of(options: dict) -> Limits:
     return Limits(**{field.name: options[field.name] for field in fields(Limits)})
 
 
-def import_img2dataset():
-    """img2dataset's downloader module and its resizer.
-
-    Its package imports torch (through webdataset) and wandb for nothing that is used here: 3 s and 500 MB in each job.
-    Its resizer imports albumentations, which asks a server for updates unless told not to, and silences OpenCV by opening
-    /dev/null twice for each image, which between many threads takes 8 % of the time; log_to takes what OpenCV prints.
-    """
+def keep_from_updates() -> None:
+    """Tell albumentations, which img2dataset's resizer imports, not to ask a server for updates of itself."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    sys.modules.setdefault("torch", None)
-    sys.modules.setdefault("wandb", ModuleType("wandb"))
-    from img2dataset import downloader, resizer
-
-    resizer.SuppressStdoutStderr = nullcontext
-    return downloader, resizer.Resizer
 
 
 class Chunks:
@@ -50,7 +37,9 @@ class Chunks:
     """
 
     def __init__(self, scratch: Path, options: dict, fetcher: Fetcher):
-        module, resizer = import_img2dataset()
+        keep_from_updates()
+        from img2dataset import downloader, resizer
+
         self.scratch = scratch
         self.fetcher = fetcher
         self.seconds = options["chunk_deadline"]
@@ -88,10 +77,13 @@ class Chunks:
             self.done += 1
             return key, None if body is None else io.BytesIO(body), cause
 
-        module.download_image_with_retry = fetch
-        self.downloader = module.Downloader(
+        downloader.download_image_with_retry = fetch
+        # It opens /dev/null twice for each image, which between many threads takes 8 % of the time. What OpenCV prints goes
+        # into the log (see log_to).
+        resizer.SuppressStdoutStderr = nullcontext
+        self.downloader = downloader.Downloader(
             sample_writer_class=Writer,
-            resizer=resizer(
+            resizer=resizer.Resizer(
                 image_size=options["image_size"],
                 resize_mode="keep_ratio",
                 resize_only_if_bigger=True,
