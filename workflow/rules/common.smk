@@ -9,11 +9,12 @@ from snakemake.utils import validate
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
+from testbed.devices import DeviceError, check_gpus
 from testbed.errors import ExperimentError
 from testbed.experiment import Experiment
 from testbed.schema import check_schema
 from testbed.slurm import jobs_in
-from testbed.work import FORCERUN, FolderBusyError, hold
+from testbed.work import FORCERUN, FolderBusyError, hold, in_own_process
 
 
 def load_experiment():
@@ -63,11 +64,27 @@ def report_missing(key, message):
     missing_inputs[key] = message
 
 
+def missing_gpus():
+    """What is wrong where the run's jobs need more GPUs than this machine has; on a cluster, each job looks for itself."""
+    if not workflow.local_exec or workflow.touch:
+        return []
+    jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    wanted = max([0, *(job.resources.get("gpu") or 0 for job in jobs)])
+    try:
+        if wanted:
+            in_own_process(check_gpus, wanted)
+    except DeviceError as error:
+        return [str(error)]
+    return []
+
+
 onstart:
-    if missing_inputs:
-        raise WorkflowError("\n".join(missing_inputs.values()))
     # Who only looks may do so while another run is at work.
-    if asked_targets() and asked_targets() <= {"plan", "status"}:
+    is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
+    problems = [*missing_inputs.values(), *([] if is_looking else missing_gpus())]
+    if problems:
+        raise WorkflowError("\n".join(problems))
+    if is_looking:
         return
     # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
     try:

@@ -115,8 +115,7 @@ def public_teacher(wildcards):
 
 
 def teacher_files(wildcards):
-    entry = public_teacher(wildcards)
-    return [entry["checkpoint"]] if "checkpoint" in entry else []
+    return check_checkpoint(f"filters.{wildcards.filter}.teacher.model", public_teacher(wildcards))
 
 
 def teacher_manifest(wildcards):

@@ -5,11 +5,42 @@ from testbed.errors import ExperimentError
 from testbed.experiment import Model
 from testbed.tasks import check_testset
 from testbed.launch import processes_of, threads_of
+from testbed.networks import NetworkError, check_network, check_random, open_clip_config
 from testbed.subsets import ClassesError, check_class_map
 
 
 def architecture_of(wildcards):
     return config["architectures"][wildcards.architecture]
+
+
+@cache
+def check_model(key, model, *checks):
+    """Report a model for which one of `checks` raises: what jobs would fail for, or have to fetch."""
+    try:
+        for check in checks:
+            check(model)
+    except NetworkError as error:
+        report_missing(key, f"{key}: {error}")
+
+
+def check_checkpoint(key, entry):
+    """The file of a published checkpoint, if it is one; what has a tag is fetched, and its tokenizer with it."""
+    is_file = "checkpoint" in entry
+    check_model(key, entry["model"], check_network if is_file else open_clip_config)
+    return [entry["checkpoint"]] if is_file else []
+
+
+def training_trainset(wildcards):
+    """The trainset of a model, whose architecture is looked at before the model is trained."""
+    rest = f"{wildcards.architecture}-{wildcards.size}-{wildcards.seed}"
+    if not Path(f"results/models/{wildcards.pool}-{rest}/manifest.json").is_file():
+        check_model(
+            f"architectures.{wildcards.architecture}.model",
+            architecture_of(wildcards)["model"],
+            check_random,
+            check_network,
+        )
+    return f"results/trainsets/{wildcards.pool}/{wildcards.size}/manifest.json"
 
 
 def training_threads(wildcards):
@@ -148,8 +179,7 @@ def pretrained_entry(wildcards):
 
 
 def pretrained_checkpoint(wildcards):
-    entry = pretrained_entry(wildcards)
-    return [entry["checkpoint"]] if "checkpoint" in entry else []
+    return check_checkpoint(f"pretrained.{wildcards.pretrained}.model", pretrained_entry(wildcards))
 
 
 def pretrained_gpus(wildcards):
