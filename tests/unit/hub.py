@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,9 +11,19 @@ from threading import Thread
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+@dataclass
+class Hub:
+    """A Hub whose repository ``owner/name`` has the files of ``folder/owner/name``, and the paths that it was asked for."""
+
+    folder: Path
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+
+
 @contextmanager
-def serve_hub(folder: Path) -> Iterator[str]:
-    """Address of a Hub whose repository ``owner/name`` has the files of ``folder/owner/name``."""
+def serve_hub(folder: Path) -> Iterator[Hub]:
+    """A Hub that answers for as long as the context lasts."""
+    hub = Hub(folder)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -24,6 +35,7 @@ def serve_hub(folder: Path) -> Iterator[str]:
             self.answer(with_body=True)
 
         def answer(self, with_body: bool) -> None:
+            hub.asked.append(self.path)
             repository, _, rest = self.path.partition("?")[0].strip("/").partition("/resolve/")
             path = folder / repository / rest.partition("/")[2]
             if not rest or not path.is_file():
@@ -49,7 +61,8 @@ def serve_hub(folder: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        yield hub
     finally:
         server.shutdown()
         server.server_close()

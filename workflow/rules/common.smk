@@ -69,10 +69,10 @@ def missing_gpus():
     if not workflow.local_exec or workflow.touch:
         return []
     jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
-    wanted = max([0, *(job.resources.get("gpu") or 0 for job in jobs)])
+    wanted = [job.resources.get("gpu") or 1 for job in jobs if device_of(job.wildcards) == "cuda"]
     try:
         if wanted:
-            in_own_process(check_gpus, wanted)
+            in_own_process(check_gpus, max(wanted))
     except DeviceError as error:
         return [str(error)]
     return []

@@ -87,8 +87,15 @@ def evaluation_gpus(wildcards):
 
 def evaluation_threads(wildcards):
     """One core to feed a GPU, and one that reads the next batch; on a CPU reading takes next to nothing."""
-    entry = (config["architectures"] | experiment.pretrained)[network_of(wildcards)]
-    return 2 if entry["device"] == "cuda" else 1
+    return 2 if device_of(wildcards) == "cuda" else 1
+
+
+def device_of(wildcards):
+    """Where a training, an evaluation or a filter's teacher runs: cpu or cuda."""
+    if "filter" in wildcards.keys():
+        return experiment.device_of_teacher(wildcards.filter)
+    networks = config["architectures"] | experiment.pretrained
+    return networks[network_of(wildcards)]["device"]
 
 
 def decoding_threads(wildcards):

@@ -188,7 +188,7 @@ rule score_pairs:
         mem_mb=growing(config["evaluation"]["memory_mb"]),
         runtime=growing(1440),
     params:
-        device=scoring_device,
+        device=device_of,
         batch_size=lookup(within=config, dpath="evaluation/batch_size"),
         workers=lookup(within=config, dpath="evaluation/workers"),
         reference=reference_folder,

@@ -43,8 +43,8 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None):
             return open_clip.create_model(model, pretrained=tag)
         except (RuntimeError, OSError) as error:
             raise PretrainedError(
-                f"pretrained: {tag} of {model} cannot be loaded ({str(error)[:300]}). Fetch it once where there is a network, "
-                "into the cache that this machine has too (HF_HOME): "
+                f"pretrained: {tag} of {model} cannot be loaded ({str(error)[:300]}). Fetch it once, where there is a "
+                "network, into a cache that this machine has too (HF_HOME): "
                 f"uv run python -c \"import open_clip; open_clip.create_model('{model}', pretrained='{tag}')\"; or give the "
                 "file of its weights as checkpoint."
             ) from error

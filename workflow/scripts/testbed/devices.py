@@ -30,13 +30,12 @@ def advice() -> str:
     """What to do where GPUs are missing: in a SLURM job another than elsewhere."""
     asked = os.environ
     if "SLURM_JOB_ID" in asked:
-        given = {
-            name: asked.get(name, "") for name in ("SLURM_JOB_PARTITION", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
-        }
+        names = ("SLURM_JOB_PARTITION", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
+        given = ", ".join(f"{name}={asked.get(name, '')}" for name in names)
         return (
-            f"Job {asked['SLURM_JOB_ID']} has {', '.join(f'{name}={value}' for name, value in given.items())}. Name a partition "
-            "with GPUs (slurm_partition, gpu_model) under set-resources in profiles/slurm/config.yaml, and see that the node's "
-            "gres has them (scontrol show node) and its driver works (nvidia-smi)."
+            f"Job {asked['SLURM_JOB_ID']} has {given}. Name a partition with GPUs (slurm_partition) or a kind of them "
+            "(gpu_model) under set-resources in profiles/slurm/config.yaml, and see that the node has them as gres "
+            "(scontrol show node) and that its driver works (nvidia-smi)."
         )
     return (
         "Run on a machine with as many, send the jobs to a cluster (--profile slurm), or set the architecture to "

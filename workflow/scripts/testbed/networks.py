@@ -88,7 +88,9 @@ def load_tokenizer(model: str, offline: bool):
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         if in_folder:
             place = "that folder"
-            code = f"from transformers import AutoTokenizer as T; T.from_pretrained('{repository}').save_pretrained('{model}')"
+            code = (
+                f"import transformers as t; t.AutoTokenizer.from_pretrained('{repository}').save_pretrained('{model}')"
+            )
         else:
             place = f"{HF_HUB_CACHE} (HF_HOME moves it; all nodes have to see it)"
             code = f"import open_clip; open_clip.get_tokenizer('{model}')"

@@ -160,8 +160,8 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         )
     if taken := sorted(OF_THE_MODEL & set(architecture["extra"])):
         raise TrainingError(
-            f"architectures.*.extra: {', '.join(taken)} changes the model, of which its evaluation would not know. Take it out, "
-            "and set model to a folder whose open_clip_config.json says the same (config/README.md)."
+            f"architectures.*.extra: {', '.join(taken)} changes the model, of which its evaluation would not know. Take it "
+            "out, and set model to a folder whose open_clip_config.json says the same (config/README.md)."
         )
     options |= architecture["extra"]
     arguments = [f"--{name}={value}" for name, value in options.items() if not isinstance(value, bool)]
