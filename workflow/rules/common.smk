@@ -69,7 +69,11 @@ def missing_gpus():
     if not workflow.local_exec or workflow.touch:
         return []
     jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
-    wanted = [job.resources.get("gpu") or 1 for job in jobs if device_of(job.wildcards) == "cuda"]
+    wanted = [
+        job.resources.get("gpu") or 1
+        for job in jobs
+        if device_of(job.wildcards) == "cuda"
+    ]
     try:
         if wanted:
             in_own_process(check_gpus, max(wanted))

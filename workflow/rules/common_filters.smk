@@ -115,7 +115,9 @@ def public_teacher(wildcards):
 
 
 def teacher_files(wildcards):
-    return check_checkpoint(f"filters.{wildcards.filter}.teacher.model", public_teacher(wildcards))
+    return check_checkpoint(
+        f"filters.{wildcards.filter}.teacher.model", public_teacher(wildcards)
+    )
 
 
 def teacher_manifest(wildcards):

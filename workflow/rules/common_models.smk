@@ -186,7 +186,9 @@ def pretrained_entry(wildcards):
 
 
 def pretrained_checkpoint(wildcards):
-    return check_checkpoint(f"pretrained.{wildcards.pretrained}.model", pretrained_entry(wildcards))
+    return check_checkpoint(
+        f"pretrained.{wildcards.pretrained}.model", pretrained_entry(wildcards)
+    )
 
 
 def pretrained_gpus(wildcards):
