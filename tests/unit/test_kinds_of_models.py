@@ -258,7 +258,17 @@ def test_what_an_evaluation_would_not_know_is_refused(ask, recipe, data, tmp_pat
     assert all(word in answer.get("message", "") for word in words), answer
 
 
-def test_any_network_can_have_siglips_loss(run, recipe, data, tmp_path):
-    architecture = recipe(FOLDER, extra={"siglip": True})
-    run("train", architecture=architecture, trainset=data["trainset"], seed=0, folder=tmp_path)
-    assert "logit_bias" in run("weights_of", folder=tmp_path)
+def test_any_network_can_have_either_loss(run, recipe, data, tmp_path):
+    """With SigLIP's, its logits have a bias, and a network that has one can be trained with CLIP's too."""
+    train = {"trainset": data["trainset"], "seed": 0}
+    run("train", architecture=recipe(FOLDER, extra={"siglip": True}), **train, folder=tmp_path / "siglip")
+    assert "logit_bias" in run("weights_of", folder=tmp_path / "siglip")
+    run("train", architecture=recipe(FOLDER, model=str(tmp_path / "siglip")), **train, folder=tmp_path / "clip")
+    assert run("weights_of", folder=tmp_path / "clip")["logit_bias"] == [-10.0]
+
+
+def test_weights_that_cannot_be_fetched_are_an_error(ask, tmp_path):
+    answer = ask("retrieve", model="ViT-B-32", tag="laion2b_s34b_b79k", folder=tmp_path)
+    assert answer["error"] == "PretrainedError" and not list(tmp_path.iterdir())
+    for words in ("laion2b_s34b_b79k of ViT-B-32 cannot be loaded", "HF_HOME", "open_clip.create_model('ViT-B-32'"):
+        assert words in answer["message"]
