@@ -19,7 +19,6 @@ from open_clip_train import train as trainer
 from open_clip_train.train import train_one_epoch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch.overrides import TorchFunctionMode
 
 from decode_testset import decode_testset, framing_of
 from evaluate_clip import evaluate_clip, subsets_of
@@ -189,20 +188,19 @@ def answer_as_rules(
     samples: str | None = None,
     shards: str | None = None,
     texts: Sequence[str] = (),
-    device: str = "cpu",
 ) -> dict:
     """What the rules compute with a model, or an ensemble, in a folder: logits of a test set's images and its evaluation,
     scores of a pool's pairs, and tokens of `texts`."""
     shares = {folder: 1.0} if isinstance(folder, str) else folder
-    evaluator = load_evaluator(list(map(Path, shares)), list(shares.values()), "logits", device, 4)
+    evaluator = load_evaluator(list(map(Path, shares)), list(shares.values()), "logits", "cpu", 4)
     logits, _ = evaluator.logits([Path(testset)], open_decoded(Path(decoded)))
     rows, table = evaluate_clip(evaluator, {"mine": (Path(testset), Path(decoded))}, "mine", [])
     answer = {"logits": logits.tolist(), "rows": rows, "table": table}
     answer["tokens"] = evaluator.tokenizer(list(texts)).tolist() if texts else []
     if samples:
-        scores = Path(decoded).parent / f"scores-{device}"
+        scores = Path(decoded).parent / "scores"
         scores.mkdir()
-        write_json(scores / "manifest.json", score_pairs(Path(samples), Path(shards), Path(folder), scores, device, 4))
+        write_json(scores / "manifest.json", score_pairs(Path(samples), Path(shards), Path(folder), scores, "cpu", 4))
         answer["scores"] = [row["clip_score"] for table in read_parts(scores) for row in table.to_pylist()]
     return answer
 
@@ -227,30 +225,6 @@ def publish_halves(folder: str, path: str) -> None:
     save_file({name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}, path)
 
 
-class OnCpu(TorchFunctionMode):
-    """Puts on the CPU what is meant for a GPU."""
-
-    def __torch_function__(self, function, types, arguments=(), options=None):
-        options = {name: self.at_hand(value) for name, value in (options or {}).items()}
-        return function(*map(self.at_hand, arguments), **options)
-
-    def at_hand(self, value):
-        is_gpu = isinstance(value, (str, torch.device)) and str(value).startswith("cuda")
-        return torch.device("cpu") if is_gpu else value
-
-
-def pretend_gpu() -> None:
-    """Have torch believe in one GPU, where there is none: all that the workflow, open_clip and torch do in Python is done
-    for a GPU from now on, up to the tensors themselves, which are the CPU's."""
-    if torch.cuda.is_available():
-        return
-    torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_, **__: True
-    torch.cuda.device_count = lambda: 1
-    # Asks the driver for the stream of a step.
-    torch.optim.Optimizer._accelerator_graph_capture_health_check = lambda self: None
-    OnCpu().__enter__()
-
-
 def score(logits: list[list[float]], labels: list[int]) -> list:
     logits, labels = torch.tensor(logits), torch.tensor(labels)
     return [label_ranks(logits, labels), metrics_of(logits, labels)]
@@ -259,7 +233,6 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 def main() -> None:
     calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
     calls += (logits_with_open_clip, weights_of, answer_with_open_clip, answer_as_rules, copy_changed, publish_halves)
-    calls += (pretend_gpu,)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)

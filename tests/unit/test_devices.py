@@ -1,15 +1,19 @@
 """`device: cuda` without a GPU says so at once; with one that torch only believes in, all but the arithmetic is a GPU's."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from filter_tables import write_pool
-from processes import helper
+from processes import HERE, ROOT
 from runs import TINY, run_snakemake
 from small_testsets import drawn, write_classification
 from testbed.devices import DRIVER, DeviceError, check_gpus
-from testbed.manifest import read_json
 from testbed.miniweb.world import CLASSES
+from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE
 from testbed.work import in_own_process
 
 NAMES = [entry.name for entry in CLASSES[:3]]
@@ -67,33 +71,38 @@ def test_what_needs_no_gpu_runs_without(gpu_experiment):
     assert (gpu_experiment / target).is_file()
 
 
-@pytest.fixture(scope="module")
-def run(scripts_environment):
-    """A function that runs one of model_runs.py on a GPU: a real one, or one that torch believes in."""
-    with helper("model_runs.py", scripts_environment) as ask:
+@pytest.fixture
+def run(scripts_environment, tmp_path):
+    """A function that runs one of gpu_runs.py."""
 
-        def run(name, /, **arguments):
-            answer = ask([name, arguments])
-            assert "value" in answer, answer
-            return answer["value"]
+    def run(name, /, **arguments):
+        command = [sys.executable, HERE / "gpu_runs.py", name, json.dumps(arguments, default=str), tmp_path / "answer"]
+        subprocess.run(command, env=scripts_environment, cwd=ROOT, check=True)
+        return json.loads((tmp_path / "answer").read_text())
 
-        run("pretend_gpu")
-        yield run
+    return run
 
 
-@pytest.mark.parametrize("precision", ["amp_bf16", "amp", "fp32"])
-def test_the_way_of_a_gpu_leads_to_scores(run, architecture, trainset, tmp_path, precision):
+@pytest.mark.parametrize("precision", ["amp_bf16", "amp"])
+def test_trainings_on_a_gpu(run, run_model, architecture, trainset, tmp_path, precision):
     gpu = architecture | {"device": "cuda", "gpus": 1, "precision": precision, "epochs": 1}
-    run("train", architecture=gpu, trainset=trainset, seed=0, folder=tmp_path / "trained")
-    assert read_json(tmp_path / "trained" / "manifest.json")["recipe"]["device"] == "cuda"
-    testset = write_classification(tmp_path / "testset", NAMES, [0, 1, 2] * 4)
-    run("decode", testset=testset, model=architecture["model"], folder=tmp_path / "decoded")
+    entry = run("train", architecture=gpu, trainset=trainset, folder=tmp_path)
+    assert entry["samples_seen"] == 64 and entry["runs"][0]["hardware"]["device"] == "cuda"
+    # Beside the weights nothing is left of the trainer's.
+    assert {file["name"] for file in entry["files"]} == {CONFIG_FILE, WEIGHTS_FILE}
+
+
+def test_evaluations_and_ensembles_on_a_gpu(run, run_model, model, decode, tmp_path):
+    testset, decoded = decode(write_classification(tmp_path / "testset", NAMES, [0, 1, 2] * 4))
+    rows, table = run("evaluate", folders=[model, model], testset=testset, decoded=decoded)
+    assert [rows, table] == run_model("evaluate", folder=model, testsets={"mine": [testset, decoded]})["value"]
+
+
+def test_scores_on_a_gpu(run, run_model, model, decode, tmp_path):
+    testset, decoded = decode(write_classification(tmp_path / "testset", NAMES, [0, 1, 2]))
     images = [drawn(NAMES[number % 3], number) for number in range(6)]
-    pool = write_pool(tmp_path / "pool", [f"a {NAMES[number % 3]}" for number in range(6)], 3, images)
-    shown = {"testset": testset, "samples": pool, "shards": pool.parent / "shards", "decoded": tmp_path / "decoded"}
-    answers = [run("answer_as_rules", folder=tmp_path / "trained", **shown, device=one) for one in ("cuda", "cpu")]
-    for name in ("logits", "scores"):
-        np.testing.assert_allclose(*(answer[name] for answer in answers), atol=1e-3)
-    shares = {str(tmp_path / "trained"): 1.0}
-    ensemble = run("answer_as_rules", folder=shares, testset=testset, decoded=tmp_path / "decoded", device="cuda")
-    assert ensemble["rows"] == answers[0]["rows"]
+    samples = write_pool(tmp_path / "pool", [f"a {NAMES[number % 3]}" for number in range(6)], 3, images)
+    pool = {"samples": samples, "shards": samples.parent / "shards"}
+    scores = run("score", **pool, teacher=model, folder=tmp_path / "scores")
+    answer = run_model("answer_as_rules", folder=model, testset=testset, decoded=decoded, **pool)["value"]
+    np.testing.assert_allclose(scores, answer["scores"], atol=1e-5)

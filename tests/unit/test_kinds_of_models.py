@@ -19,7 +19,7 @@ from hub import serve_hub, write_siglip_tokenizer
 from link_trainset import link_trainset
 from mini_parts import write_shards
 from processes import helper
-from small_testsets import write_classification
+from small_testsets import write_testset
 from testbed.manifest import read_json, write_json
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
@@ -75,8 +75,9 @@ def run(ask):
 
 
 def picture(number):
+    """An image file that is wider than high, of which resizing and cropping make different pictures."""
     file = io.BytesIO()
-    draw(NAMES[number % 3], "photo", number, 64).save(file, "JPEG")
+    draw(NAMES[number % 3], "photo", number, 96).crop((0, 16, 96, 80)).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -93,7 +94,9 @@ def data(tmp_path_factory):
     (folder / "trainset").mkdir()
     manifest = link_trainset({"mine": SAMPLES}, {"mine": folder / "shards"}, folder / "trainset")
     write_json(folder / "trainset" / "manifest.json", manifest)
-    testset = write_classification(folder / "testset", NAMES, LABELS)
+    answers = [(picture(label), str(label).encode()) for label in LABELS]
+    testset = write_testset(folder / "testset", "classification", answers)
+    (testset / "classnames.txt").write_text("\n".join(NAMES) + "\n")
     # Few, because text towers take most of the time.
     (testset / "zeroshot_classification_templates.txt").write_text("a photo of a {c}.\na sketch of a {c}.\n")
     pool = write_pool(folder / "pool", captions[:SCORED], 1, images[:SCORED])
