@@ -3,10 +3,13 @@
 It answers one request per line: the name of a function below and its arguments.
 """
 
+import io
 import json
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -14,18 +17,28 @@ import open_clip
 import torch
 from open_clip_train import train as trainer
 from open_clip_train.train import train_one_epoch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from decode_testset import decode_testset, framing_of
 from evaluate_clip import evaluate_clip, subsets_of
 from retrieve_pretrained import PretrainedError, retrieve_pretrained
+from score_pairs import score_pairs
+from testbed.devices import DeviceError
 from testbed.evaluator import EvaluationError, Evaluator, load_evaluator
-from testbed.manifest import ManifestError, write_json
+from testbed.manifest import ManifestError, read_json, record, write_json
 from testbed.metrics import label_ranks, metrics_of
-from testbed.recipe import TrainingError
+from testbed.networks import NetworkError
+from testbed.parts import read_parts
+from testbed.recipe import WEIGHTS_FILE, TrainingError
+from testbed.samples import read_image
 from testbed.subsets import ClassesError
 from testbed.tasks import TestsetError
 from testbed.testsets import open_decoded, read_lines, read_samples, shards_of
 from train_clip import export, train_clip
+
+ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)
+ERRORS += (DeviceError, NetworkError)
 
 trained_epochs: list[int] = []
 """Numbers of the epochs that were trained since the last answer."""
@@ -66,10 +79,12 @@ def export_weights(value: float, folder: str, epoch: int = 2, step: int = 8, **m
     export(checkpoint | more, 2, 8, Path(folder))
 
 
-def decode(testset: str, model: str, folder: str, workers: int = 0, task: str = "classification") -> dict:
+def decode(
+    testset: str, model: str, folder: str, workers: int = 0, task: str = "classification", tag: str | None = None
+) -> dict:
     """Decode a test set as the rule does, manifest included."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    entry = decode_testset(Path(testset), task, framing_of(model), Path(folder), workers)
+    entry = decode_testset(Path(testset), task, framing_of(model, tag), Path(folder), workers)
     write_json(Path(folder) / "manifest.json", entry)
     return entry
 
@@ -131,15 +146,19 @@ def weights_of(folder: str | dict[str, float], **options) -> dict[str, list[floa
 
 def logits_with_open_clip(folder: str, testset: str, names: list[str]) -> dict:
     """Logits of a test set's images for the classes `names`, and labels, by open_clip alone."""
-    import io
+    return logits_of_network(load_with_open_clip(f"local-dir:{folder}"), Path(testset), names)
 
-    from PIL import Image
 
-    folder, testset = f"local-dir:{folder}", Path(testset)
-    model, _, transform = open_clip.create_model_and_transforms(folder)
-    model.eval()
+def load_with_open_clip(name: str, **options) -> tuple:
+    """A model that open_clip loads with its own options, its transform and its tokenizer."""
+    model, _, transform = open_clip.create_model_and_transforms(name, **options)
+    return model.eval(), transform, open_clip.get_tokenizer(name)
+
+
+def logits_of_network(network: tuple, testset: Path, names: list[str]) -> dict:
+    model, transform, tokenizer = network
     templates = read_lines(testset / "zeroshot_classification_templates.txt")
-    tokenizer, head = open_clip.get_tokenizer(folder), []
+    head = []
     samples = [sample for shard in shards_of(testset) for sample in read_samples(shard, "classification")]
     with torch.no_grad():
         for name in names:
@@ -150,6 +169,62 @@ def logits_with_open_clip(folder: str, testset: str, names: list[str]) -> dict:
     return {"logits": logits.tolist(), "labels": [int(answer) for _, _, answer in samples]}
 
 
+def answer_with_open_clip(name: str, testset: str, samples: str, shards: str, **options) -> dict:
+    """Logits of a test set's images, and cosine similarities of a pool's pairs, one by one, by open_clip alone."""
+    network = model, transform, tokenizer = load_with_open_clip(name, **options)
+    answer = logits_of_network(network, Path(testset), read_lines(Path(testset) / "classnames.txt")) | {"scores": []}
+    for row in (row for table in read_parts(Path(samples)) for row in table.to_pylist()):
+        with open(Path(shards) / row["shard"], "rb") as file, torch.no_grad():
+            image = model.encode_image(transform(Image.open(io.BytesIO(read_image(file, row["offset"]))))[None])
+            similarity = torch.cosine_similarity(image, model.encode_text(tokenizer([row["caption"]])))
+            answer["scores"].append(similarity.item())
+    return answer
+
+
+def answer_as_rules(
+    folder: str | dict[str, float],
+    testset: str,
+    decoded: str,
+    samples: str | None = None,
+    shards: str | None = None,
+    texts: Sequence[str] = (),
+) -> dict:
+    """What the rules compute with a model, or an ensemble, in a folder: logits of a test set's images and its evaluation,
+    scores of a pool's pairs, and tokens of `texts`."""
+    shares = {folder: 1.0} if isinstance(folder, str) else folder
+    evaluator = load_evaluator(list(map(Path, shares)), list(shares.values()), "logits", "cpu", 4)
+    logits, _ = evaluator.logits([Path(testset)], open_decoded(Path(decoded)))
+    rows, table = evaluate_clip(evaluator, {"mine": (Path(testset), Path(decoded))}, "mine", [])
+    answer = {"logits": logits.tolist(), "rows": rows, "table": table}
+    answer["tokens"] = evaluator.tokenizer(list(texts)).tolist() if texts else []
+    if samples:
+        scores = Path(decoded).parent / "scores"
+        scores.mkdir()
+        write_json(scores / "manifest.json", score_pairs(Path(samples), Path(shards), Path(folder), scores, "cpu", 4))
+        answer["scores"] = [row["clip_score"] for table in read_parts(scores) for row in table.to_pylist()]
+    return answer
+
+
+def copy_changed(folder: str, target: str) -> None:
+    """Copy a model's folder, with other weights: its own with their matrices turned around by rows."""
+    folder, target = Path(folder), Path(target)
+    names = [file["name"] for file in read_json(folder / "manifest.json")["files"]]
+    target.mkdir()
+    for name in names:
+        shutil.copy(folder / name, target / name)
+    weights = load_file(folder / WEIGHTS_FILE)
+    changed = {name: tensor.flip(0).contiguous() if tensor.ndim == 2 else tensor for name, tensor in weights.items()}
+    save_file(changed, target / WEIGHTS_FILE)
+    write_json(target / "manifest.json", {"files": [record(target / name) for name in names]})
+
+
+def publish_halves(folder: str, path: str) -> None:
+    """Write the weights in a model's folder in half precision, as most are published."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    weights = load_file(Path(folder) / WEIGHTS_FILE)
+    save_file({name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}, path)
+
+
 def score(logits: list[list[float]], labels: list[int]) -> list:
     logits, labels = torch.tensor(logits), torch.tensor(labels)
     return [label_ranks(logits, labels), metrics_of(logits, labels)]
@@ -157,7 +232,7 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 
 def main() -> None:
     calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
-    calls += (logits_with_open_clip, weights_of)
+    calls += (logits_with_open_clip, weights_of, answer_with_open_clip, answer_as_rules, copy_changed, publish_halves)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)
@@ -165,7 +240,7 @@ def main() -> None:
             # The trainer prints; what it says belongs to the messages, not to the answer.
             with redirect_stdout(sys.stderr):
                 answer = {"value": functions[name](**arguments)}
-        except (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError) as error:
+        except ERRORS as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(answer | {"epochs": trained_epochs}), flush=True)
         trained_epochs.clear()

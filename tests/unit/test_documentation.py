@@ -1,5 +1,6 @@
 """What the documentation says is so: its commands, paths, rules and outputs exist, and all outputs are documented."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -90,11 +91,26 @@ def check_command(command: str, page: Path) -> None:
         assert is_target(target), f"{command}: {target} is no target"
 
 
+def check_python(code: str) -> None:
+    """Fail unless `code` calls what open_clip has, with a model, and weights if any, that it knows."""
+    import open_clip
+
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    assert calls
+    for call in calls:
+        assert call.func.value.id == "open_clip" and hasattr(open_clip, call.func.attr), code
+        model, *weights = (value.value for value in [*call.args, *(keyword.value for keyword in call.keywords)])
+        assert open_clip.get_model_config(model), code
+        assert set(weights) <= set(open_clip.list_pretrained_tags_by_model(model)), code
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_name_what_exists(page):
     assert commands(page)
     for command in commands(page):
-        if command != "uv run pytest":
+        if command.startswith("uv run python -c "):
+            check_python(shlex.split(command)[4])
+        elif command != "uv run pytest":
             assert command.startswith("uv run snakemake"), command
             check_command(command, page)
 

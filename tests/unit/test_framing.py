@@ -68,6 +68,21 @@ def test_published_weights_have_their_own_framing(model, tag, side):
     np.testing.assert_array_equal(np.asarray(framing_of(model, tag)(image)), pixels_of_open_clip(preprocess, image))
 
 
+@pytest.mark.parametrize(
+    ("model", "framing"),
+    [
+        ("ViT-B-16-SigLIP-384", Framing((384, 384), "squash")),
+        ("ViT-B-32", Framing((224, 224), "shortest")),
+        # Its published weights have one of two.
+        ("ViT-L-14", Framing((224, 224), "shortest")),
+        # It has no published weights.
+        ("ViT-S-32", Framing((224, 224), "shortest")),
+    ],
+)
+def test_a_name_has_the_framing_of_its_published_weights(model, framing):
+    assert framing_of(model) == framing
+
+
 def test_a_folder_says_its_framing(tmp_path):
     preprocess = {"resize_mode": "squash", "interpolation": "bilinear", "size": 7}
     config = {"model_cfg": {"vision_cfg": {"image_size": 48}}, "preprocess_cfg": preprocess}

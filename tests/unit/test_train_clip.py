@@ -426,7 +426,7 @@ def test_a_gpu_that_is_not_there_is_an_error(run_model, copied, architecture, tr
     answer = run_model(
         "train", architecture=architecture | {"device": "cuda"}, trainset=trainset, seed=0, folder=copied
     )
-    assert answer["error"] == "TrainingError"
+    assert answer["error"] == "DeviceError"
     assert "device: cuda, gpus: 1, but torch sees no GPU" in answer["message"]
     assert (copied / WEIGHTS_FILE).is_file()
 
@@ -435,7 +435,7 @@ def test_an_unknown_model_is_an_error(run_model, architecture, trainset, tmp_pat
     answer = run_model(
         "train", architecture=architecture | {"model": "RN51"}, trainset=trainset, seed=0, folder=tmp_path
     )
-    assert answer["error"] == "TrainingError"
+    assert answer["error"] == "NetworkError"
     assert "RN51 is neither a folder nor a model that open_clip" in answer["message"]
 
 

@@ -5,6 +5,7 @@ import pytest
 from runs import TINY, run_snakemake
 
 MINI_YFCC = "mini_yfcc: {metadata: {miniweb: yfcc}, samples: 300}"
+MODEL = "model: resources/architectures/mini_rn"
 OWN = "mine: {{metadata: {{path: {path}, format: csv, columns: {{url: image_url, caption: text}}}}, samples: 300}}"
 
 
@@ -52,6 +53,34 @@ def run_changed(folder, old: str, new: str):
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
         ),
         pytest.param(
+            MODEL,
+            "model: RN51",
+            ["architectures.mini_rn.model: RN51 is neither", "open_clip.list_models()"],
+            id="no model",
+        ),
+        pytest.param(
+            MODEL,
+            "model: roberta-ViT-B-32",
+            ["architectures.mini_rn.model", "text tower of roberta-base"],
+            id="text tower",
+        ),
+        pytest.param(
+            MODEL,
+            "model: ViT-B-16-SigLIP",
+            [
+                "architectures.mini_rn.model: ViT-B-16-SigLIP takes its tokenizer from timm/ViT-B-16-SigLIP",
+                "empty/hub (HF_HOME",
+                "open_clip.get_tokenizer('ViT-B-16-SigLIP')",
+            ],
+            id="no tokenizer",
+        ),
+        pytest.param(
+            MODEL,
+            "model: mine",
+            ["architectures.mini_rn.model: ", "mine/open_clip_config.json"],
+            id="a folder without configuration",
+        ),
+        pytest.param(
             "mini_v2: {miniweb: v2}",
             "mini_v2: {miniweb: v2, classes: map.csv}",
             ["testsets.mini_v2.classes", "map.csv", "cat has dog twice"],
@@ -59,7 +88,9 @@ def run_changed(folder, old: str, new: str):
         ),
     ],
 )
-def test_bad_input_stops_before_any_work(workflow_copy, old, new, expected):
+def test_bad_input_stops_before_any_work(workflow_copy, monkeypatch, old, new, expected):
+    monkeypatch.setenv("HF_HOME", str(workflow_copy / "empty"))
+    (workflow_copy / "mine").mkdir()
     (workflow_copy / "list.csv").write_text("link,text\nhttp://photos.test/1.jpg,a cat\n")
     (workflow_copy / "short.csv").write_text("image_url,text\nhttp://photos.test/1.jpg,a cat\n")
     (workflow_copy / "map.csv").write_text("class,reference\ncat,dog\ncat,dog\n")

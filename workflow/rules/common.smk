@@ -6,13 +6,20 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from testbed.config_files import repeated_keys
+from testbed.devices import DeviceError, check_gpus
 from testbed.dry_run import fail_dry_run
 from testbed.errors import ExperimentError
 from testbed.schema import load_experiment
 from testbed.settings import canonical, product_settings
 from testbed.slurm import jobs_in
 from testbed.warm import WORKER, start_worker
-from testbed.work import FORCERUN, FolderBusyError, end_jobs_on_interrupt, hold
+from testbed.work import (
+    FORCERUN,
+    FolderBusyError,
+    end_jobs_on_interrupt,
+    hold,
+    in_own_process,
+)
 
 
 def checked_experiment():
@@ -73,11 +80,32 @@ def reasons_not_to_start():
 fail_dry_run(workflow, reasons_not_to_start)
 
 
+def missing_gpus():
+    """What is wrong where the run's jobs need more GPUs than this machine has; on a cluster, each job looks for itself."""
+    if not workflow.local_exec or workflow.touch:
+        return []
+    jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    wanted = [
+        job.resources.get("gpu") or 1
+        for job in jobs
+        if device_of(job.wildcards) == "cuda"
+    ]
+    try:
+        if wanted:
+            in_own_process(check_gpus, max(wanted))
+    except DeviceError as error:
+        return [str(error)]
+    return []
+
+
 onstart:
+    # Who only looks may do so while another run is at work.
+    is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
+    if not is_looking:
+        report_missing(*missing_gpus())
     if missing_inputs:
         raise WorkflowError(reasons_not_to_start())
-    # Who only looks may do so while another run is at work.
-    if asked_targets() and asked_targets() <= {"plan", "status"}:
+    if is_looking:
         return
     # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
     try:

@@ -138,12 +138,8 @@ def teacher_manifest(wildcards):
     return f"{folder}/manifest.json"
 
 
-def scoring_device(wildcards):
-    return experiment.device_of_teacher(wildcards.filter)
-
-
 def scoring_gpus(wildcards):
-    return int(scoring_device(wildcards) == "cuda")
+    return int(device_of(wildcards) == "cuda")
 
 
 def scoring_threads(wildcards):

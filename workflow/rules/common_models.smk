@@ -6,11 +6,35 @@ from testbed.experiment import Model
 from testbed.given_files import checkpoint_problems
 from testbed.tasks import check_testset
 from testbed.launch import processes_of, threads_of
+from testbed.networks import NetworkError, check_network, check_random, open_clip_config
 from testbed.subsets import ClassesError, check_class_map
 
 
 def architecture_of(wildcards):
     return config["architectures"][wildcards.architecture]
+
+
+@cache
+def check_model(key, model, *checks):
+    """Report a model for which one of `checks` raises: what jobs would fail for, or have to fetch."""
+    try:
+        for check in checks:
+            check(model)
+    except NetworkError as error:
+        report_missing(f"{key}: {error}")
+
+
+def training_trainset(wildcards):
+    """The trainset of a model, whose architecture is looked at before the model is trained."""
+    rest = f"{wildcards.architecture}-{wildcards.size}-{wildcards.seed}"
+    if not Path(f"results/models/{wildcards.pool}-{rest}/manifest.json").is_file():
+        check_model(
+            f"architectures.{wildcards.architecture}.model",
+            architecture_of(wildcards)["model"],
+            check_random,
+            check_network,
+        )
+    return f"results/trainsets/{wildcards.pool}/{wildcards.size}/manifest.json"
 
 
 def training_threads(wildcards):
@@ -57,8 +81,15 @@ def evaluation_gpus(wildcards):
 
 def evaluation_threads(wildcards):
     """One core to feed a GPU, and one that reads the next batch; on a CPU reading takes next to nothing."""
-    entry = (config["architectures"] | experiment.pretrained)[network_of(wildcards)]
-    return 2 if entry["device"] == "cuda" else 1
+    return 2 if device_of(wildcards) == "cuda" else 1
+
+
+def device_of(wildcards):
+    """Where a training, an evaluation or a filter's teacher runs: cpu or cuda."""
+    if "filter" in wildcards.keys():
+        return experiment.device_of_teacher(wildcards.filter)
+    networks = config["architectures"] | experiment.pretrained
+    return networks[network_of(wildcards)]["device"]
 
 
 def decoding_threads(wildcards):
@@ -163,7 +194,9 @@ def pretrained_checkpoint(wildcards):
 
 
 def checkpoint_files(key, entry, product):
-    """The file of a published checkpoint that is given as one."""
+    """The file of a published checkpoint that is given as one; what has a tag is fetched, and its tokenizer with it."""
+    check = check_network if "checkpoint" in entry else open_clip_config
+    check_model(f"{key}.model", entry["model"], check)
     problems = list(checkpoint_problems(key, entry, product))
     report_missing(*problems)
     return [entry["checkpoint"]] if "checkpoint" in entry and not problems else []

@@ -96,6 +96,8 @@ rule retrieve_pretrained:
         "results/logs/retrieve_pretrained/{pretrained}.log",
     benchmark:
         "results/benchmarks/retrieve_pretrained/{pretrained}.tsv"
+    # What cannot be fetched is to be known before images are.
+    priority: 10
     conda:
         "../../envs/evaluate.yaml"
     resources:

@@ -189,7 +189,7 @@ rule score_pairs:
         mem_mb=growing(config["evaluation"]["memory_mb"]),
         runtime=growing(1440),
     params:
-        device=scoring_device,
+        device=device_of,
         reference=reference_folder,
     message:
         "Scoring pairs for {wildcards.filter}"

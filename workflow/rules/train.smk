@@ -1,6 +1,6 @@
 rule train_clip:
     input:
-        trainset="results/trainsets/{pool}/{size}/manifest.json",
+        trainset=training_trainset,
     output:
         manifest="results/models/{pool}-{architecture}-{size}-{seed}/manifest.json",
     log:

@@ -19,8 +19,8 @@ from PIL import Image
 from testbed.framing import Framing
 from testbed.log import log_to
 from testbed.manifest import publish, record, write_json
+from testbed.networks import network_config
 from testbed.provenance import made_from
-from testbed.recipe import model_config
 from testbed.tasks import TestsetError, task_of
 from testbed.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
 from testbed.work import follow_parent, locked
@@ -34,13 +34,8 @@ def framing_of(model: str, tag: str | None = None) -> Framing:
 
     Published weights, known by their `tag`, may have a framing of their own.
     """
-    config = model_config(model)
-    preprocess = config.get("preprocess_cfg", {})
-    if tag:
-        from open_clip import get_pretrained_cfg
-
-        preprocess = preprocess | get_pretrained_cfg(model, tag)
-    return Framing.of(preprocess | {"size": config["model_cfg"]["vision_cfg"]["image_size"]})
+    config = network_config(model, tag)
+    return Framing.of(config.get("preprocess_cfg", {}) | {"size": config["model_cfg"]["vision_cfg"]["image_size"]})
 
 
 def decode_shard(shard: Path, task: str, framing: Framing, target: Path, start: int) -> tuple[list[str], list]:

@@ -1,7 +1,8 @@
 """Bring a published checkpoint into the form of a trained model, so that it is evaluated like one.
 
 In:  a model and one of its tags in open_clip's list of pretrained weights, or a checkpoint file of one's own
-Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors
+Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors and, of a model whose tokenizer is not
+     open_clip's own, the tokenizer's files
 """
 
 import logging
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 from testbed.log import log_to
 from testbed.manifest import publish, record, sha256, write_json
 from testbed.miniweb.server import open_proxy
+from testbed.networks import network_config, open_clip_config, save_tokenizer
 from testbed.provenance import code_revision, now, versions_of
-from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE, model_config
+from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -48,13 +50,21 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: 
                 f"pretrained: open_clip has no {tag} of {model}; it has {', '.join(known) or 'none of this model'}."
             )
         wanted = bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
-        if wanted != bool(model_config(model)["model_cfg"].get("quick_gelu")):
+        if wanted != bool(open_clip_config(model)["model_cfg"].get("quick_gelu")):
             # open_clip warns of it, and the accuracies are wrong.
             other = model.removesuffix("-quickgelu") if not wanted else f"{model}-quickgelu"
             raise PretrainedError(f"pretrained: {tag} was trained with another activation than {model}. Write {other}.")
-        return open_clip.create_model_and_transforms(model, pretrained=tag, cache_dir=cache)[0]
+        try:
+            return open_clip.create_model(model, pretrained=tag, cache_dir=cache)
+        except (RuntimeError, OSError) as error:
+            raise PretrainedError(
+                f"pretrained: {tag} of {model} cannot be loaded ({str(error)[:300]}). Fetch it once, where there is a "
+                "network, into a cache that this machine has too (HF_HOME): "
+                f"uv run python -c \"import open_clip; open_clip.create_model('{model}', pretrained='{tag}')\"; or give the "
+                "file of its weights as checkpoint."
+            ) from error
     name = f"local-dir:{model}" if Path(model).is_dir() else model
-    network = open_clip.create_model_and_transforms(name)[0]
+    network = open_clip.create_model(name, load_weights=False, pretrained_text=False)
     try:
         open_clip.load_checkpoint(network, checkpoint)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -69,9 +79,10 @@ def retrieve_pretrained(
     from safetensors.torch import save_file
 
     network = load_pretrained(model, tag, checkpoint, cache)
-    config = model_config(model)
-    preprocess = {**config.get("preprocess_cfg", {}), **network.visual.preprocess_cfg}
+    config, taken = network_config(model, tag), network.visual.preprocess_cfg
+    preprocess = {**taken, **config.get("preprocess_cfg", {}), "size": taken["size"]}
     write_json(folder / CONFIG_FILE, config | {"preprocess_cfg": preprocess})
+    tokenizer = save_tokenizer(model, folder, offline=tag is None)
     temporary = folder / f".{WEIGHTS_FILE}.tmp"
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
     publish(temporary, folder / WEIGHTS_FILE)
@@ -83,7 +94,7 @@ def retrieve_pretrained(
         "retrieved": now(),
         "code": code_revision(),
         "versions": versions_of(["torch", "open_clip_torch"]),
-        "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)],
+        "files": [record(path) for path in (folder / CONFIG_FILE, folder / WEIGHTS_FILE, *tokenizer)],
     }
 
 

@@ -7,8 +7,9 @@ A restarted job resumes from the newest checkpoint that loads; a finished one re
 the rule. A job that SLURM is about to end ends by itself, and one that sees its time run out goes back into the queue.
 
 In:  a trainset's manifest
-Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors (so that open_clip's
-     ``local-dir:<folder>`` loads the model), record.json, training.csv (the learning curve) and tensorboard/
+Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors and, of a model whose
+     tokenizer is not open_clip's own, the tokenizer's files (so that open_clip's ``local-dir:<folder>`` loads the model),
+     record.json, training.csv (the learning curve) and tensorboard/
 """
 
 import logging
@@ -20,9 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.devices import check_gpus
 from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
 from testbed.log import log_to
 from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
+from testbed.networks import check_random, network_config, save_tokenizer
 from testbed.provenance import circumstances, made_from, now
 from testbed.recipe import (
     CONFIG_FILE,
@@ -31,10 +34,10 @@ from testbed.recipe import (
     TrainingError,
     accumulated_batches,
     loading_processes,
-    model_config,
     optimiser_steps,
     parts_of,
     request_of,
+    trained_config,
     trainer_arguments,
 )
 from testbed.slurm import end_of_job, go_on_later
@@ -107,20 +110,6 @@ def export(checkpoint: dict | None, parts: int, steps: int, folder: Path) -> Non
     temporary = folder / f".{WEIGHTS_FILE}.tmp"
     save_file(weights, temporary)
     publish(temporary, folder / WEIGHTS_FILE)
-
-
-def check_devices(architecture: dict) -> None:
-    """Raise `TrainingError` where fewer GPUs are there than are asked for: open_clip would train on the CPU."""
-    import torch
-
-    if architecture["device"] != "cuda":
-        return
-    wanted, found = max(1, architecture["gpus"]), torch.cuda.device_count()
-    if found < wanted:
-        raise TrainingError(
-            f"architectures.*.device: cuda, gpus: {wanted}, but torch sees {found or 'no'} GPU{'s' * (found > 1)}. Run on a "
-            "machine with as many, or set the device to cpu."
-        )
 
 
 def finished(folder: Path, request: str) -> dict | None:
@@ -223,18 +212,21 @@ def train_clip(
             f"{trainset}: has {size} samples, fewer than one batch (architectures.*.batch_size: "
             f"{architecture['batch_size']}). Lower batch_size or raise the size."
         )
-    config = model_config(architecture["model"])
+    check_random(architecture["model"])
+    config = trained_config(network_config(architecture["model"]), architecture)
     request = request_of(architecture, config, samples, seed)
     entry = finished(folder, request)
     if entry and not start_over:
         logging.info("%s is complete", folder)
         return entry
-    check_devices(architecture)
+    if architecture["device"] == "cuda":
+        check_gpus(max(1, architecture["gpus"]))
     if entry:
         shutil.rmtree(folder / RUN, ignore_errors=True)
     devices = processes_of(architecture)
     run = circumstances(architecture["device"], PACKAGES)
     runs = prepare_folder(folder, config, {"request": request, "devices": devices}, run)
+    tokenizer = save_tokenizer(architecture["model"], folder)
     asked = architecture
 
     shards = [file["samples"] for file in samples["files"]]
@@ -268,7 +260,7 @@ def train_clip(
         "runs": runs,
         "finished": now(),
         "made_from": made_from(trainset / "manifest.json"),
-        "files": [record(folder / CONFIG_FILE), record(folder / WEIGHTS_FILE)],
+        "files": [record(path) for path in (folder / CONFIG_FILE, folder / WEIGHTS_FILE, *tokenizer)],
     }
     write_json(folder / "record.json", entry)
     shutil.rmtree(folder / RUN)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from testbed.devices import check_gpus
 from testbed.framing import Framing
 from testbed.manifest import problem, read_json
 from testbed.recipe import CONFIG_FILE
@@ -184,8 +185,14 @@ def check_labels(folder: Path, labels: int, names: int) -> None:
 
 
 def load_model(folder: Path, device: str):
-    """Model and tokenizer from a model's folder; raises `EvaluationError` if its files are not whole."""
+    """Model and tokenizer from a model's folder; raises `EvaluationError` if its files are not whole.
+
+    Raises `DeviceError` where `device` is cuda and there is none.
+    """
     import open_clip
+
+    if device == "cuda":
+        check_gpus(1)
 
     for file in read_json(folder / "manifest.json")["files"]:
         wrong = problem(folder, file)

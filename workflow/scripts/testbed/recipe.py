@@ -1,11 +1,10 @@
 """From an experiment's architecture to the command line of open_clip's trainer."""
 
 import math
-from importlib.metadata import version
 from pathlib import Path
 
 from testbed.launch import processes_of
-from testbed.manifest import digest, read_json
+from testbed.manifest import digest
 from testbed.settings import RUN_ONLY, canonical
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
@@ -14,29 +13,38 @@ RUN = "work"
 """The trainer's own folder (its ``--logs``) inside the model's."""
 
 
+OF_THE_MODEL = {
+    "pretrained",
+    "force-quick-gelu",
+    "force-custom-text",
+    "force-image-size",
+    "force-context-length",
+    "image-mean",
+    "image-std",
+    "image-interpolation",
+    "image-resize-mode",
+}
+"""Options of open_clip's trainer that change the network or its images, of which an evaluation would not hear."""
+
+LOGIT_BIAS = -10.0
+"""Where open_clip's trainer begins the bias that its option ``siglip`` gives to a network."""
+
+
 class TrainingError(RuntimeError):
     """The trainer left no model that saw the planned samples."""
-
-
-def model_config(model: str) -> dict:
-    """The open_clip configuration of `model`, a folder with an open_clip_config.json or a name that open_clip knows."""
-    if Path(model).is_dir():
-        return read_json(Path(model) / CONFIG_FILE)
-    import open_clip
-
-    config = open_clip.get_model_config(model)
-    if config is None:
-        raise TrainingError(
-            f"{model} is neither a folder nor a model that open_clip {version('open_clip_torch')} knows. "
-            "Name one of open_clip.list_models()."
-        )
-    return {"model_cfg": config, "preprocess_cfg": {}}
 
 
 def request_of(architecture: dict, config: dict, trainset: dict, seed: int) -> str:
     """Digest of what is trained: the recipe, open_clip's configuration, the trainset's manifest and the seed."""
     recipe = {name: value for name, value in architecture.items() if name not in RUN_ONLY["architectures.*"]}
     return digest([canonical(recipe), config, trainset, seed])
+
+
+def trained_config(config: dict, architecture: dict) -> dict:
+    """The network that open_clip's trainer makes of `config`: with its option ``siglip`` it has a bias of logits."""
+    if not architecture["extra"].get("siglip"):
+        return config
+    return config | {"model_cfg": {"init_logit_bias": LOGIT_BIAS, **config["model_cfg"]}}
 
 
 def loading_processes(wanted: int, shards: list[int], batch_size: int, dealt: int = 1) -> int:
@@ -147,6 +155,11 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         raise TrainingError(
             f"architectures.*.extra: {', '.join(taken)} is set by the experiment. Take it out; config/README.md says which "
             "key stands for it."
+        )
+    if taken := sorted(OF_THE_MODEL & set(architecture["extra"])):
+        raise TrainingError(
+            f"architectures.*.extra: {', '.join(taken)} changes the model, of which its evaluation would not know. Take it "
+            "out, and set model to a folder whose open_clip_config.json says the same (config/README.md)."
         )
     options |= architecture["extra"]
     arguments = [f"--{name}={value}" for name, value in options.items() if not isinstance(value, bool)]

@@ -10,7 +10,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
@@ -193,7 +193,7 @@ def prepare(run: Run) -> None:
     # Nothing in a sample's metadata is trained on, and reading it takes time.
     data.tar_file_expander = partial(data.tar_file_expander, select_files=lambda name: not name.endswith(".json"))
     main.get_data = lambda args, transforms, epoch, tokenizer: data.get_data(
-        args, transforms, epoch, lru_cache(REMEMBERED)(tokenizer)
+        args, transforms, epoch, remembering(tokenizer)
     )
     main.train_one_epoch, main.setup_logging = train_part, keep_logging
     if "--device=cpu" in run.arguments:
@@ -202,6 +202,11 @@ def prepare(run: Run) -> None:
         main.torch.nn.parallel.DistributedDataParallel = lambda model, device_ids=None, **options: wrap(
             model, **options
         )
+
+
+def remembering(tokenizer: Callable) -> Callable:
+    """`tokenizer` with a memory, but for one whose reduction mask takes other words of a caption each time."""
+    return tokenizer if getattr(tokenizer, "reduction_fn", None) else lru_cache(REMEMBERED)(tokenizer)
 
 
 def is_late(started: list[float], end: float | None) -> bool:

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -137,3 +138,9 @@ def in_order(pool: Executor | None, function: Callable[[T], R], items: Iterable[
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def in_own_process(function: Callable[..., R], *arguments: object) -> R:
+    """What `function` returns or raises, called in a new process, which gives back the memory of all that it imports."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
