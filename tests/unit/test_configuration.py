@@ -9,7 +9,8 @@ import yaml
 from experiments import SCHEMA, load
 from pages import CONFIG_README, README, ROOT, blocks, tables, text_of
 
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml") if path.stem != "config")
+OVERLAYS = {"paper_small"}
+EXPERIMENTS = sorted({path.stem for path in (ROOT / "config").glob("*.yaml")} - {"config"} - OVERLAYS)
 
 
 @cache

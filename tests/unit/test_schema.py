@@ -16,6 +16,8 @@ WITHOUT_DEFAULT = {
     *["testset.retrieve", "testset.corrupt"],
     # the reference
     "corrupt.of",
+    # as huggingface_hub has it
+    "checkpoint_origin.url",
     # by name
     "testset.classes",
     # all that the members have in common

@@ -4,6 +4,7 @@ Every product that a run makes is opened here. What models answer is compared wi
 (paper_models.py), what figures say with the text in their PDF files.
 """
 
+import copy
 import csv
 import json
 import re
@@ -21,10 +22,11 @@ import pytest
 import yaml
 from PIL import Image
 from pypdf import PdfReader
+from snakemake.utils import update_config
 from test_chain import rows_of, uids_of
 from test_documented_outputs import compare
 
-from experiments import ROOT
+from experiments import ROOT, load
 from runs import copy_workflow, run_snakemake
 
 CONFIG = ["--configfile", "config/paper.yaml", "config/paper_small.yaml"]
@@ -34,12 +36,17 @@ POOLS = [*SOURCES, *MIXTURES, *FILTERS]
 SHIFTS = ["imagenet-v2", "imagenet-r", "imagenet-sketch", "objectnet"]
 TESTSETS = ["imagenet", *SHIFTS]
 TITLES = ["ImageNet-V2", "ImageNet-R", "ImageNet-Sketch", "ObjectNet"]
-SIZES = SMALL["sizes"]
+WHOLE = copy.deepcopy(PAPER)
+update_config(WHOLE, SMALL)
+EXPERIMENT = load(WHOLE)
+SIZES = {pool: EXPERIMENT.sizes(pool) for pool in [*POOLS, *ENSEMBLES]}
+MODELS = {f"{pool}-rn50-{size}-0" for pool, sizes in SIZES.items() for size in sizes}
+LARGEST = SMALL["sizes"][-1]
 
 GROUPS = {"imagenet-r": [[2], [5]], "objectnet": [[0, 1], [3]]}
 """The classes of the stand-in for ImageNet that each class of a shift is: its two missiles have the labels 2 and 4."""
 
-ASKED = [f"yfcc-rn50-{SIZES[1]}-0", f"laion-rn50-{SIZES[1]}-0"]
+ASKED = [f"yfcc-rn50-{LARGEST}-0", f"laion-rn50-{LARGEST}-0"]
 """Models whose answers are computed again, and whose ensembles then are known too."""
 
 OVERRIDDEN = {
@@ -143,7 +150,7 @@ def test_wikimedia_is_asked_slowly_and_told_whom_to_write_to(run):
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_each_pool_is_trained_as_the_paper_says(run, pool):
-    for size in SIZES:
+    for size in SIZES[pool]:
         trainset = read_json(run / f"results/trainsets/{pool}/{size}/manifest.json")
         assert sum(trainset["composition"].values()) == size
         shares = PAPER["mixtures"].get(pool, {"shares": {pool: 1}})["shares"]
@@ -181,26 +188,25 @@ def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run):
 @pytest.mark.parametrize("ensemble", [None, *[name for name in ENSEMBLES if name.startswith("yfcc_plus_laion")]])
 def test_accuracies_are_those_that_open_clip_gives(run, known, ensemble):
     """Also over the classes of ImageNet-R and ObjectNet, by the maps of their classes."""
-    for size in SIZES[1:]:
-        if ensemble is None:
-            members = {model: ([model], [1.0]) for model in ASKED}
-        else:
-            weights = list(PAPER["ensembles"][ensemble]["shares"].values())
-            members = {f"{ensemble}-rn50-{size}-0": (ASKED, [weight / sum(weights) for weight in weights])}
-        for model, (parts, shares) in members.items():
-            rows = rows_of(run / f"results/evaluations/{model}/metrics.csv")
-            scored = parquet.read_table(run / f"results/evaluations/{model}/predictions.parquet").to_pylist()
-            top1 = {(row["testset"], row["classes"]): row for row in rows if row["metric"] == "top1"}
-            wanted = {(testset, "all") for testset in TESTSETS}
-            assert set(top1) == wanted | {(testset, shift) for shift in GROUPS for testset in ("imagenet", shift)}
-            for (testset, classes), row in top1.items():
-                logits, labels = answered(known, parts, shares, testset, classes)
-                given = [one["prediction"] for one in scored if (one["testset"], one["classes"]) == (testset, classes)]
-                assert int(row["n"]) == len(labels) == len(given)
-                assert int(row["correct"]) == sum(np.array(given) == labels)
-                # The order of additions differs, and may decide between classes that are as good as equal.
-                behind = logits.max(axis=1) - logits[np.arange(len(given)), given]
-                assert behind.max() < 1e-3 < np.ptp(logits)
+    if ensemble is None:
+        members = {model: ([model], [1.0]) for model in ASKED}
+    else:
+        weights = list(PAPER["ensembles"][ensemble]["shares"].values())
+        members = {f"{ensemble}-rn50-{LARGEST}-0": (ASKED, [weight / sum(weights) for weight in weights])}
+    for model, (parts, shares) in members.items():
+        rows = rows_of(run / f"results/evaluations/{model}/metrics.csv")
+        scored = parquet.read_table(run / f"results/evaluations/{model}/predictions.parquet").to_pylist()
+        top1 = {(row["testset"], row["classes"]): row for row in rows if row["metric"] == "top1"}
+        wanted = {(testset, "all") for testset in TESTSETS}
+        assert set(top1) == wanted | {(testset, shift) for shift in GROUPS for testset in ("imagenet", shift)}
+        for (testset, classes), row in top1.items():
+            logits, labels = answered(known, parts, shares, testset, classes)
+            given = [one["prediction"] for one in scored if (one["testset"], one["classes"]) == (testset, classes)]
+            assert int(row["n"]) == len(labels) == len(given)
+            assert int(row["correct"]) == sum(np.array(given) == labels)
+            # The order of additions differs, and may decide between classes that are as good as equal.
+            behind = logits.max(axis=1) - logits[np.arange(len(given)), given]
+            assert behind.max() < 1e-3 < np.ptp(logits)
 
 
 def test_filters_keep_what_their_scores_and_entries_say(run, known):
@@ -217,7 +223,7 @@ def test_filters_keep_what_their_scores_and_entries_say(run, known):
     assert all(abs(scores["yfcc_clip"][uid] - score) < 2e-3 for uid, score in known["scores"].items())
     assert np.std(list(known["scores"].values())) > 5e-3
     teacher = read_json(run / "results/scores/yfcc_by_shutterstock/manifest.json")["made_from"]
-    assert f"results/models/shutterstock-rn50-{SIZES[1]}-0/manifest.json" in [file["path"] for file in teacher]
+    assert f"results/models/shutterstock-rn50-{LARGEST}-0/manifest.json" in [file["path"] for file in teacher]
     entries = rows_of(run / "results/tables/entries/redcaps_balanced.csv")
     listed = read_json(run / SMALL["filters"]["redcaps_balanced"]["entries"][0]["path"])
     captions = [
@@ -234,11 +240,10 @@ def test_filters_keep_what_their_scores_and_entries_say(run, known):
 
 def test_tables_have_every_pool_shift_and_baseline(run):
     evaluations = rows_of(run / "results/tables/evaluations.csv")
-    models = {f"{pool}-rn50-{size}-0" for pool in [*POOLS, *ENSEMBLES] for size in SIZES}
-    assert {row["model"] for row in evaluations} == models
-    assert len(evaluations) == len(models) * sum(2 if one in GROUPS else 1 for one in [*TESTSETS, *GROUPS]) * 2
+    assert {row["model"] for row in evaluations} == MODELS
+    assert len(evaluations) == len(MODELS) * sum(2 if one in GROUPS else 1 for one in [*TESTSETS, *GROUPS]) * 2
     rows = rows_of(run / "results/tables/effective_robustness.csv")
-    assert {(row["model"], row["testset"]) for row in rows} == {(model, shift) for model in models for shift in SHIFTS}
+    assert {(row["model"], row["testset"]) for row in rows} == {(model, shift) for model in MODELS for shift in SHIFTS}
     assert {row["baseline"] for row in rows} == {"standard_extended"}
     assert {row["scale"] for row in rows} == {"logit"}
     measured = [row for row in rows if row["effective_robustness"]]
@@ -279,7 +284,7 @@ def test_figures_show_their_panels_lines_and_pools(run):
         assert "standard models, extended (baseline)" in text
     for pool in POOLS:
         text = text_of(plots / f"learning_curves/{pool}.pdf")
-        assert all(f"{size}" in text for size in SIZES) and "loss" in text
+        assert all(f"{size}" in text for size in SIZES[pool]) and "loss" in text
     efficiency = text_of(plots / "data_efficiency.pdf")
     assert all(title in efficiency for title in ["ImageNet", *TITLES])
     for name in ("yfcc_clip", "yfcc_by_shutterstock"):
@@ -298,7 +303,7 @@ def test_every_model_is_traced_to_the_released_lists(run):
     rows = {row["model"]: row for row in rows_of(run / "results/provenance.csv")}
     assert {row["pool"] for row in rows.values()} == {*POOLS, *ENSEMBLES}
     assert {row["broken"] for row in rows.values()} == {""}
-    six = rows[f"all_six-rn50-{SIZES[1]}-0"]["sources"]
+    six = rows[f"all_six-rn50-{LARGEST}-0"]["sources"]
     assert all(f"{source}: " in six for source in SOURCES)
     verified = run_snakemake(run, "verify", *CONFIG).stdout
     assert "as their manifests record them" in verified

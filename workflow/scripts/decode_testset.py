@@ -23,6 +23,7 @@ from testbed.networks import network_config
 from testbed.provenance import made_from
 from testbed.tasks import TestsetError, task_of
 from testbed.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
+from testbed.warm import EVALUATION, run_warm
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     follow_parent()
     params = snakemake.params
+    if not Path(params.network["model"]).is_dir():
+        run_warm(*EVALUATION)
     with locked(Path(snakemake.output.manifest).parent) as folder:
         framing = framing_of(**params.network)
         workers = snakemake.config["evaluation"]["workers"]

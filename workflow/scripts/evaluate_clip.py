@@ -30,7 +30,7 @@ from testbed.provenance import circumstances, made_from, now
 from testbed.subsets import Subset, find_subsets
 from testbed.tasks import task_of
 from testbed.testsets import open_decoded, read_lines
-from testbed.warm import run_warm
+from testbed.warm import EVALUATION, run_warm
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def write_predictions(predictions: dict[str, list], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_warm("clip_benchmark.metrics.zeroshot_classification", "clip_benchmark.metrics.zeroshot_retrieval", "open_clip")
+    run_warm(*EVALUATION)
     log_to(snakemake.log[0])
     follow_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]

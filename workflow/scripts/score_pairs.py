@@ -25,7 +25,7 @@ from testbed.provenance import made_from
 from testbed.samples import SampleError, read_image
 from testbed.scores import histogram_of
 from testbed.testsets import read_lines
-from testbed.warm import run_warm
+from testbed.warm import EVALUATION, run_warm
 from testbed.work import follow_parent, locked
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def score_pairs(
 
 
 if __name__ == "__main__":
-    run_warm("clip_benchmark.metrics.zeroshot_classification", "clip_benchmark.metrics.zeroshot_retrieval", "open_clip")
+    run_warm(*EVALUATION)
     log_to(snakemake.log[0])
     follow_parent()
     params, how = snakemake.params, snakemake.config["evaluation"]

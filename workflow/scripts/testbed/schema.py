@@ -83,7 +83,7 @@ def explain(error: jsonschema.ValidationError) -> Iterator[str]:
 def fault_of(error: jsonschema.ValidationError) -> str:
     """What the schema refuses, in words that need no knowledge of JSON schema or of YAML's corners."""
     value, message = error.instance, error.message
-    if error.validator == "oneOf":
+    if error.validator in ("oneOf", "anyOf"):
         choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
         message = f"has {', '.join(map(str, value)) or 'no key'}; give either {choices}"
     elif error.validator == "dependentRequired":

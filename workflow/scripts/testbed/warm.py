@@ -28,6 +28,13 @@ from testbed.work import follow_parent
 WORKER = "CLIP_TESTBED_WORKER"
 """Environment variable with the socket of the run's worker, or `none` for a run without one."""
 
+EVALUATION = (
+    "clip_benchmark.metrics.zeroshot_classification",
+    "clip_benchmark.metrics.zeroshot_retrieval",
+    "open_clip",
+)
+"""What all who show images to a model import."""
+
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 LARGEST = 1 << 20
 
