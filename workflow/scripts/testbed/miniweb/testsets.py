@@ -31,18 +31,18 @@ OWN_CLASSES = tuple((entry.name, entry.name) for entry in CLASSES)
 
 
 def draw_testset(
-    kind: str, images: int, seed: int, classes: Sequence[tuple[str, str]] = OWN_CLASSES
+    kind: str, labels: Sequence[int], seed: int, classes: Sequence[tuple[str, str]] = OWN_CLASSES
 ) -> Iterator[tuple[str, bytes, int]]:
-    """Key, PNG file and label of each image of the test set that stands for `kind`, class after class in turn.
+    """Key, PNG file and label of each image of the test set that stands for `kind`, an image for each of `labels`.
 
     `classes` are pairs of a class's name and the mini-web's object that is drawn for it.
     """
+    images = len(labels)
     domains = TESTSETS[kind]
     stream = np.random.default_rng(np.random.SeedSequence([seed, STREAM, list(TESTSETS).index(kind)]))
     chosen = stream.choice(list(domains), size=images, p=list(domains.values()))
     seeds = stream.integers(2**62, size=images)
-    for number in range(images):
-        label = number % len(classes)
+    for number, label in enumerate(labels):
         image = draw(classes[label][1], str(chosen[number]), int(seeds[number]), SIZE)
         file = io.BytesIO()
         image.save(file, "PNG")
@@ -66,16 +66,18 @@ def write_shards(samples: list[tuple[str, bytes, int]], folder: Path) -> list[Pa
 
 def make_testset(
     kind: str,
-    images: int,
+    images: int | Sequence[int],
     seed: int,
     folder: Path,
     classes: Sequence[tuple[str, str]] = OWN_CLASSES,
     templates: Sequence[str] = TEMPLATES,
 ) -> dict:
-    """Draw the test set that stands for `kind`, with `images` images, into `folder`; returns its manifest.
+    """Draw the test set that stands for `kind` into `folder`; returns its manifest.
 
+    `images` are their labels, or how many there are, class after class in turn.
     `classes` are as in `draw_testset`, `templates` the prompts that a class's name is put into.
     """
+    labels = [number % len(classes) for number in range(images)] if isinstance(images, int) else images
     (folder / "test").mkdir(parents=True, exist_ok=True)
     texts: Mapping[str, Sequence[str]] = {
         "classnames.txt": [name for name, _ in classes],
@@ -84,7 +86,7 @@ def make_testset(
     }
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shards = write_shards(list(draw_testset(kind, images, seed, classes)), folder)
+    shards = write_shards(list(draw_testset(kind, labels, seed, classes)), folder)
     paths = [*(folder / name for name in texts), *shards]
     files = [{**record(path), "name": str(path.relative_to(folder))} for path in paths]
-    return {"kind": kind, "seed": seed, "images": images, "classes": len(classes), "files": files}
+    return {"kind": kind, "seed": seed, "images": len(labels), "classes": len(classes), "files": files}
