@@ -1,8 +1,9 @@
 """Models of the paper's run in small, asked through open_clip alone: what evaluations and scores have to say.
 
 Run as ``python paper_models.py CLONE MODEL...`` it prints, as JSON, the logits of each MODEL (a folder's name under
-results/models) for the images of each test set, over the set's own classes and over ImageNet's; and, of the pairs of yfcc,
-the cosine similarities by the teacher that the mini-web's Hub has.
+results/models) for the images of each test set, over the set's own classes and over ImageNet's; how far the decoded images
+of each test set are from open_clip's own; and, of the pairs of yfcc, the cosine similarities by the teacher that the
+mini-web's Hub has.
 """
 
 import io
@@ -11,13 +12,30 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torchvision.transforms import Compose, Normalize
 
 NETWORK, TEACHER = "RN50", "ViT-B-32-quickgelu"
 TESTSETS = ("imagenet", "imagenet-v2", "imagenet-r", "imagenet-sketch", "objectnet")
+
+
+def distance_of(testset: str, results: Path) -> float:
+    """The largest difference, in levels of 255, between decoded images and those that open_clip's own transform makes."""
+    _, _, transform = open_clip.create_model_and_transforms(NETWORK)
+    toward_bytes = Compose([step for step in transform.transforms if not isinstance(step, Normalize)])
+    samples = samples_of(results / "testsets" / testset)
+    own = torch.stack([toward_bytes(picture(image)) for image, _ in samples]).permute(0, 2, 3, 1) * 255
+    decoded = torch.from_numpy(np.load(results / "decoded" / f"{testset}-rn50" / "images.npy"))
+    return float((own - decoded).abs().max())
+
+
+def samples_of(folder: Path) -> list[tuple[bytes, ...]]:
+    """Image and label of each sample of a test set."""
+    return [sample for shard in range(2) for sample in members_of(folder / f"test/{shard}.tar", "png", "cls")]
 
 
 def members_of(archive: Path, *kinds: str) -> list[tuple[bytes, ...]]:
@@ -58,7 +76,7 @@ def answers_of(weights: Path, results: Path) -> dict:
     for name in TESTSETS:
         folder = results / "testsets" / name
         own = head_of(network, tokenizer, folder)
-        samples = [sample for shard in range(2) for sample in members_of(folder / f"test/{shard}.tar", "png", "cls")]
+        samples = samples_of(folder)
         images = torch.stack([transform(picture(image)) for image, _ in samples])
         features = network.encode_image(images, normalize=True)
         answers[name] = {
@@ -90,7 +108,8 @@ def main(clone: Path, models: list[str]) -> None:
     answers = {
         model: answers_of(results / "models" / model / "open_clip_model.safetensors", results) for model in models
     }
-    json.dump({"answers": answers, "scores": scores_of(results)}, sys.stdout)
+    distances = {testset: distance_of(testset, results) for testset in TESTSETS}
+    json.dump({"answers": answers, "distances": distances, "scores": scores_of(results)}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def test_each_pool_is_trained_as_the_paper_says(run, pool):
         assert read_json(folder / "manifest.json")["recipe"]["precision"] == "amp_bf16"
 
 
-def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run):
+def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run, known):
     table = {row["retrieve"]: row for row in rows_of(run / "resources/paper_small/testsets.csv")}
     for testset in TESTSETS:
         name = PAPER["testsets"][testset]["retrieve"]
@@ -196,6 +196,7 @@ def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run):
         ]
         images = np.load(run / f"results/decoded/{testset}-rn50/images.npy", mmap_mode="r")
         assert images.shape == (manifest["images"], 224, 224, 3)
+        assert known["distances"][testset] < 1e-3
 
 
 @pytest.mark.parametrize("ensemble", [None, *[name for name in ENSEMBLES if name.startswith("yfcc_plus_laion")]])
