@@ -63,6 +63,7 @@ def test_an_interrupted_run_leaves_no_process_behind(own_copy):
     finally:
         process.kill()
     assert process.returncode != 0 and not manifest.is_file(), said
+    assert "Traceback" not in said, said
     wait_for(lambda: not processes_in(own_copy), "the processes of an interrupted run to end")
 
 

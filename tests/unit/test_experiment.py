@@ -78,6 +78,10 @@ def test_the_shipped_experiments_are_valid(name):
         ({"testsets__mini_v2": {"path": "x", "miniweb": "v2"}}, ["has path, miniweb", "either path or miniweb"]),
         ({"mixtures__mini_yfcc": {"shares": PAIR}}, ["mixtures.mini_yfcc", "is the name of a source", "another name"]),
         ({"download__private_networks": ["10.1.2.5/24"]}, ["download.private_networks", "10.1.2.5/24", "10.1.2.0/24"]),
+        (
+            {METADATA: {"path": "x.csv", "format": "csv"}, "download__proxy": "miniweb"},
+            ["download.proxy: miniweb has none of the images of mini_yfcc", "http://host:port"],
+        ),
         ({"download__private_networks": ["intranet"]}, ["download.private_networks", "'intranet'"]),
         ({"costs__trained_per_second": {"rn50": 1}}, ["costs.trained_per_second", "rn50", "Name one of: mini_rn"]),
         ({"costs__stored_kb": 0}, ["costs.stored_kb: 0"]),

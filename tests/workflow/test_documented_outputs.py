@@ -15,8 +15,9 @@ OF_FETCHED_TESTSETS = {f"results/testsets/<testset>/{name}" for name in ("datase
 OF_CORRUPTED_TESTSETS = {"results/testsets/<testset>/test/N.json"}
 PRETRAINED = {
     f"results/pretrained/<pretrained>/{name}"
-    for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors")
+    for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors", "tokenizer*.json")
 }
+OF_HUB_TOKENIZERS = {"results/models/<model>/tokenizer*.json"}
 OF_PUBLISHED_TABLES = {
     "results/retrieved/<table>.csv",
     "results/tables/baselines.csv",
@@ -29,7 +30,15 @@ def of_filters() -> set[str]:
     return {path for path in documented() if "<filter>" in path or path.startswith("results/samples/")}
 
 
-RARE = OF_PUBLISHED_TABLES | LATER_PASS | UNFINISHED | OF_FETCHED_TESTSETS | OF_CORRUPTED_TESTSETS | PRETRAINED
+RARE = (
+    OF_HUB_TOKENIZERS
+    | OF_PUBLISHED_TABLES
+    | LATER_PASS
+    | UNFINISHED
+    | OF_FETCHED_TESTSETS
+    | OF_CORRUPTED_TESTSETS
+    | PRETRAINED
+)
 ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 
 
@@ -40,8 +49,8 @@ def documented() -> dict[str, re.Pattern]:
 
 
 def pattern_of(path: str) -> str:
-    """`<name>` is any one name, a run of five or six N as many digits, and a single N a number."""
-    pattern = re.sub(r"<\w+>", "[^/]+", re.escape(path))
+    """`<name>` is any one name, `*` any part of one, a run of five or six N as many digits, and a single N a number."""
+    pattern = re.sub(r"<\w+>", "[^/]+", re.escape(path)).replace(r"\*", "[^/]*")
     return re.sub(r"\bN+\b", lambda run: rf"\d{{{len(run[0])}}}" if len(run[0]) > 1 else r"\d+", pattern)
 
 

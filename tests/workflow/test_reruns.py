@@ -18,7 +18,6 @@ OTHER_VALUES = {
     "contact": "mailto:me@site.org",
     "hosts": {"photos.test": 3},
     "memory": "2GB",
-    "private_networks": ["10.1.2.0/24"],
     "proxy": "http://proxy.site.org:3128",
     "trained_per_second": {"mini_rn": 123},
     "user_agent": "another",

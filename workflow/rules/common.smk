@@ -24,8 +24,11 @@ from testbed.work import (
 
 def checked_experiment():
     """The experiment in `config`, with all defaults filled in; all that is wrong with it is one error."""
-    problems = [line for file in workflow.configfiles for line in repeated_keys(file)]
+    problems = []
     try:
+        problems += [
+            line for file in workflow.configfiles for line in repeated_keys(file)
+        ]
         experiment = load_experiment(
             config, WORKFLOW / "schemas" / "experiment.schema.yaml"
         )

@@ -23,11 +23,11 @@ def released_list(wildcards):
     if is_mini(wildcards.source):
         return f"results/miniweb/{wildcards.source}/manifest.json"
     metadata = metadata_of(wildcards.source)
-    problems = list(
-        list_problems(wildcards.source, metadata, experiment.needed(wildcards.source))
-    )
-    if problems:
-        if not Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file():
+    # How long a list is that is read already stands in its counts.
+    is_read = Path(f"results/metadata/{wildcards.source}/pairs.parquet").is_file()
+    needed = 0 if is_read else experiment.needed(wildcards.source)
+    if problems := list(list_problems(wildcards.source, metadata, needed)):
+        if not is_read:
             report_missing(*problems)
         return []
     kind = resolve_format(metadata["format"]).container

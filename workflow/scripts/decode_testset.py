@@ -97,11 +97,11 @@ def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, wor
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
-    follow_parent()
     params = snakemake.params
     if not Path(params.network["model"]).is_dir():
         run_warm(*EVALUATION)
+    log_to(snakemake.log[0])
+    follow_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         framing = framing_of(**params.network)
         workers = snakemake.config["evaluation"]["workers"]

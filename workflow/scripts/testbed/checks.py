@@ -116,6 +116,9 @@ def _setting_problems(experiment: "Experiment") -> Iterator[str]:
             ipaddress.ip_network(network)
         except ValueError as error:
             yield f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
+    own = [name for name, source in experiment.sources.items() if "miniweb" not in source["metadata"]]
+    if own and experiment.config["download"]["proxy"] == "miniweb":
+        yield f"download.proxy: miniweb has none of the images of {', '.join(own)}. Write none, or http://host:port."
     architectures = experiment.config["architectures"]
     for name in experiment.config["costs"]["trained_per_second"]:
         if name not in architectures:

@@ -38,7 +38,8 @@ def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[s
     """What is wrong with a source's list, of which its trainsets have `needed` samples."""
     try:
         check_list(**metadata)
-        check_length(**metadata, needed=needed)
+        if needed:
+            check_length(**metadata, needed=needed)
     except ListError as error:
         yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
 

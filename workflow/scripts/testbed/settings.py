@@ -14,7 +14,7 @@ RUN_ONLY = {
     # Which images came is recorded by URL and cause; retry_failed asks again.
     "download": {
         *("backoff", "chunk_deadline", "chunk_size", "contact", "deadline", "hosts", "jobs", "max_bytes", "max_pixels"),
-        *("minimum_success", "private_networks", "proxy", "requests_per_second", "retries", "threads", "timeout"),
+        *("minimum_success", "proxy", "requests_per_second", "retries", "threads", "timeout"),
         "user_agent",
     },
     "shards": {"keep_downloads"},

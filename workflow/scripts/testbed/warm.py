@@ -33,7 +33,7 @@ EVALUATION = (
     "clip_benchmark.metrics.zeroshot_retrieval",
     "open_clip",
 )
-"""What all who show images to a model import."""
+"""What the scripts import that show images to a model."""
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 LARGEST = 1 << 20
@@ -77,13 +77,14 @@ def run_warm(*modules: str) -> None:
             return
         if not started:
             return
-        for number in FORWARDED:
+        # Jobs of a run ignore Ctrl-C, and so does the copy: Snakemake ends them.
+        for number in (one for one in FORWARDED if signal.getsignal(one) is not signal.SIG_IGN):
             signal.signal(number, lambda number, _: connection.send(bytes([number])))
         follow_parent()
         status = connection.recv(LARGEST)
     if not status:
         sys.exit(f"{sys.argv[0]}: the warm worker was killed. Run the same command again.")
-    # A signal as the shell tells of it.
+    # The shell, too, adds 128 to the number of a signal.
     sys.exit(int(status) if int(status) >= 0 else 128 - int(status))
 
 
@@ -114,6 +115,8 @@ def serve(listener: socket.socket) -> None:
         client.close()
         for stream in streams:
             os.close(stream)
+    # Who copies the run's folder would stumble over a socket.
+    Path(listener.getsockname()).unlink(missing_ok=True)
     sys.exit()
 
 
@@ -165,7 +168,7 @@ def start_job(client: socket.socket, streams: list[int], arguments: list[str], f
         if not number:
             break
         os.kill(job, number[0])
-    # With what it leaves behind.
+    # Processes that the job left behind end with it.
     with suppress(ProcessLookupError):
         os.killpg(job, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])

@@ -112,8 +112,10 @@ def end_jobs_on_interrupt() -> threading.Event:
         again = interrupted.is_set()
         interrupted.set()
         for job in psutil.Process().children():
-            with suppress(psutil.Error):
-                job.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+            # The warm worker leads a session of its own. Jobs need it to end in order, and it ends with this process.
+            with suppress(psutil.Error, ProcessLookupError):
+                if os.getsid(job.pid) == os.getsid(0):
+                    job.send_signal(signal.SIGKILL if again else signal.SIGTERM)
         if not again:
             raise KeyboardInterrupt
 
