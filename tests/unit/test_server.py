@@ -1,6 +1,7 @@
 """The mini-web's server, asked as img2dataset asks it: as an HTTP proxy."""
 
 import io
+import socket
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from PIL import Image, ImageChops, ImageStat
 from pyarrow import parquet
 
 from processes import started
+from testbed.miniweb.origins import TABLES
 from testbed.miniweb.pages import Page
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.server import MiniwebServer, running
@@ -168,3 +170,39 @@ def test_a_server_that_cannot_start_says_how_to_try_it(tmp_path, capfd):
     ):
         pass
     assert "FileNotFoundError" in capfd.readouterr().err
+
+
+def test_published_files_stand_where_their_hosts_have_them(server):
+    hub = "http://huggingface.test/datasets/clip-benchmark/wds_imagenet-r/resolve/main"
+    assert get(server.address, f"{hub}/test/nshards.txt")[2] == b"2\n"
+    assert get(server.address, f"{hub}/classnames.txt")[2] == b"missile\nmushroom\n"
+    table = get(server.address, "http://tables.test/openclip_results.csv")[2]
+    assert table == (TABLES / "openclip_results.csv").read_bytes()
+    for missing in (
+        f"{hub}/dataset_type.txt",
+        f"{hub.replace('-r/', '-x/')}/classnames.txt",
+        "http://tables.test/no.csv",
+    ):
+        assert get(server.address, missing)[0] == 404
+
+
+@pytest.mark.parametrize("above", ["../../../../../../../../etc/passwd", "test/../../../../../../../../etc/passwd"])
+def test_nothing_above_the_published_files_is_served(server, above):
+    port = server.server_port
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        url = f"http://huggingface.test/datasets/clip-benchmark/wds_imagenet-r/resolve/main/{above}"
+        connection.sendall(f"GET {url} HTTP/1.0\r\n\r\n".encode())
+        assert connection.recv(100).split()[1] == b"404"
+
+
+def test_wikimedia_refuses_who_gives_no_contact(server):
+    url = "http://upload.wikimedia.test/cat.jpg"
+    server.pages[url] = page() | {"url": url}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": server.address}))
+    answers = {}
+    for agent in ("Mozilla/5.0 (compatible; testbed)", "Mozilla/5.0 (compatible; testbed; +lab@example.org)"):
+        try:
+            answers[agent] = opener.open(urllib.request.Request(url, headers={"User-Agent": agent})).status
+        except urllib.error.HTTPError as error:
+            answers[agent] = error.code
+    assert list(answers.values()) == [403, 200]
