@@ -78,10 +78,6 @@ def test_the_shipped_experiments_are_valid(name):
         ({"testsets__mini_v2": {"path": "x", "miniweb": "v2"}}, ["has path, miniweb", "either path or miniweb"]),
         ({"mixtures__mini_yfcc": {"shares": PAIR}}, ["mixtures.mini_yfcc", "is the name of a source", "another name"]),
         ({"download__private_networks": ["10.1.2.5/24"]}, ["download.private_networks", "10.1.2.5/24", "10.1.2.0/24"]),
-        (
-            {METADATA: {"path": "x.csv", "format": "csv"}, "download__proxy": "miniweb"},
-            ["download.proxy: miniweb has none of the images of mini_yfcc", "http://host:port"],
-        ),
         ({"download__private_networks": ["intranet"]}, ["download.private_networks", "'intranet'"]),
         ({"costs__trained_per_second": {"rn50": 1}}, ["costs.trained_per_second", "rn50", "Name one of: mini_rn"]),
         ({"costs__stored_kb": 0}, ["costs.stored_kb: 0"]),
@@ -353,3 +349,11 @@ def test_a_test_set_says_how_many_shards_it_has(testset, text):
 def test_a_test_set_without_a_folder_is_named(tmp_path):
     with pytest.raises(ExperimentError, match=f"testsets.mine.path: {tmp_path}/none is not a folder"):
         check_testset("mine", tmp_path / "none")
+
+
+def test_the_miniweb_has_no_images_of_other_lists():
+    own = {METADATA: {"path": "x.csv", "format": "csv"}, "download__proxy": "miniweb"}
+    with pytest.raises(
+        ExperimentError, match="download.proxy: miniweb has none of the images of mini_yfcc. Write none"
+    ):
+        load(changed(**own))

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -122,8 +123,8 @@ def tokenizer(ask, recipe, data, environment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("without")
     answer = ask("train", architecture=recipe(SIGLIP), trainset=data["trainset"], seed=0, folder=folder)
     assert answer["error"] == "NetworkError" and not (folder / WEIGHTS_FILE).exists()
-    command = re.search(r"uv run (python -c \".*?\")", answer["message"])[1]
-    subprocess.run(shlex.split(command), env=environment, cwd=ROOT, check=True)
+    command = re.search(r"uv run python (-c \".*?\")", answer["message"])[1]
+    subprocess.run([sys.executable, *shlex.split(command)], env=environment, cwd=ROOT, check=True)
     return answer["message"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from test_work import is_alive, wait_for
-from testbed.warm import WORKER, start_worker
+from testbed.warm import EVALUATION, WORKER, start_worker
 
 HEAD = """
 import os, signal, sys, time
@@ -69,6 +69,8 @@ def run(folder, scripts_environment):
         (folder / "script.py").write_text(script)
         with subprocess.Popen(
             [python, folder / "script.py", *arguments],
+            # Who runs tests in the background ignores Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env=scripts_environment | {WORKER: str(worker)} | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -223,9 +225,8 @@ def test_nobody_else_may_connect(worker, folder):
 def test_the_modules_of_all_scripts_can_be_copied(worker, run):
     """They leave no thread behind and the GPU alone, so that loading processes and CUDA work in a copy."""
     calls = "".join(path.read_text() for path in Path("workflow/scripts").glob("*.py"))
-    modules = sorted(
-        {name for call in re.findall(r"run_warm\((.*?)\)", calls, re.S) for name in re.findall(r'"(.*?)"', call)}
-    )
+    given = {name for call in re.findall(r"run_warm\((.*?)\)", calls, re.S) for name in re.findall(r'"(.*?)"', call)}
+    modules = sorted({*given, *EVALUATION})
     assert {"open_clip", "open_clip_train.main", "img2dataset.downloader"} <= set(modules)
     script = (
         "import os\nos.environ['NO_ALBUMENTATIONS_UPDATE'] = '1'\n"

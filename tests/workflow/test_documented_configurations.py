@@ -40,21 +40,29 @@ def shown() -> list[pytest.param]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A clone with all lists that the pages speak of, each of some rows."""
+    """A clone with all files that the pages speak of; its long lists are as good as read, so that no row is counted."""
     folder = copy_workflow(tmp_path_factory.mktemp("documented") / "clone")
     for source, entry in yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))["sources"].items():
         make_source(source, 20, 0, folder / "drawn" / source / "manifest.json")
         path = folder / entry["metadata"]["path"]
         shutil.copytree(folder / "drawn" / source / "list", path.parent if path.suffix else path)
-    own = {"url": ["http://photos.test/1.jpg"], "caption": ["a cat"], "alt_text": ["a cat"]}
+        take_as_read(folder, source)
+    take_as_read(folder, "cc12m_small")
+    own = {"url": ["http://photos.test/1.jpg"] * 100_000, "alt_text": ["a cat"] * 100_000}
     parquet.write_table(pa.table(own), folder / "data/lists/my_source.parquet")
-    (folder / "my_list.csv").write_text("image_url,text\nhttp://photos.test/1.jpg,a cat\n")
+    (folder / "my_list.csv").write_text("image_url,text\n" + "http://photos.test/1.jpg,a cat\n" * 5000)
     (folder / "data/lists/metaclip").mkdir()
     for path in ("metadata.json", "data/lists/metaclip/metadata.json"):
         (folder / path).write_text('["cat", "mug"]')
     # What every user of Wikimedia's images has to fill in.
     (folder / "contact.yaml").write_text("download: {contact: lab@example.org}\n")
     return folder
+
+
+def take_as_read(folder: Path, source: str) -> None:
+    pairs = folder / f"results/metadata/{source}/pairs.parquet"
+    pairs.parent.mkdir(parents=True)
+    pairs.touch()
 
 
 def base_of(config: dict) -> list[str]:
@@ -95,8 +103,7 @@ def test_a_value_inside_a_sentence_is_planned(clone, key):
         if "my_source" in text:
             (source,) = [block for block in blocks(README, "yaml") if block.startswith("sources:")]
             config |= yaml.safe_load(source)
-            config["sources"]["my_source"]["sizes"] = [100, 200]
-        # Its own sizes: a source of so few rows has not as many samples as the paper's.
+            config["sources"]["my_source"]["sizes"] = [2048, 4096]
         for mixture in config.get("mixtures", {}).values():
-            mixture["sizes"] = [100]
+            mixture["sizes"] = [2048]
         assert "Job stats" in planned(clone, config)
