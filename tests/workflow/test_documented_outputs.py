@@ -17,7 +17,7 @@ PRETRAINED = {
     f"results/pretrained/<pretrained>/{name}"
     for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors", "tokenizer*.json")
 }
-OF_HUB_TOKENIZERS = {"results/models/<model>/tokenizer*.json"}
+OF_HUB_TOKENIZERS = {f"results/{of}/tokenizer*.json" for of in ("models/<model>", "teachers/<filter>")}
 OF_PUBLISHED_TABLES = {
     "results/retrieved/<table>.csv",
     "results/tables/baselines.csv",

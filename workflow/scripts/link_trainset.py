@@ -44,8 +44,8 @@ def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, in
         count -= entry["samples"]
     if count:
         raise TrainsetError(
-            f"source {shards['source']}: has {shards['samples']} samples, {count} fewer than the trainset takes from it. "
-            f"Lower the size, or raise sources.{shards['source']}.samples."
+            f"{shards['source']}: has {shards['samples']} samples, {count} fewer than the trainset takes from it. Lower the "
+            "sizes that draw on it. A source has more with larger samples, and a filter where it keeps more."
         )
     return whole, None, 0
 
