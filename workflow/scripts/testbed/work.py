@@ -107,17 +107,30 @@ def end_jobs_on_interrupt() -> threading.Event:
     import psutil
 
     interrupted = threading.Event()
+    sent: set[tuple[int, int]] = set()
 
-    def end_jobs(*_: object) -> None:
-        again = interrupted.is_set()
-        interrupted.set()
+    def send(number: int) -> None:
         for job in psutil.Process().children():
             # The warm worker leads a session of its own. Jobs need it to end in order, and it ends with this process.
             with suppress(psutil.Error, ProcessLookupError):
-                if os.getsid(job.pid) == os.getsid(0):
-                    job.send_signal(signal.SIGKILL if again else signal.SIGTERM)
-        if not again:
-            raise KeyboardInterrupt
+                if os.getsid(job.pid) == os.getsid(0) and (job.pid, number) not in sent:
+                    sent.add((job.pid, number))
+                    job.send_signal(number)
+
+    def end_late_jobs() -> None:
+        # A job that was about to start when Ctrl-C came.
+        while True:
+            time.sleep(0.2)
+            send(signal.SIGTERM)
+
+    def end_jobs(*_: object) -> None:
+        if interrupted.is_set():
+            send(signal.SIGKILL)
+            return
+        interrupted.set()
+        send(signal.SIGTERM)
+        threading.Thread(target=end_late_jobs, daemon=True, name="end-late-jobs").start()
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, end_jobs)
     return interrupted
