@@ -41,7 +41,7 @@ def test_numbers_and_orders_have_one_form():
 
 def test_settings_hold_nothing_that_only_says_how_work_is_done():
     settings = product_settings(load(small()).config)
-    assert set(settings["download"]) == {"image_size", "minimum_size", "quality", "retry_failed"}
+    assert set(settings["download"]) == {*("image_size", "minimum_size", "private_networks", "quality", "retry_failed")}
     assert not set(settings["architectures"]["mini_rn"]) & RUN_ONLY["architectures.*"]
     assert not {"costs", "evaluation", "training"} & set(settings)
 
