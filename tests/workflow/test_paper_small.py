@@ -30,6 +30,7 @@ from test_documented_outputs import compare
 
 from experiments import ROOT, load
 from runs import copy_workflow, run_snakemake
+from testbed.manifest import sha256
 from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 CONFIG = ["--configfile", "config/paper.yaml", "config/paper_small.yaml"]
@@ -364,3 +365,17 @@ def test_the_report_has_the_figures(run):
 
 def test_nothing_is_left_to_do(run):
     assert "Nothing to be done" in run_snakemake(run, *CONFIG, "-n").stdout
+
+
+def test_jobs_without_the_warm_worker_make_the_same(run, monkeypatch):
+    """As on a cluster: each job imports its packages itself."""
+    monkeypatch.setenv("CLIP_TESTBED_WORKER", "none")
+    folders = [
+        run / f"results/{made}" for made in ("decoded/imagenet-rn50", f"models/{ASKED[0]}", f"evaluations/{ASKED[0]}")
+    ]
+    names = ["images.npy", "open_clip_model.safetensors", "predictions.parquet"]
+    before = [sha256(folder / name) for folder, name in zip(folders, names, strict=True)]
+    for folder in folders:
+        shutil.rmtree(folder)
+    run_snakemake(run, f"results/evaluations/{ASKED[0]}/metrics.csv", *CONFIG)
+    assert [sha256(folder / name) for folder, name in zip(folders, names, strict=True)] == before
