@@ -6,6 +6,7 @@ And Ctrl-C, which ends the jobs of every stage in an orderly way.
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -138,6 +139,8 @@ def test_ctrl_c_ends_every_stage_without_a_traceback(tmp_path):
         lambda: len(records(folder, "models/*/work/*/checkpoints/epoch_latest.pt")),
         "Evaluating",
     ):
+        # Else a checkpoint of the training before may be there already.
+        shutil.rmtree(folder / "results/models", ignore_errors=True)
         said = interrupt_when(folder, target, moment)
         assert "Traceback" not in said, said[-6000:]
         assert said.count("Interrupted. What is done is kept, and the same command goes on from there.") == 1
