@@ -232,6 +232,6 @@ def test_a_training_longer_than_its_time_goes_on(train, cluster):
     """It sees that its time runs out and goes back into the queue by itself, again and again."""
     training = train("mini_short")
     with training.under_way() as process:
-        training.ends_well(process, 300)
+        training.ends_well(process, 600)
     (fields,) = jobs_by_rule(cluster, training.folder)["train_clip"]
     assert int(fields["Restarts"]) >= 1
