@@ -16,13 +16,14 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
-from download_images import share_of_job, told
+from download_images import told
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
 from shard_samples import Part, shard_samples
 from testbed.log import PROGRESS
 from testbed.manifest import problem, read_json, write_json
+from testbed.web.pace import share_of_job
 
 OPTIONS = {name: value for name, value in load(DEMO).config["download"].items() if name != "proxy"} | {
     "chunk_size": 20,

@@ -50,6 +50,15 @@ def run_changed(folder, old: str, new: str):
             id="short list",
         ),
         pytest.param(
+            "experiment: tiny",
+            "experiment: tiny\npublished_tables: gone.csv\ntestset_origin: {table: none.csv}",
+            [
+                "published_tables: gone.csv: there is no such file",
+                "testset_origin.table: none.csv: there is no such file",
+            ],
+            id="no tables",
+        ),
+        pytest.param(
             "mini_v2: {miniweb: v2}", "mini_v2: {path: sets/v2}", ["sets/v2", "classnames.txt"], id="class file"
         ),
         pytest.param(

@@ -310,7 +310,9 @@ def test_figures_show_their_panels_lines_and_pools(run):
     assert says(main, *TITLES, *POOLS, *ENSEMBLES, "public CLIP model") and baseline in main
     for mixture in MIXTURES:
         text = text_of(plots / f"mixtures/{mixture}.pdf")
-        assert says(text, *TITLES, mixture, *PAPER["mixtures"][mixture]["shares"]) and baseline in text
+        shares = PAPER["mixtures"][mixture]["shares"]
+        parts = [f"{100 * share / sum(shares.values()):.3g} % {name}" for name, share in shares.items()]
+        assert says(text, *TITLES, *shares, *parts) and baseline in text
     for pool in POOLS:
         text = text_of(plots / f"learning_curves/{pool}.pdf")
         assert says(text, pool, "loss", "learning rate", *(f"{size} samples, seed 0" for size in SIZES[pool]))

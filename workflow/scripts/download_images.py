@@ -33,6 +33,7 @@ from testbed.warm import run_warm
 from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.outcomes import causes_of, check_success, tabulate
+from testbed.web.pace import share_of_job
 from testbed.work import follow_parent, is_forced, locked
 
 if TYPE_CHECKING:
@@ -56,15 +57,6 @@ def chunk_size_of(folder: Path, wanted: int) -> int:
         except ManifestError:
             continue
     return wanted
-
-
-def share_of_job(options: dict) -> dict:
-    """The experiment's `download` section with one job's part of the rates: jobs do not know of each other."""
-    jobs = options["jobs"]
-    return options | {
-        "requests_per_second": options["requests_per_second"] / jobs,
-        "hosts": {host: rate / jobs for host, rate in options["hosts"].items()},
-    }
 
 
 def storage_of(options: dict) -> dict:

@@ -16,7 +16,7 @@ from testbed.explorer.data import explorer_data
 from testbed.explorer.page import explorer_page
 from testbed.explorer.views import Tables
 from testbed.log import log_to
-from testbed.pools import Pool, in_order
+from testbed.pools import Pool, in_order, testsets_in_order
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings
 
@@ -51,7 +51,7 @@ if __name__ == "__main__":
         read_evaluations(snakemake.input.evaluations),
         snakemake.params.experiment,
         snakemake.params.reference,
-        [name for name in snakemake.config["testsets"] if name in snakemake.params.shifts],
+        testsets_in_order(snakemake.params.shifts, snakemake.config),
         in_order(snakemake.params.pools, snakemake.config),
         Settings(**snakemake.params.statistics),
         read_evaluations(published) if published else None,

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from testbed.figures import STYLE, FigureError, Series, make_series, save_figure, size_label, title_of
 from testbed.log import log_to
 from testbed.panels import new_figure
-from testbed.pools import in_order
+from testbed.pools import in_order, testsets_in_order
 from testbed.scaling import BEYOND, accuracy_at, accuracy_band, power_law
 from testbed.tables import read_evaluations
 from testbed.trends import Settings
@@ -115,7 +115,7 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     figure = plot_data_efficiency(
         read_evaluations(snakemake.input.evaluations),
-        [name for name in snakemake.config["testsets"] if name in snakemake.params.testsets],
+        testsets_in_order(snakemake.params.testsets, snakemake.config),
         in_order(snakemake.params.pools, snakemake.config),
         Settings(**snakemake.params.statistics),
     )

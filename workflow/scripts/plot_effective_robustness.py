@@ -16,7 +16,7 @@ from testbed.baselines import read_baselines
 from testbed.figures import make_series, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels
-from testbed.pools import in_order
+from testbed.pools import in_order, testsets_in_order
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings, read_trends
 
@@ -67,7 +67,7 @@ if __name__ == "__main__":
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
         snakemake.params.reference,
-        [name for name in snakemake.config["testsets"] if name in snakemake.params.shifts],
+        testsets_in_order(snakemake.params.shifts, snakemake.config),
         in_order(snakemake.params.pools, snakemake.config),
         Settings(**snakemake.params.statistics),
         read_evaluations(published) if published else None,

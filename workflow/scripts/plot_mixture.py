@@ -16,7 +16,7 @@ from testbed.baselines import read_baselines
 from testbed.figures import FigureError, make_series, mixture_label, save_figure
 from testbed.log import log_to
 from testbed.panels import draw_panels
-from testbed.pools import ensemble_of, in_order
+from testbed.pools import ensemble_of, in_order, testsets_in_order
 from testbed.tables import pair_with_reference, read_evaluations
 from testbed.trends import Settings, fit_pool_trends
 
@@ -95,7 +95,7 @@ if __name__ == "__main__":
         snakemake.params.mixture,
         snakemake.params.members,
         snakemake.params.reference,
-        [name for name in snakemake.config["testsets"] if name in snakemake.params.shifts],
+        testsets_in_order(snakemake.params.shifts, snakemake.config),
         Settings(**snakemake.params.statistics),
         in_order(snakemake.params.pools, snakemake.config),
         read_baselines(snakemake.input.baselines),

@@ -216,7 +216,7 @@ if __name__ == "__main__":
         )
         logging.info("%s", result.as_json())
         # Not parameters, because a list is not read again when sizes change.
-        experiment, source = Experiment(dict(snakemake.config)), snakemake.wildcards.source
+        experiment, source = Experiment(snakemake.config), snakemake.wildcards.source
         warn_if_short(source, result, experiment.sources[source]["samples"], experiment.needed(source))
         content = {
             "format": snakemake.params.format,

@@ -44,6 +44,14 @@ def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[s
         yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
 
 
+def table_problems(config: Mapping) -> Iterator[str]:
+    """What is wrong with the tables that fetched files are checked with."""
+    tables = {"testset_origin.table": config["testset_origin"]["table"], "published_tables": config["published_tables"]}
+    for key, path in tables.items():
+        if not Path(path).is_file():
+            yield f"{key}: {path}: there is no such file. Put the table there, or correct the path."
+
+
 def testset_problems(testset: str, folder: str) -> Iterator[str]:
     try:
         check_testset(testset, folder)

@@ -13,6 +13,12 @@ def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:
     return [pools[name] for section in sections for name in section]
 
 
+def testsets_in_order(testsets: Iterable[str], config: Mapping) -> list[str]:
+    """`testsets` in the order of the experiment `config`, for the same reason."""
+    chosen = set(testsets)
+    return [name for name in config["testsets"] if name in chosen]
+
+
 def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
     """The mixtures of which all members were evaluated, and they themselves too."""
     present = set(evaluated)

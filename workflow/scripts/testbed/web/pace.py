@@ -65,3 +65,12 @@ class Pace:
     def answered(self, host: str) -> None:
         """Note that `host` has answered as it should."""
         self.strikes.pop(host, None)
+
+
+def share_of_job(options: dict) -> dict:
+    """The experiment's `download` section with one job's part of the rates: jobs do not know of each other."""
+    jobs = options["jobs"]
+    return options | {
+        "requests_per_second": options["requests_per_second"] / jobs,
+        "hosts": {host: rate / jobs for host, rate in options["hosts"].items()},
+    }

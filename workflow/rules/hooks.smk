@@ -1,0 +1,103 @@
+# What happens when a run starts, is interrupted and ends.
+import os
+import re
+
+from snakemake.exceptions import WorkflowError
+
+from testbed.devices import DeviceError, check_gpus
+from testbed.slurm import jobs_in
+from testbed.warm import WORKER, start_worker
+from testbed.work import (
+    FORCERUN,
+    FolderBusyError,
+    end_jobs_on_interrupt,
+    hold,
+    in_own_process,
+)
+
+
+def missing_gpus():
+    """What is wrong where the run's jobs need more GPUs than this machine has; on a cluster, each job looks for itself."""
+    if not workflow.local_exec or workflow.touch:
+        return []
+    jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    wanted = [
+        job.resources.get("gpu") or 1
+        for job in jobs
+        if device_of(job.wildcards) == "cuda"
+    ]
+    try:
+        if wanted:
+            in_own_process(check_gpus, max(wanted))
+    except DeviceError as error:
+        return [str(error)]
+    return []
+
+
+onstart:
+    # Who only looks may do so while another run is at work.
+    is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
+    if not is_looking:
+        report_missing(*missing_gpus())
+    if missing_inputs:
+        raise WorkflowError(reasons_not_to_start())
+    if is_looking:
+        return
+    # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
+    try:
+        workflow.held = hold(".snakemake")
+    except FolderBusyError as error:
+        raise WorkflowError(str(error))
+    # Jobs outlive a Snakemake that is killed, and another run would send them a second time.
+    if jobs := jobs_in("."):
+        raise WorkflowError(
+            f"SLURM still has {len(jobs)} jobs of an earlier run in this folder. Wait until they are done, or end them "
+            f"(scancel {' '.join(jobs)}), and run the same command again. What is done is kept in either case."
+        )
+    # Cluster jobs do not see the user's command line, but inherit the environment.
+    os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+    if workflow.local_exec and WORKER not in os.environ:
+        try:
+            workflow.worker = start_worker(".snakemake/worker")
+            os.environ[WORKER] = ".snakemake/worker"
+        except OSError as error:
+            logger.warning(f"Jobs start without a warm worker: {error}")
+
+
+# Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.
+shell.prefix("set -euo pipefail; trap '' INT; ")
+interrupted = end_jobs_on_interrupt()
+
+
+onerror:
+    if interrupted.is_set():
+        logger.info(
+            "Interrupted. What is done is kept, and the same command goes on from there."
+        )
+
+
+onsuccess:
+    # Not where a run made single files, or told something (plan, status, verify).
+    if any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+        logger.info(
+            "effective robustness  results/plots/effective_robustness.pdf, and other plots beside it\n"
+            "to explore            results/report/explore.html, in a browser\n"
+            "the paper's findings  results/report/claims.html\n"
+            "tables                results/tables/\n"
+            "where it comes from   results/provenance.csv; what to cite: results/citations.bib"
+        )
+
+
+UPDATED_FILES = re.compile(
+    "(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+"
+)
+
+
+def shorten_reason(record):
+    """Cut the files that earlier jobs of the same run made to three in a job's reason, of which some fill a screen."""
+    if reason := getattr(record, "reason", None):
+        record.reason = UPDATED_FILES.sub(r"\1, ...", reason)
+    return True
+
+
+logger.addFilter(shorten_reason)
