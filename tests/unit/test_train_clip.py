@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from open_clip_train.params import parse_args
@@ -24,7 +25,7 @@ from testbed.recipe import (
     trainer_arguments,
     warmup_steps,
 )
-from testbed.trainer import SPARE_SECONDS, is_late
+from testbed.trainer import SPARE_SECONDS, checkpoints_in, is_late, number_of, remove_checkpoints
 from train_clip import CURVE, WEIGHTS_FILE, finished, train_clip
 
 PLAIN = {"batch_size": 64, "epochs": 8, "workers": 0, "gpus": 1, "nodes": 1, "checkpoints_per_epoch": 1, "extra": {}}
@@ -39,13 +40,10 @@ def curve(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def lost(folder: Path, number: int | None = None) -> None:
-    """Cut the checkpoints after `number` parts, and the newest."""
-    for name in ("latest", number):
-        for path in folder.glob(f"{RUN}/*/checkpoints/epoch_{name}.pt"):
-            content = path.read_bytes()
-            path.unlink()
-            path.write_bytes(content[:-1000])
+def lost(folder: Path, number: int) -> None:
+    """Cut the checkpoint after `number` parts."""
+    (path,) = folder.glob(f"{RUN}/*/checkpoints/epoch_{number}.pt")
+    path.write_bytes(path.read_bytes()[:-1000])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +153,7 @@ def test_the_trainers_command_line(architecture, trainset, tmp_path):
         "--precision=fp32",
         "--grad-clip-norm=1.0",
         "--lock-image",
-        "--save-most-recent",
+        "--save-frequency=1",
         "--resume=latest",
     } <= set(arguments)
     assert not any("torchcompile" in argument for argument in arguments)
@@ -166,7 +164,7 @@ def test_open_clip_understands_the_command_line(architecture, trainset, tmp_path
     assert (options.lr, options.beta2, options.eps, options.wd) == (0.003, 0.98, 1e-8, 0.1)
     assert (options.epochs, options.workers, options.device) == (2, 0, "cpu")
     assert (options.logs, options.name) == (str(tmp_path / RUN), tmp_path.name)
-    assert (options.save_most_recent, options.save_frequency) == (True, 0)
+    assert (options.save_most_recent, options.save_frequency) == (False, 1)
 
 
 def test_a_trained_model_is_recorded(model, architecture):
@@ -304,6 +302,19 @@ def test_a_training_steps_back_over_a_broken_checkpoint(
     assert answer["epochs"] == [2, 3]
     run_model("train", seed=0, folder=tmp_path / "whole" / "model", **request)
     assert weights(tmp_path / "killed" / "model") == weights(tmp_path / "whole" / "model")
+
+
+def test_of_checkpoints_the_last_two_stay(tmp_path):
+    """Those that are not written to their end are not counted, and removed with the others."""
+    for number in (1, 2, 8, 9, 10, 11):
+        with ZipFile(tmp_path / f"epoch_{number}.pt", "w") as file:
+            file.writestr("data", "weights")
+    for number in (1, 11):
+        path = tmp_path / f"epoch_{number}.pt"
+        path.write_bytes(path.read_bytes()[:-5])
+    assert [number_of(path) for path in checkpoints_in(tmp_path)] == [10, 9, 8, 2]
+    remove_checkpoints(tmp_path, 10)
+    assert sorted(number_of(path) for path in tmp_path.iterdir()) == [9, 10, 11]
 
 
 def test_parts_of_an_epoch_have_checkpoints_of_their_own(

@@ -41,7 +41,7 @@ from testbed.recipe import (
     trainer_arguments,
 )
 from testbed.slurm import end_of_job, go_on_later
-from testbed.trainer import LATEST, OUT_OF_TIME, Run, train
+from testbed.trainer import OUT_OF_TIME, Run, checkpoints_in, number_of, train
 from testbed.warm import run_warm
 from testbed.work import follow_parent, is_forced, locked
 
@@ -55,27 +55,18 @@ CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
 
 def load_checkpoint(folder: Path) -> dict | None:
-    """The newest of the trainer's checkpoints in `folder` that loads, as its latest; None where there is none.
+    """The newest of the trainer's checkpoints in `folder` that loads; None where there is none.
 
-    One that does not load is deleted, and the one before it takes its place.
+    Those that do not load are deleted, so that the trainer goes on from the same one.
     """
     import torch
 
-    latest = folder / LATEST
-    older = sorted(folder.glob("epoch_[0-9]*.pt"), key=lambda path: int(path.stem.removeprefix("epoch_")), reverse=True)
-    for path in [latest, *older]:
+    for path in sorted(folder.glob("epoch_[0-9]*.pt"), key=number_of, reverse=True):
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            continue
+            return torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             logging.warning("%s does not load (%s); stepping back", path, error)
             path.unlink()
-            continue
-        if path != latest:
-            latest.unlink(missing_ok=True)
-            os.link(path, latest)
-        return checkpoint
     return None
 
 
@@ -122,9 +113,8 @@ def finished(folder: Path, request: str) -> dict | None:
 
 
 def checkpoints_done(folder: Path) -> int:
-    """How many checkpoints a training in `folder` has behind it, by their names."""
-    names = (folder / RUN).glob("*/checkpoints/epoch_[0-9]*.pt")
-    return max((int(path.stem.removeprefix("epoch_")) for path in names), default=0)
+    """How many parts a training in `folder` has behind it, by its newest checkpoint."""
+    return max((number_of(path) for path in checkpoints_in(folder / RUN / folder.name / "checkpoints")), default=0)
 
 
 def prepare_folder(folder: Path, config: dict, begun: dict, run: dict) -> list[dict]:

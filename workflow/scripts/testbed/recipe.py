@@ -26,6 +26,9 @@ OF_THE_MODEL = {
 }
 """Options of open_clip's trainer that change the network or its images, of which an evaluation would not hear."""
 
+OF_THE_CHECKPOINTS = {"save-most-recent", "delete-previous-checkpoint"}
+"""Options of open_clip's trainer that keep other checkpoints than a restarted training looks for."""
+
 LOGIT_BIAS = -10.0
 """Where open_clip's trainer begins the bias that its option ``siglip`` gives to a network."""
 
@@ -148,10 +151,9 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         "resume": "latest",
         # As often as the trainer would, and some fifty times in a short training.
         "log-every-n-steps": min(100, max(1, optimiser_steps(architecture, size) // 50)),
-        # Beside the last epoch's checkpoint, which --save-most-recent keeps, open_clip would keep every epoch's.
-        "save-frequency": 0,
+        "save-frequency": 1,
     }
-    if taken := sorted(set(options) & set(architecture["extra"])):
+    if taken := sorted((set(options) | OF_THE_CHECKPOINTS) & set(architecture["extra"])):
         raise TrainingError(
             f"architectures.*.extra: {', '.join(taken)} is set by the experiment. Take it out; config/README.md says which "
             "key stands for it."
@@ -163,4 +165,4 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         )
     options |= architecture["extra"]
     arguments = [f"--{name}={value}" for name, value in options.items() if not isinstance(value, bool)]
-    return [*arguments, *(f"--{name}" for name, value in options.items() if value is True), "--save-most-recent"]
+    return [*arguments, *(f"--{name}" for name, value in options.items() if value is True)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from zipfile import is_zipfile
 
 from testbed.work import follow_parent
 
@@ -38,7 +39,7 @@ CURVE_COLUMNS = (
 REMEMBERED = 10_000
 """Captions whose tokens are kept: those of a small trainset come again in each epoch, and tokens take longer than images."""
 
-LATEST, OUT_OF_TIME = "epoch_latest.pt", "out_of_time"
+OUT_OF_TIME = "out_of_time"
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,25 @@ def keep_logging(*_: object) -> None:
     """Stands in for the trainer's own set-up of logging."""
 
 
-def keep_checkpoint(folder: Path, number: int) -> None:
-    """Give the newest checkpoint, that of `number` parts, a name of its own, and remove those before the last but one.
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints in `folder` that were written to their end, the newest first; each is named by its number of parts."""
+    # A checkpoint is a ZIP file, whose directory is written last.
+    paths = [path for path in folder.glob("epoch_[0-9]*.pt") if is_zipfile(path)]
+    return sorted(paths, key=number_of, reverse=True)
 
-    The trainer replaces its newest one; a broken file system may leave it unreadable, and then the one before is there.
+
+def number_of(checkpoint: Path) -> int:
+    """The number of parts that `checkpoint` has behind it."""
+    return int(checkpoint.stem.removeprefix("epoch_"))
+
+
+def remove_checkpoints(folder: Path, number: int) -> None:
+    """Remove the checkpoints in `folder` before the last but one of `number`.
+
+    A broken file system may leave the last one unreadable, and then the one before is there.
     """
-    name = folder / f"epoch_{number}.pt"
-    if (folder / LATEST).is_file() and not name.exists():
-        os.link(folder / LATEST, name)
     for path in folder.glob("epoch_[0-9]*.pt"):
-        if int(path.stem.removeprefix("epoch_")) < number - 1:
+        if number_of(path) < number - 1:
             path.unlink()
 
 
@@ -176,7 +186,7 @@ def prepare(run: Run) -> None:
         if is_master(args):
             steps = loaders["train"].dataloader.num_batches // args.accum_freq
             curve = curve or Curve(run, steps, number * steps)
-            keep_checkpoint(Path(args.checkpoint_path), number)
+            remove_checkpoints(Path(args.checkpoint_path), number)
             started.append(time.time())
             late = is_late(started, run.end)
         if args.distributed:

@@ -10,6 +10,7 @@ workflow that started it. It keeps one process for each list of modules and envi
 such as OMP_NUM_THREADS when they are loaded. So a job finds what it would have imported itself, and nothing else.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -129,6 +130,8 @@ def keep_warm(requests: socket.socket, path: list[str], environment: dict[str, s
         importlib.import_module(module)
     # Stays shared: a collection of garbage would write to all of it in every copy.
     gc.freeze()
+    # At its end a job releases them like any other process; else libraries warn of what was not released.
+    atexit.register(gc.unfreeze)
     # Nobody waits for the processes that watch over jobs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
