@@ -30,11 +30,12 @@ from testbed.manifest import ManifestError, read_json, record, write_json
 from testbed.metrics import label_ranks, metrics_of
 from testbed.networks import NetworkError
 from testbed.parts import read_parts
-from testbed.recipe import WEIGHTS_FILE, TrainingError
+from testbed.recipe import RUN, WEIGHTS_FILE, TrainingError
 from testbed.samples import read_image
 from testbed.subsets import ClassesError
 from testbed.tasks import TestsetError
 from testbed.testsets import open_decoded, read_lines, read_samples, shards_of
+from testbed.trainer import write_trained
 from train_clip import export, train_clip
 
 ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)
@@ -69,14 +70,14 @@ def train(
     return entry
 
 
-def export_weights(value: float, folder: str, epoch: int = 2, step: int = 8, **more) -> None:
-    """Export a checkpoint of 2 planned epochs and 8 planned steps with a weight of `value`."""
-    checkpoint = {
-        "epoch": epoch,
-        "state_dict": {"module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])},
-        "optimizer": {"state": {0: {"step": torch.tensor(float(step))}}},
-    }
-    export(checkpoint | more, 2, 8, Path(folder))
+def export_weights(value: float, folder: str, steps: int | None = 8, scaled: bool = False) -> None:
+    """Export a model with a weight of `value` that took `steps` of 8, or that did not come to its end (None)."""
+    work = Path(folder) / RUN
+    work.mkdir()
+    if steps:
+        state = {"module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])}
+        write_trained(work, state, {"state": {0: {"step": torch.tensor(float(steps))}}}, scaled)
+    export(Path(folder), 2, 8)
 
 
 def decode(

@@ -459,19 +459,19 @@ def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, tr
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "words"),
+    ("trained", "words"),
     [
         ({"value": float("nan")}, "weights are not finite (weight, ...)"),
         ({"value": float("inf")}, "weights are not finite (weight, ...)"),
-        ({"value": 1.0, "epoch": 1}, "the trainer ended after 1 of 2 checkpoints"),
-        ({"value": 1.0, "step": 7}, "the trainer took 7 of 8 steps"),
+        ({"value": 1.0, "steps": None}, "the trainer ended after 0 of 2 checkpoints"),
+        ({"value": 1.0, "steps": 7}, "the trainer took 7 of 8 steps"),
     ],
 )
-def test_a_model_that_is_not_whole_is_not_exported(run_model, tmp_path, checkpoint, words):
-    answer = run_model("export_weights", folder=tmp_path, **checkpoint)
+def test_a_model_that_is_not_whole_is_not_exported(run_model, tmp_path, trained, words):
+    answer = run_model("export_weights", folder=tmp_path, **trained)
     assert answer["error"] == "TrainingError"
     assert words in answer["message"]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]
 
 
 def test_a_whole_model_is_exported_under_plain_names(run_model, tmp_path):
@@ -482,7 +482,10 @@ def test_a_whole_model_is_exported_under_plain_names(run_model, tmp_path):
 
 
 def test_steps_that_half_precision_left_out_are_no_error(run_model, tmp_path):
-    assert run_model("export_weights", folder=tmp_path, value=1.0, step=6, scaler={}) == {"value": None, "epochs": []}
+    assert run_model("export_weights", folder=tmp_path, value=1.0, steps=6, scaled=True) == {
+        "value": None,
+        "epochs": [],
+    }
 
 
 def test_a_trainset_without_a_manifest_is_an_error(architecture, tmp_path):

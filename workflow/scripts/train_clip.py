@@ -41,7 +41,7 @@ from testbed.recipe import (
     trainer_arguments,
 )
 from testbed.slurm import end_of_job, go_on_later
-from testbed.trainer import OUT_OF_TIME, Run, checkpoints_in, number_of, train
+from testbed.trainer import OUT_OF_TIME, TRAINED, Run, checkpoints_in, number_of, train
 from testbed.warm import run_warm
 from testbed.work import follow_parent, is_forced, locked
 
@@ -54,37 +54,35 @@ PACKAGES = ("torch", "open_clip_torch", "webdataset", "numpy")
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
 
-def load_checkpoint(folder: Path) -> dict | None:
-    """The newest of the trainer's checkpoints in `folder` that loads; None where there is none.
-
-    Those that do not load are deleted, so that the trainer goes on from the same one.
-    """
+def remove_unreadable(folder: Path) -> None:
+    """Remove the trainer's newest checkpoints in `folder` until one loads, with which the trainer goes on."""
     import torch
 
     for path in sorted(folder.glob("epoch_[0-9]*.pt"), key=number_of, reverse=True):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            torch.load(path, map_location="cpu", weights_only=True)
+            return
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             logging.warning("%s does not load (%s); stepping back", path, error)
             path.unlink()
-    return None
 
 
-def export(checkpoint: dict | None, parts: int, steps: int, folder: Path) -> None:
-    """Write the weights of the finished `checkpoint` into `folder`.
+def export(folder: Path, parts: int, steps: int) -> None:
+    """Move the weights of a training of `parts` and `steps` to `folder`, from where the trainer wrote them.
 
-    Raises `TrainingError` where it has not been trained for `parts` and `steps`, or its weights are not finite.
+    Raises `TrainingError` where it has not come to its end or has left out steps, or its weights are not finite.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file
 
-    done = checkpoint["epoch"] if checkpoint else 0
-    if done != parts:
+    try:
+        trained = read_json(folder / RUN / TRAINED)
+    except ManifestError:
         raise TrainingError(
-            f"{folder}: the trainer ended after {done} of {parts} checkpoints. Its messages are in the rule's log; the "
-            "same command continues from the last one."
-        )
-    weights = {name.removeprefix("module."): tensor.contiguous() for name, tensor in checkpoint["state_dict"].items()}
+            f"{folder}: the trainer ended after {checkpoints_done(folder)} of {parts} checkpoints. Its messages are in the "
+            "rule's log; the same command continues from the last one."
+        ) from None
+    weights = load_file(folder / RUN / WEIGHTS_FILE)
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise TrainingError(
@@ -92,15 +90,12 @@ def export(checkpoint: dict | None, parts: int, steps: int, folder: Path) -> Non
             f"another precision, and delete {folder / RUN}."
         )
     # Half-precision scaling leaves out steps whose gradients overflow; otherwise each batch has to count.
-    taken = max((int(state.get("step", steps)) for state in checkpoint["optimizer"]["state"].values()), default=0)
-    if taken != steps and "scaler" not in checkpoint:
+    if trained["steps"] not in (steps, None) and not trained["scaled"]:
         raise TrainingError(
-            f"{folder}: the trainer took {taken} of {steps} steps; its messages are in the rule's log. Delete "
+            f"{folder}: the trainer took {trained['steps']} of {steps} steps; its messages are in the rule's log. Delete "
             f"{folder / RUN} and run the same command again."
         )
-    temporary = folder / f".{WEIGHTS_FILE}.tmp"
-    save_file(weights, temporary)
-    publish(temporary, folder / WEIGHTS_FILE)
+    publish(folder / RUN / WEIGHTS_FILE, folder / WEIGHTS_FILE)
 
 
 def finished(folder: Path, request: str) -> dict | None:
@@ -135,7 +130,7 @@ def prepare_folder(folder: Path, config: dict, begun: dict, run: dict) -> list[d
             f"{folder}: was begun on {before.get('devices', 1)} devices and is to go on with {begun['devices']}. Set "
             f"architectures.*.gpus and nodes back, or delete {folder / RUN} to start over."
         )
-    for name in (WEIGHTS_FILE, "record.json", OUT_OF_TIME, INTERRUPTED):
+    for name in (WEIGHTS_FILE, "record.json", OUT_OF_TIME, INTERRUPTED, f"{RUN}/{TRAINED}"):
         (folder / name).unlink(missing_ok=True)
     # The trainer loads any weights that lie beside the configuration, so these are the last to come.
     write_json(folder / CONFIG_FILE, config)
@@ -229,15 +224,14 @@ def train_clip(
         os.environ.setdefault("WANDB_RESUME", "allow")
         os.environ.setdefault("WANDB_DIR", str(folder.resolve()))
         arguments += ["--report-to=wandb", f"--wandb-project-name={loggers['wandb_project']}"]
-    checkpoints = folder / RUN / folder.name / "checkpoints"
-    load_checkpoint(checkpoints)
+    remove_unreadable(folder / RUN / folder.name / "checkpoints")
     board = str(folder / "tensorboard") if loggers.get("tensorboard") else None
     parts = architecture["checkpoints_per_epoch"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
     training = Run(arguments, seed, parts, architecture["batch_size"], str(folder / CURVE), board, end_of_job())
     run_trainer(training, architecture, folder, log)
-    export(load_checkpoint(checkpoints), parts_of(architecture), optimiser_steps(architecture, size), folder)
+    export(folder, parts_of(architecture), optimiser_steps(architecture, size))
     seen = optimiser_steps(architecture, size) * architecture["batch_size"]
     entry = {
         "request": request,

@@ -17,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 from zipfile import is_zipfile
 
+from testbed.manifest import write_json
+from testbed.recipe import WEIGHTS_FILE
 from testbed.work import follow_parent
 
 SPARE_SECONDS = 60.0
@@ -39,7 +41,7 @@ CURVE_COLUMNS = (
 REMEMBERED = 10_000
 """Captions whose tokens are kept: those of a small trainset come again in each epoch, and tokens take longer than images."""
 
-OUT_OF_TIME = "out_of_time"
+OUT_OF_TIME, TRAINED = "out_of_time", "trained.json"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Run:
 
 class OutOfTime(Exception):
     """Another part would not be done before the job's end."""
+
+
+class Trained(Exception):
+    """The last part is done and the weights are written, so that the trainer need not write its last checkpoint."""
 
 
 class Curve:
@@ -138,6 +144,21 @@ def remove_checkpoints(folder: Path, number: int) -> None:
             path.unlink()
 
 
+def write_trained(folder: Path, state: dict, optimizer: dict, scaled: bool) -> None:
+    """Write the weights of a trained model into `folder`, and then TRAINED: how many steps were taken.
+
+    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the optimizer may have
+    left out steps whose gradients overflowed in half precision.
+    """
+    from safetensors.torch import save_file
+
+    # Names that torch.compile and DistributedDataParallel put before those of the model.
+    names = {name: name.removeprefix("_orig_mod.").removeprefix("module.") for name in state}
+    save_file({names[name]: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
+    steps = max((int(own["step"]) for own in optimizer["state"].values() if "step" in own), default=None)
+    write_json(folder / TRAINED, {"steps": steps, "scaled": scaled})
+
+
 def prepare(run: Run) -> None:
     """Change open_clip's trainer to train `run`: its order of samples, random numbers, checkpoints, curve and end.
 
@@ -198,6 +219,12 @@ def prepare(run: Run) -> None:
         train_one_epoch(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=curve)
         if curve:
             curve.write()
+        if number + 1 == args.epochs:
+            if is_master(args):
+                write_trained(Path(args.logs), model.state_dict(), optimizer.state_dict(), scaler is not None)
+            if args.distributed:
+                main.torch.distributed.barrier()
+            raise Trained
 
     data.SharedEpoch, data.detshuffle2, data.wds.shuffle = Epoch, ShardOrder, SampleOrder
     # Nothing in a sample's metadata is trained on, and reading it takes time.
@@ -237,6 +264,8 @@ def train(run: Run) -> int:
     prepare(run)
     try:
         return main.main(run.arguments) or 0
+    except Trained:
+        return 0
     except OutOfTime:
         (Path(run.curve).parent / OUT_OF_TIME).touch()
         return 0
