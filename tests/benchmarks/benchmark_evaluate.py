@@ -32,10 +32,10 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path[:0] = [str(ROOT / "tests" / "unit"), str(SCRIPTS)]
 
 from experiments import DEMO, load  # noqa: E402
-from testbed.archive import add_member  # noqa: E402
-from testbed.manifest import record, write_json  # noqa: E402
+from testbed.evaluation.testsets import read_samples  # noqa: E402
 from testbed.miniweb.testsets import make_testset  # noqa: E402
-from testbed.testsets import read_samples  # noqa: E402
+from testbed.records.files import add_member  # noqa: E402
+from testbed.records.manifest import record, write_json  # noqa: E402
 
 MODELS = 6
 TESTSETS = ("imagenet", "v2", "sketch", "rendition", "objectnet")

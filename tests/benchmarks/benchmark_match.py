@@ -24,7 +24,7 @@ from tables import ROOT, in_turn, print_table
 
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
-from testbed.entries import Matcher, space_out  # noqa: E402
+from testbed.filtering.matching import Matcher, space_out  # noqa: E402
 
 PIECE = 20_000
 WORDS, PAIRS, TITLES = 338_119, 100_646, 61_235
@@ -126,7 +126,7 @@ def stream(count: int, part: int = 100_000) -> None:
 
     from count_entries import count_entries
     from match_entries import match_entries
-    from testbed.manifest import record, write_json
+    from testbed.records.manifest import record, write_json
 
     rng = np.random.default_rng(0)
     words = draw_words(WORDS * 3 // 2, rng)

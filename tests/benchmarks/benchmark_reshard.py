@@ -25,9 +25,9 @@ sys.path[:0] = [str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")
 from list_samples import list_samples  # noqa: E402
 from reshard_samples import reshard_samples  # noqa: E402
 from select_samples import select_samples  # noqa: E402
-from testbed.archive import add_member  # noqa: E402
-from testbed.manifest import record, write_json  # noqa: E402
-from testbed.parts import read_parts  # noqa: E402
+from testbed.records.files import add_member  # noqa: E402
+from testbed.records.manifest import record, write_json  # noqa: E402
+from testbed.records.parts import read_parts  # noqa: E402
 
 IMAGE_BYTES, SHARD = 30_000, 1000
 

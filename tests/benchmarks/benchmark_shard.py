@@ -21,8 +21,8 @@ sys.path[:0] = [str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")
 
 from mini_parts import make_rows, write_manifest  # noqa: E402
 from shard_samples import Part, shard_samples  # noqa: E402
-from testbed.archive import add_member  # noqa: E402
-from testbed.manifest import record, write_json  # noqa: E402
+from testbed.records.files import add_member  # noqa: E402
+from testbed.records.manifest import record, write_json  # noqa: E402
 from testbed.web.outcomes import OUTCOMES  # noqa: E402
 
 IMAGE_BYTES = 30_000

@@ -20,8 +20,8 @@ from tables import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from testbed.statistics import clopper_pearson  # noqa: E402
-from testbed.tables import EVALUATION_COLUMNS  # noqa: E402
+from testbed.statistics.lines import clopper_pearson  # noqa: E402
+from testbed.statistics.tables import EVALUATION_COLUMNS  # noqa: E402
 
 TESTSETS = {"imagenet": 50_000, "imagenet-v2": 10_000, "imagenet-r": 30_000, "imagenet-sketch": 50_889}
 TESTSETS |= {"objectnet": 18_574, "imagenet-a": 7_500, "fog": 50_000, "snow": 50_000}

@@ -25,10 +25,10 @@ sys.path[:0] = [str(ROOT / "tests" / "unit"), str(SCRIPTS)]
 from experiments import DEMO, load  # noqa: E402
 from link_trainset import link_trainset  # noqa: E402
 from mini_parts import write_shards  # noqa: E402
-from testbed.manifest import write_json  # noqa: E402
 from testbed.miniweb.scenes import draw  # noqa: E402
 from testbed.miniweb.world import CLASSES  # noqa: E402
-from testbed.recipe import optimiser_steps, trainer_arguments  # noqa: E402
+from testbed.records.manifest import write_json  # noqa: E402
+from testbed.training.recipe import optimiser_steps, trainer_arguments  # noqa: E402
 
 OURS = """
 import json, logging, sys

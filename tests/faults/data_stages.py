@@ -11,9 +11,9 @@ from pathlib import Path
 from download_images import download_images
 from shard_samples import Part, shard_samples
 from shuffle_metadata import shuffle_pairs
-from testbed.manifest import write_json
+from testbed.records.locks import locked
+from testbed.records.manifest import write_json
 from testbed.web.chunks import keep_from_updates
-from testbed.work import locked
 
 
 def say(stage: str) -> None:

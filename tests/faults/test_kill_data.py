@@ -16,8 +16,8 @@ from pyarrow import parquet
 
 from experiments import load, read
 from hostile import HostileServer
-from testbed.manifest import problem
-from testbed.pairs import uid
+from testbed.lists.pairs import uid
+from testbed.records.manifest import problem
 
 STAGES = ("shuffle", "download", "shard")
 KILLS = 7

@@ -10,7 +10,7 @@ import pytest
 from test_kill import processes_in, wait_for
 
 from runs import TINY, copy_workflow, run_snakemake, snakemake_command
-from testbed.warm import WORKER
+from testbed.records.warm_worker import WORKER
 
 MODEL = "mini_yfcc-mini_rn-100-0"
 EVALUATION = f"results/evaluations/{MODEL}"

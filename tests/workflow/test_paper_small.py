@@ -30,8 +30,8 @@ from test_documented_outputs import compare
 
 from experiments import ROOT, load
 from runs import copy_workflow, run_snakemake
-from testbed.manifest import sha256
-from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
+from testbed.records.files import sha256
+from testbed.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED
 
 CONFIG = ["--configfile", "config/paper.yaml", "config/paper_small.yaml"]
 PAPER, SMALL = (yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in CONFIG[1:])
@@ -74,7 +74,7 @@ def run(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def known(run, scripts_environment) -> dict:
     """What paper_models.py says of this run."""
-    command = [sys.executable, Path(__file__).with_name("paper_models.py"), run, *ASKED]
+    command = [sys.executable, ROOT / "tests" / "support" / "paper_models.py", run, *ASKED]
     result = subprocess.run(command, env=scripts_environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout)

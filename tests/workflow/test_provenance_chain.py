@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runs import TINY, run_snakemake
-from testbed.manifest import sha256
+from testbed.records.files import sha256
 
 POINT = {"model": "mini_blend-mini_rn-220-0", "testset": "mini_v2", "metric": "top1"}
 SOURCES = {"mini_shutterstock": 147, "mini_yfcc": 73}

@@ -11,7 +11,7 @@ from test_commands import jobs_of
 
 from experiments import SCHEMA
 from runs import TINY, run_snakemake
-from testbed.settings import RUN_ONLY
+from testbed.experiment.settings import RUN_ONLY
 
 TINY_CONFIG = yaml.safe_load(TINY.read_text(encoding="utf-8"))
 OTHER_VALUES = {

@@ -13,9 +13,9 @@ import yaml
 from test_reruns import reversed_keys
 
 from runs import TINY, run_snakemake
-from testbed.archive import add_member
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
+from testbed.records.files import add_member
 
 MODEL = "mini_yfcc-mini_rn-220-0"
 

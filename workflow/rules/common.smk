@@ -3,12 +3,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from testbed.config_files import repeated_keys
-from testbed.dry_run import fail_dry_run
-from testbed.errors import ExperimentError
-from testbed.given_files import table_problems
-from testbed.schema import load_experiment
-from testbed.settings import canonical, product_settings
+from testbed.planning.config_files import repeated_keys
+from testbed.planning.dry_run import fail_dry_run
+from testbed.experiment.errors import ExperimentError
+from testbed.planning.given_files import table_problems
+from testbed.planning.schema import load_experiment
+from testbed.experiment.settings import canonical, product_settings
 
 
 def checked_experiment():

@@ -1,7 +1,7 @@
 # What the rules of filters ask of the experiment.
-from testbed.given_files import entry_problems
-from testbed.samples import no_samples
-from testbed.wordlists import EntryError, find_lists
+from testbed.planning.given_files import entry_problems
+from testbed.shards.samples import no_samples
+from testbed.filtering.entry_lists import EntryError, find_lists
 
 
 def filter_names(*methods):
@@ -26,7 +26,7 @@ def check_condition(wildcards):
     """Report a filter's condition in SQL that does not fit the columns of its list, where the list is at hand."""
     # DuckDB takes a moment to load.
     from prepare_metadata import pairs_schema
-    from testbed.predicates import PredicateError, keep_rows
+    from testbed.filtering.conditions import PredicateError, keep_rows
 
     source = experiment.root(wildcards.filter)
     metadata = metadata_of(source)

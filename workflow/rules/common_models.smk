@@ -1,13 +1,13 @@
 # What the rules of trainings, test sets and evaluations ask of the experiment.
 from functools import cache
 
-from testbed.errors import ExperimentError
-from testbed.experiment import Model
-from testbed.given_files import checkpoint_problems
-from testbed.tasks import check_testset
-from testbed.launch import processes_of, threads_of
-from testbed.networks import NetworkError, check_network, check_random, open_clip_config
-from testbed.subsets import ClassesError, check_class_map
+from testbed.experiment.errors import ExperimentError
+from testbed.experiment.experiment import Model
+from testbed.planning.given_files import checkpoint_problems
+from testbed.evaluation.tasks import check_testset
+from testbed.training.launch import processes_of, threads_of
+from testbed.models.networks import NetworkError, check_network, check_random, open_clip_config
+from testbed.evaluation.class_subsets import ClassesError, check_class_map
 
 
 def architecture_of(wildcards):

@@ -1,10 +1,10 @@
 # What the rules of lists, downloads and shards ask of the experiment.
 from pathlib import Path
 
-from testbed.given_files import list_problems
-from testbed.list_files import find_files
-from testbed.pairs import ListError
-from testbed.released import resolve_format
+from testbed.planning.given_files import list_problems
+from testbed.lists.list_files import find_files
+from testbed.lists.pairs import ListError
+from testbed.lists.released import resolve_format
 
 
 def metadata_of(source):

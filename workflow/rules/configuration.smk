@@ -7,8 +7,8 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.config_files import origin, repeated_keys
-from testbed.errors import ExperimentError
+from testbed.planning.config_files import origin, repeated_keys
+from testbed.experiment.errors import ExperimentError
 
 
 def readable(file):

@@ -4,16 +4,11 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from testbed.devices import DeviceError, check_gpus
-from testbed.slurm import jobs_in
-from testbed.warm import WORKER, start_worker
-from testbed.work import (
-    FORCERUN,
-    FolderBusyError,
-    end_jobs_on_interrupt,
-    hold,
-    in_own_process,
-)
+from testbed.models.devices import DeviceError, check_gpus
+from testbed.training.slurm import jobs_in
+from testbed.records.warm_worker import WORKER, start_worker
+from testbed.records.processes import FORCERUN, end_jobs_on_interrupt, in_own_process
+from testbed.records.locks import FolderBusyError, hold
 
 
 def missing_gpus():

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from testbed.balancing import draw, keep_probabilities, threshold_of
-from testbed.log import log_to
-from testbed.manifest import publish, read_json, write_json
-from testbed.parts import make_parts, parts_of, read_part
-from testbed.provenance import made_from
-from testbed.samples import with_columns
-from testbed.work import follow_parent, locked
+from testbed.filtering.balancing import draw, keep_probabilities, threshold_of
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, write_json
+from testbed.records.parts import make_parts, parts_of, read_part
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.shards.samples import with_columns
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -137,7 +139,7 @@ def balance_samples(
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     inputs, params = snakemake.input, snakemake.params
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = balance_samples(

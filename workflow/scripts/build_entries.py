@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.entries import can_match
-from testbed.log import log_to
-from testbed.manifest import publish, record, write_json
-from testbed.provenance import made_from
-from testbed.wordlists import EntryError, build_list
-from testbed.work import follow_parent, locked
+from testbed.filtering.entry_lists import EntryError, build_list
+from testbed.filtering.matching import can_match
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -55,7 +57,7 @@ def count_possible(filter: str, entries: list[str]) -> int:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = build_entries(list(snakemake.params.lists), folder)
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from testbed.claims import Claim, all_claims
-from testbed.log import log_to
-from testbed.pools import in_order
-from testbed.tables import pair_with_reference, read_evaluations
-from testbed.trends import Settings
-from testbed.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
+from testbed.experiment.pools import in_order
+from testbed.records.log import log_to
+from testbed.statistics.claims import Claim, all_claims
+from testbed.statistics.tables import pair_with_reference, read_evaluations
+from testbed.statistics.trends import Settings
+from testbed.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -23,17 +23,17 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from build_entries import count_possible
-from testbed.entries import Matcher
-from testbed.judging import judge_batch
-from testbed.list_files import find_files
-from testbed.log import log_to
-from testbed.manifest import read_json, write_json
-from testbed.pairs import LONGEST_CAPTION
-from testbed.parts import read_part
-from testbed.released import resolve_format
-from testbed.released_batches import map_batches
-from testbed.wordlists import build_list, no_match, usable_entries
-from testbed.work import follow_parent
+from testbed.filtering.entry_lists import build_list, no_match, usable_entries
+from testbed.filtering.matching import Matcher
+from testbed.lists.list_files import find_files
+from testbed.lists.pairs import LONGEST_CAPTION
+from testbed.lists.released import resolve_format
+from testbed.lists.released_batches import map_batches
+from testbed.lists.validation import validate_batch
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, write_json
+from testbed.records.parts import read_part
+from testbed.records.processes import terminate_with_parent
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -87,7 +87,7 @@ def released_captions(
     """The captions of the usable rows of a released list, in batches; raises `ListError` where it cannot be read."""
     resolved = resolve_format(format, columns)
     networks = [ipaddress.ip_network(network) for network in private_networks]
-    judge = partial(judge_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
+    judge = partial(validate_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
     for _, (_, (_, _, captions), _) in map_batches(judge, find_files(path, resolved.container), resolved, {}):
         yield captions
 
@@ -109,7 +109,7 @@ def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array], mos
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     captions = check_entries(Path(snakemake.input.entries).parent, Path(snakemake.input.pairs))
     logging.info("an entry is among the first %d captions", captions)
     write_json(snakemake.output.checked, {"captions": captions})

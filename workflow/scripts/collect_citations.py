@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import publish
-from testbed.released import GENERIC
+from testbed.lists.released import GENERIC
+from testbed.records.files import publish
+from testbed.records.log import log_to
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

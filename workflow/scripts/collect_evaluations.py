@@ -8,10 +8,10 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.columns import EVALUATION_COLUMNS
-from testbed.log import log_to
-from testbed.manifest import publish
-from testbed.tables import read_evaluations
+from testbed.evaluation.metrics import EVALUATION_COLUMNS
+from testbed.records.files import publish
+from testbed.records.log import log_to
+from testbed.statistics.tables import read_evaluations
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

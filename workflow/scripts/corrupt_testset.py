@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from testbed.archive import add_member
-from testbed.corruptions import corrupt, jpeg_file, parameters_of
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, sha256, write_json
-from testbed.tasks import ANSWERS, CLIP_BENCHMARK_FILES, TestsetError, check_testset, task_of
-from testbed.testsets import read_samples, shards_of
-from testbed.work import follow_parent, is_forced, locked
+from testbed.evaluation.corruptions import corrupt, jpeg_file, parameters_of
+from testbed.evaluation.tasks import ANSWERS, CLIP_BENCHMARK_FILES, TestsetError, check_testset, task_of
+from testbed.evaluation.testsets import read_samples, shards_of
+from testbed.records.files import add_member, publish, sha256
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import ManifestError, digest, problem, read_json, record, write_json
+from testbed.records.processes import is_forced, terminate_with_parent
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -99,7 +100,7 @@ def corrupt_testset(original: str, source: Path, kind: str, severity: int, folde
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     manifest = Path(snakemake.output.manifest)
     params = snakemake.params
     with locked(manifest.parent):

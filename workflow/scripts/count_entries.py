@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.log import log_to
-from testbed.manifest import publish, read_json, record, write_json
-from testbed.parts import read_part, read_parts
-from testbed.provenance import made_from
-from testbed.wordlists import no_match
-from testbed.work import follow_parent, locked
+from testbed.filtering.entry_lists import no_match
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, record, write_json
+from testbed.records.parts import read_part, read_parts
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -56,7 +58,7 @@ def count_entries(entries: Path, matches: Path, folder: Path) -> dict:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         entries, matches = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.matches))
         manifest = count_entries(entries, matches, folder)

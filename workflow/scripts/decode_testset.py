@@ -16,30 +16,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from testbed.framing import Framing
-from testbed.log import log_to
-from testbed.manifest import publish, record, write_json
-from testbed.networks import network_config
-from testbed.provenance import made_from
-from testbed.tasks import TestsetError, task_of
-from testbed.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
-from testbed.warm import EVALUATION, run_warm
-from testbed.work import follow_parent, locked
+from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
+from testbed.evaluation.tasks import TestsetError, task_of
+from testbed.evaluation.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
+from testbed.models.networks import network_config
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.records.warm_worker import run_warm
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def framing_of(model: str, tag: str | None = None) -> Framing:
+def preprocessing_of(model: str, tag: str | None = None) -> Preprocessing:
     """How images are framed for `model`, a name that open_clip knows or a folder with an open_clip_config.json.
 
-    Published weights, known by their `tag`, may have a framing of their own.
+    Published weights, known by their `tag`, may have a preprocessing of their own.
     """
     config = network_config(model, tag)
-    return Framing.of(config.get("preprocess_cfg", {}) | {"size": config["model_cfg"]["vision_cfg"]["image_size"]})
+    return Preprocessing.of(
+        config.get("preprocess_cfg", {}) | {"size": config["model_cfg"]["vision_cfg"]["image_size"]}
+    )
 
 
-def decode_shard(shard: Path, task: str, framing: Framing, target: Path, start: int) -> tuple[list[str], list]:
+def decode_shard(
+    shard: Path, task: str, preprocessing: Preprocessing, target: Path, start: int
+) -> tuple[list[str], list]:
     """Write the pictures of a shard into the array file `target` from row `start` on; returns keys and answers.
 
     Raises `TestsetError` for an image that cannot be decoded.
@@ -50,7 +56,7 @@ def decode_shard(shard: Path, task: str, framing: Framing, target: Path, start: 
         try:
             with Image.open(io.BytesIO(content)) as image:
                 image.load()
-                images[place] = np.asarray(framing(image))
+                images[place] = np.asarray(preprocessing(image))
         except (OSError, ValueError, SyntaxError) as error:
             raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
         keys.append(key)
@@ -60,7 +66,7 @@ def decode_shard(shard: Path, task: str, framing: Framing, target: Path, start: 
     return keys, answers
 
 
-def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, workers: int) -> dict:
+def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folder: Path, workers: int) -> dict:
     """Decode the test set in the folder `testset` into `folder` with `workers` processes; returns the manifest.
 
     Raises `TestsetError` where its task is not `task`, or where a sample is not whole.
@@ -76,9 +82,9 @@ def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, wor
     shards = shards_of(testset)
     counts = [count_samples(shard) for shard in shards]
     temporary = folder / f".tmp.{IMAGES_FILE}"
-    np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *framing.size, 3)).flush()
+    np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *preprocessing.size, 3)).flush()
     starts = np.cumsum([0, *counts[:-1]]).tolist()
-    tasks = [(shard, task, framing, temporary, start) for shard, start in zip(shards, starts, strict=True)]
+    tasks = [(shard, task, preprocessing, temporary, start) for shard, start in zip(shards, starts, strict=True)]
     if workers:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(decode_shard, *zip(*tasks, strict=True)))
@@ -93,7 +99,7 @@ def decode_testset(testset: Path, task: str, framing: Framing, folder: Path, wor
     parquet.write_table(pa.table({"key": keys, "answer": answers}), rows, compression="zstd")
     publish(rows, folder / SAMPLES_FILE)
     files = [record(folder / name) for name in (IMAGES_FILE, SAMPLES_FILE)]
-    return {"images": len(keys), "task": task, "framing": vars(framing), "files": files}
+    return {"images": len(keys), "task": task, "preprocessing": vars(preprocessing), "files": files}
 
 
 if __name__ == "__main__":
@@ -101,9 +107,9 @@ if __name__ == "__main__":
     if not Path(params.network["model"]).is_dir():
         run_warm(*EVALUATION)
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
-        framing = framing_of(**params.network)
+        preprocessing = preprocessing_of(**params.network)
         workers = snakemake.config["evaluation"]["workers"]
-        manifest = decode_testset(Path(params.testset), params.task, framing, folder, workers)
+        manifest = decode_testset(Path(params.testset), params.task, preprocessing, folder, workers)
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input.testset)})

@@ -26,15 +26,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import ManifestError, digest, problem, publish, read_json, record, write_json
 from testbed.miniweb.server import open_proxy
-from testbed.warm import run_warm
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import ManifestError, digest, problem, read_json, record, write_json
+from testbed.records.processes import is_forced, terminate_with_parent
+from testbed.records.warm_worker import run_warm
 from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.outcomes import causes_of, check_success, tabulate
-from testbed.web.pace import share_of_job
-from testbed.work import follow_parent, is_forced, locked
+from testbed.web.rate_limit import share_of_job
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -283,7 +285,7 @@ if __name__ == "__main__":
     keep_from_updates()
     run_warm("img2dataset.downloader", "img2dataset.resizer")
     log_to(snakemake.log[0], prints=True)
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         pages = list(snakemake.params.pages)
         options = share_of_job(snakemake.config["download"]) | snakemake.params.options

@@ -22,16 +22,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.evaluator import Evaluator, load_evaluator
-from testbed.log import log_to
-from testbed.manifest import publish, record, write_json
-from testbed.metrics import PREDICTION_COLUMNS, label_ranks, metrics_of
-from testbed.provenance import circumstances, made_from, now
-from testbed.subsets import Subset, find_subsets
-from testbed.tasks import task_of
-from testbed.testsets import open_decoded, read_lines
-from testbed.warm import EVALUATION, run_warm
-from testbed.work import follow_parent, locked
+from testbed.evaluation.class_subsets import Subset, find_subsets
+from testbed.evaluation.evaluator import Evaluator, load_evaluator
+from testbed.evaluation.metrics import PREDICTION_COLUMNS, label_ranks, metrics_of
+from testbed.evaluation.preprocessing import EVALUATION
+from testbed.evaluation.tasks import task_of
+from testbed.evaluation.testsets import open_decoded, read_lines
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from, now, run_environment
+from testbed.records.warm_worker import run_warm
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -90,8 +93,8 @@ def subsets_of(
 
 def write_metrics(rows: list[dict], model: dict, confidence: float, path: Path) -> None:
     """Write metric rows of `model` (its columns of evaluations.csv), with Clopper-Pearson intervals, to `path`."""
-    from testbed.columns import EVALUATION_COLUMNS
-    from testbed.statistics import clopper_pearson
+    from testbed.evaluation.metrics import EVALUATION_COLUMNS
+    from testbed.statistics.lines import clopper_pearson
 
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -118,7 +121,7 @@ def write_predictions(predictions: dict[str, list], path: Path) -> None:
 if __name__ == "__main__":
     run_warm(*EVALUATION)
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]
     params, config = snakemake.params, snakemake.config
     # In the experiment's order, which changes nothing but that of rows.
@@ -126,7 +129,7 @@ if __name__ == "__main__":
     with locked(Path(snakemake.output.metrics).parent) as own:
         # Made for the files of before, it would speak of others.
         (own / "manifest.json").unlink(missing_ok=True)
-        run = circumstances(params.device, PACKAGES)
+        run = run_environment(params.device, PACKAGES)
         subsets = subsets_of(testsets, params.reference, dict(params.class_maps))
         batch_size = config["evaluation"]["batch_size"]
         evaluator = load_evaluator(folders, list(params.shares), params.average, params.device, batch_size)

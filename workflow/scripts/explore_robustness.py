@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from testbed.baselines import read_baselines
+from testbed.experiment.pools import Pool, in_order, testsets_in_order
 from testbed.explorer.data import explorer_data
 from testbed.explorer.page import explorer_page
 from testbed.explorer.views import Tables
-from testbed.log import log_to
-from testbed.pools import Pool, in_order, testsets_in_order
-from testbed.tables import pair_with_reference, read_evaluations
-from testbed.trends import Settings
+from testbed.records.log import log_to
+from testbed.statistics.baselines import read_baselines
+from testbed.statistics.tables import pair_with_reference, read_evaluations
+from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

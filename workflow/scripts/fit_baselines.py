@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from testbed.baselines import fit_standard
-from testbed.log import log_to
+from testbed.records.log import log_to
+from testbed.statistics.baselines import fit_standard
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

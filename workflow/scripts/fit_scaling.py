@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from testbed.log import log_to
-from testbed.scaling import fit_scaling
-from testbed.tables import read_evaluations
-from testbed.trends import Settings
+from testbed.records.log import log_to
+from testbed.statistics.scaling import fit_scaling
+from testbed.statistics.tables import read_evaluations
+from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from testbed.baselines import read_baselines
-from testbed.log import log_to
-from testbed.robustness import ROBUSTNESS_COLUMNS, measure_robustness, pool_baseline, standard_baseline
-from testbed.tables import pair_with_reference, read_evaluations
-from testbed.trends import Settings, fit_pool_trends
+from testbed.records.log import log_to
+from testbed.statistics.baselines import read_baselines
+from testbed.statistics.robustness import ROBUSTNESS_COLUMNS, measure_robustness, pool_baseline, standard_baseline
+from testbed.statistics.tables import pair_with_reference, read_evaluations
+from testbed.statistics.trends import Settings, fit_pool_trends
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

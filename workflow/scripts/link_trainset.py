@@ -14,10 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import problem, publish, read_json, record, write_json
-from testbed.shards import link
-from testbed.work import follow_parent, locked
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import problem, read_json, record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.shards.shard_files import link
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -107,7 +109,7 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         shards = {source: Path(path) for source, path in snakemake.params.shards.items()}
         manifest = link_trainset(dict(snakemake.params.composition), shards, folder)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.log import log_to
-from testbed.manifest import read_json, write_json
-from testbed.parts import make_parts
-from testbed.provenance import made_from
-from testbed.samples import list_shard, own_columns
-from testbed.work import follow_parent, locked
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, write_json
+from testbed.records.parts import make_parts
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.shards.samples import list_shard, own_columns
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -39,7 +40,7 @@ def list_samples(shards: Path, rows: pa.Schema, folder: Path) -> dict:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         rows = parquet.read_schema(snakemake.params.part).remove_metadata()
         manifest = list_samples(Path(snakemake.input.shards).parent, rows, folder)

@@ -15,12 +15,12 @@ import numpy
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.log import log_to
-from testbed.manifest import record, write_json
 from testbed.miniweb.lists import write_list
 from testbed.miniweb.pages import Page, draw_pages
 from testbed.miniweb.rows import QUIRKS, Row, count_of, draw_rows
 from testbed.miniweb.world import SOURCES
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

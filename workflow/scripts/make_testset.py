@@ -8,9 +8,9 @@ Out: a manifest; beside it classnames.txt, zeroshot_classification_templates.txt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import write_json
 from testbed.miniweb.testsets import make_testset
+from testbed.records.log import log_to
+from testbed.records.manifest import write_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

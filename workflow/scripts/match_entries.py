@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from testbed.entries import Matcher
-from testbed.log import log_to
-from testbed.manifest import read_json, write_json
-from testbed.parts import make_parts, parts_of, read_part
-from testbed.provenance import made_from
-from testbed.work import follow_parent, locked
+from testbed.filtering.matching import Matcher
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, write_json
+from testbed.records.parts import make_parts, parts_of, read_part
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -59,7 +60,7 @@ def match_entries(entries: Path, samples: Path, folder: Path) -> dict:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         entries, samples = (Path(path).parent for path in (snakemake.input.entries, snakemake.input.samples))
         manifest = match_entries(entries, samples, folder)

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from testbed.comparison import Lines, fit_lines
-from testbed.log import log_to
-from testbed.pools import ensemble_of, in_order, mixtures_of
-from testbed.scales import inverse, transform
-from testbed.statistics import bootstrap_lines, percentile_interval
-from testbed.tables import pair_with_reference, read_evaluations
-from testbed.trends import Settings, scaled_points
+from testbed.experiment.pools import ensemble_of, in_order, mixtures_of
+from testbed.records.log import log_to
+from testbed.statistics.comparison import Lines, fit_lines
+from testbed.statistics.lines import bootstrap_lines, percentile_interval
+from testbed.statistics.scales import inverse, transform
+from testbed.statistics.tables import pair_with_reference, read_evaluations
+from testbed.statistics.trends import Settings, scaled_points
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

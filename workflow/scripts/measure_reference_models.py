@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from testbed.baselines import STANDARD_BASELINES, read_baselines
-from testbed.log import log_to
-from testbed.robustness import ROBUSTNESS_COLUMNS, measure_robustness, standard_baseline
-from testbed.trends import Settings
+from testbed.records.log import log_to
+from testbed.statistics.baselines import STANDARD_BASELINES, read_baselines
+from testbed.statistics.robustness import ROBUSTNESS_COLUMNS, measure_robustness, standard_baseline
+from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

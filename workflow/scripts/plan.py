@@ -8,10 +8,10 @@ Out: two tables on standard output, one of sources and one of stages
 import re
 from typing import TYPE_CHECKING
 
-from testbed.costs import Expected, Stage, expectations, images_of_testsets, length_of, stages_of
-from testbed.experiment import Experiment
-from testbed.log import log_to
-from testbed.sources import released_sources
+from testbed.experiment.experiment import Experiment
+from testbed.lists.sources import released_sources
+from testbed.planning.costs import Expected, Stage, expectations, images_of_testsets, length_of, stages_of
+from testbed.records.log import log_to
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

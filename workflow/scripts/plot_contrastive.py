@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.contrastive import Pairs, leading_error
-from testbed.figures import COLOURS, STYLE, save_figure
-from testbed.grids import lettered_grid
-from testbed.log import log_to
+from testbed.figures.grids import lettered_grid
+from testbed.figures.style import COLOURS, STYLE, save_figure
+from testbed.records.log import log_to
+from testbed.theory.contrastive import Pairs, leading_error
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from testbed.figures import STYLE, FigureError, Series, make_series, save_figure, size_label, title_of
-from testbed.log import log_to
-from testbed.panels import new_figure
-from testbed.pools import in_order, testsets_in_order
-from testbed.scaling import BEYOND, accuracy_at, accuracy_band, power_law
-from testbed.tables import read_evaluations
-from testbed.trends import Settings
+from testbed.experiment.pools import in_order, testsets_in_order
+from testbed.figures.panels import new_figure
+from testbed.figures.style import STYLE, FigureError, Series, make_series, save_figure, size_label, title_of
+from testbed.records.log import log_to
+from testbed.statistics.scaling import BEYOND, accuracy_at, accuracy_band, power_law
+from testbed.statistics.tables import read_evaluations
+from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

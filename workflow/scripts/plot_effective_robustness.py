@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from testbed.backdrop import Backdrop
-from testbed.baselines import read_baselines
-from testbed.figures import make_series, save_figure
-from testbed.log import log_to
-from testbed.panels import draw_panels
-from testbed.pools import in_order, testsets_in_order
-from testbed.tables import pair_with_reference, read_evaluations
-from testbed.trends import Settings, read_trends
+from testbed.experiment.pools import in_order, testsets_in_order
+from testbed.figures.backdrop import Backdrop
+from testbed.figures.panels import draw_panels
+from testbed.figures.style import make_series, save_figure
+from testbed.records.log import log_to
+from testbed.statistics.baselines import read_baselines
+from testbed.statistics.tables import pair_with_reference, read_evaluations
+from testbed.statistics.trends import Settings, read_trends
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

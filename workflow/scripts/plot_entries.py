@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from testbed.figures import COLOURS, STYLE, save_figure
-from testbed.log import log_to
-from testbed.manifest import read_json
+from testbed.figures.style import COLOURS, STYLE, save_figure
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

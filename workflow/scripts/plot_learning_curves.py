@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.figures import COLOURS, STYLE, FigureError, save_figure, size_label
-from testbed.log import log_to
+from testbed.figures.style import COLOURS, STYLE, FigureError, save_figure, size_label
+from testbed.records.log import log_to
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

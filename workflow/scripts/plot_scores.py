@@ -11,10 +11,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from testbed.figures import COLOURS, STYLE, save_figure
-from testbed.log import log_to
-from testbed.manifest import read_json
-from testbed.scores import EDGES
+from testbed.figures.style import COLOURS, STYLE, save_figure
+from testbed.filtering.selection import EDGES
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.axes import scale_axes
-from testbed.figures import BASELINE, COLOURS, STYLE, save_figure
-from testbed.grids import lettered_grid
-from testbed.log import log_to
-from testbed.scales import transform
-from testbed.theory import (
+from testbed.figures.axes import scale_axes
+from testbed.figures.grids import lettered_grid
+from testbed.figures.style import BASELINE, COLOURS, STYLE, save_figure
+from testbed.records.log import log_to
+from testbed.statistics.scales import transform
+from testbed.theory.closed_forms import (
     SOURCES,
     clean_share,
     clean_share_limit,

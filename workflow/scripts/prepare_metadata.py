@@ -30,16 +30,18 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.batches import Batch
-from testbed.experiment import Experiment
-from testbed.judging import judge_batch
-from testbed.list_files import find_files
-from testbed.log import log_to
-from testbed.manifest import publish, record, write_json
-from testbed.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, dropped_in_words
-from testbed.released import Format, resolve_format
-from testbed.released_batches import BATCH, map_batches, own_columns
-from testbed.work import follow_parent, locked
+from testbed.experiment.experiment import Experiment
+from testbed.lists.batches import Batch
+from testbed.lists.list_files import find_files
+from testbed.lists.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, dropped_in_words
+from testbed.lists.released import Format, resolve_format
+from testbed.lists.released_batches import BATCH, map_batches, own_columns
+from testbed.lists.validation import validate_batch
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import terminate_with_parent
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -84,7 +86,7 @@ def prepare_list(
     own = own_columns(files[0], resolved)
     schema = pairs_schema(files[0], resolved)
     networks = [ipaddress.ip_network(network) for network in private_networks]
-    judge = partial(judge_batch, format=resolved, longest=longest, private_networks=networks)
+    judge = partial(validate_batch, format=resolved, longest=longest, private_networks=networks)
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -202,7 +204,7 @@ def warn_if_short(source: str, counts: Counts, samples: int, needed: int) -> Non
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     output = Path(snakemake.output.pairs)
     with locked(output.parent):
         result = prepare_list(

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from testbed.experiment import Experiment
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import digest, problem, publish, read_json, write_json
-from testbed.parts import PROGRESS_SECONDS, read_parts, recorded
-from testbed.provenance import made_from
-from testbed.samples import BLOCK, joined
-from testbed.shards import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, room_for
-from testbed.work import follow_parent, locked
+from testbed.experiment.experiment import Experiment
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import digest, problem, read_json, write_json
+from testbed.records.parts import PROGRESS_SECONDS, read_parts, recorded
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.shards.samples import BLOCK, joined
+from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, room_for
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -149,7 +151,7 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = reshard_samples(
             Path(snakemake.input.samples).parent,

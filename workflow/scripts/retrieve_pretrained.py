@@ -12,13 +12,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import publish, record, sha256, write_json
 from testbed.miniweb.server import open_proxy
-from testbed.networks import network_config, open_clip_config, save_tokenizer
-from testbed.provenance import code_revision, now, versions_of
-from testbed.recipe import CONFIG_FILE, WEIGHTS_FILE
-from testbed.work import follow_parent, locked
+from testbed.models.networks import CONFIG_FILE, WEIGHTS_FILE, network_config, open_clip_config, save_tokenizer
+from testbed.records.files import publish, sha256
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import code_revision, now, versions_of
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -100,7 +101,7 @@ def retrieve_pretrained(
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     entry = dict(snakemake.params.entry)
     url = snakemake.params.origin.get("url")
     with (

@@ -8,10 +8,10 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import publish, sha256
 from testbed.miniweb.server import open_proxy
-from testbed.web.files import FetchError, fetch, open_pool
+from testbed.records.files import publish, sha256
+from testbed.records.log import log_to
+from testbed.web.single_files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

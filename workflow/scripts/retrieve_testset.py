@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import ManifestError, problem, read_json, record, write_json
+from testbed.evaluation.tasks import TestsetError, task_of
+from testbed.evaluation.testsets import count_samples, expected_counts
 from testbed.miniweb.server import open_proxy
-from testbed.tasks import TestsetError, task_of
-from testbed.testsets import count_samples, expected_counts
-from testbed.web.files import FetchError, fetch, open_pool
-from testbed.work import follow_parent, locked
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import ManifestError, problem, read_json, record, write_json
+from testbed.records.processes import terminate_with_parent
+from testbed.web.single_files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -172,7 +173,7 @@ def retrieve_testset(name: str, folder: Path, origin: dict, proxy: str = "none")
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     manifest = Path(snakemake.output.manifest)
     params, config = snakemake.params, snakemake.config
     # How to fetch is no parameter, and what is fetched is one.

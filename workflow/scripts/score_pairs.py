@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.evaluator import load_model, numbers_of
-from testbed.framing import Framing
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import digest, read_json, sha256, write_json
-from testbed.parts import PROGRESS_SECONDS, make_parts, parts_of, read_part
-from testbed.provenance import made_from
-from testbed.samples import SampleError, read_image
-from testbed.scores import histogram_of
-from testbed.testsets import read_lines
-from testbed.warm import EVALUATION, run_warm
-from testbed.work import follow_parent, locked
+from testbed.evaluation.evaluator import load_model, normalise
+from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
+from testbed.evaluation.testsets import read_lines
+from testbed.filtering.selection import histogram_of
+from testbed.records.files import sha256
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import digest, read_json, write_json
+from testbed.records.parts import PROGRESS_SECONDS, make_parts, parts_of, read_part
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.records.warm_worker import run_warm
+from testbed.shards.samples import SampleError, read_image
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +47,7 @@ class Teacher:
 
         self.model, self.tokenizer = load_model(folder, device)
         preprocess = self.model.visual.preprocess_cfg
-        self.framing = Framing.of(preprocess)
+        self.preprocessing = Preprocessing.of(preprocess)
         self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         self.device, self.batch_size, self.workers = device, batch_size, max(1, workers)
         self.classes, self.head = [], None
@@ -65,7 +67,7 @@ class Teacher:
                 try:
                     with Image.open(io.BytesIO(read_image(file, offset))) as image:
                         image.load()
-                        pictures.append(np.asarray(self.framing(image)))
+                        pictures.append(np.asarray(self.preprocessing(image)))
                 except (OSError, ValueError, SyntaxError) as error:
                     raise SampleError(
                         f"{shard}: image {uid} cannot be decoded ({error}). Run `snakemake verify`."
@@ -107,7 +109,7 @@ class Teacher:
         scores, seen = [], []
         with torch.no_grad():
             for images, captions in self.batches(shards, table):
-                pixels = numbers_of(images.to(self.device), self.mean, self.std)
+                pixels = normalise(images.to(self.device), self.mean, self.std)
                 image = self.model.encode_image(pixels, normalize=True)
                 text = self.model.encode_text(self.tokenizer(captions).to(self.device), normalize=True)
                 scores.append((image * text).sum(dim=1).cpu().numpy())
@@ -167,7 +169,7 @@ def score_pairs(
 if __name__ == "__main__":
     run_warm(*EVALUATION)
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     params, how = snakemake.params, snakemake.config["evaluation"]
     teacher = Path(snakemake.input.teacher).parent
     with locked(Path(snakemake.output.manifest).parent) as folder:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from testbed.captions import keep_basic, language_of
-from testbed.log import log_to
-from testbed.manifest import read_json, write_json
-from testbed.parts import make_parts, parts_of, read_part, read_parts
-from testbed.provenance import made_from
-from testbed.samples import with_columns
-from testbed.scores import histogram_of
-from testbed.work import follow_parent, locked
+from testbed.filtering.selection import histogram_of, keep_basic, language_of
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json, write_json
+from testbed.records.parts import make_parts, parts_of, read_part, read_parts
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.shards.samples import with_columns
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -71,7 +71,7 @@ def by_row(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
     """Filter by what the row says: a function that keeps rows of a part."""
     if rules["method"] == "sql":
         # DuckDB is not in the environment of every method.
-        from testbed.predicates import keep_rows
+        from testbed.filtering.conditions import keep_rows
 
         return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"])))
     language = language_of() if "language" in rules else None
@@ -116,7 +116,7 @@ def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | N
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     scores = snakemake.input.get("scores")
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = select_samples(

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from testbed.archive import add_member
-from testbed.experiment import Experiment
-from testbed.log import PROGRESS, log_to
-from testbed.manifest import digest, problem, publish, read_json, record, write_json
-from testbed.parts import recorded
-from testbed.provenance import made_from
-from testbed.shards import WRITE_BYTES, HashedFile, ShardError, remove_surplus, room_for
-from testbed.work import follow_parent, locked
+from testbed.experiment.experiment import Experiment
+from testbed.records.files import add_member, publish
+from testbed.records.locks import locked
+from testbed.records.log import PROGRESS, log_to
+from testbed.records.manifest import digest, problem, read_json, record, write_json
+from testbed.records.parts import recorded
+from testbed.records.processes import terminate_with_parent
+from testbed.records.provenance import made_from
+from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, remove_surplus, room_for
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -277,7 +278,7 @@ def shard_samples(
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = shard_samples(
             snakemake.wildcards.source,

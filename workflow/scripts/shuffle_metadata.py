@@ -22,12 +22,14 @@ import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.experiment import Experiment
-from testbed.log import log_to
-from testbed.manifest import publish, record, write_json
-from testbed.pairs import PARQUET
-from testbed.provenance import made_from
-from testbed.work import follow_parent, in_order, locked
+from testbed.experiment.experiment import Experiment
+from testbed.lists.pairs import PARQUET
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import record, write_json
+from testbed.records.processes import in_order, terminate_with_parent
+from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -175,7 +177,7 @@ def remove_surplus(folder: Path, names: set[str]) -> None:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     output = Path(snakemake.output.manifest)
     with locked(output.parent) as folder:
         manifest = shuffle_pairs(

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from testbed.contrastive import Pairs, leading_error, learn, learn_filtered, with_best_threshold
-from testbed.log import log_to
+from testbed.records.log import log_to
+from testbed.theory.contrastive import Pairs, leading_error, learn, learn_filtered, with_best_threshold
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -1,4 +1,4 @@
-"""Check the closed forms of the simple setting of `testbed.theory`, a reconstruction, by Monte Carlo.
+"""Check the closed forms of the simple setting of `testbed.theory.closed_forms`, a reconstruction, by Monte Carlo.
 
 Writes `results/tables/theory.csv`, one row per statement, setting and quantity with its closed form, its simulated value
 and their difference in standard errors; and `theory_models.csv`, the accuracies of single models of finite size.
@@ -13,8 +13,8 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
-from testbed.log import log_to
-from testbed.theory import (
+from testbed.records.log import log_to
+from testbed.theory.closed_forms import (
     SETTING,
     SOURCES,
     Floats,
@@ -43,9 +43,7 @@ REPEATS = 200
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 THRESHOLDS = (-2.0, 0.0, 1.0, 2.0, 4.0)
 CLEAN = (0.1, 0.3, 0.6)
-TEST_IMAGES = 200_000
-TRAINING_SAMPLES = 400_000
-CHUNK = 10_000
+TEST_IMAGES, TRAINING_SAMPLES, CHUNK = 200_000, 400_000, 10_000
 DELTA = 0.05
 # chance that any row of the table is outside of its bound although all closed forms are right
 FAMILY = 1e-3

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from plan import table_of
-from testbed.experiment import Experiment
-from testbed.log import log_to
-from testbed.manifest import ManifestError, read_json
+from testbed.experiment.experiment import Experiment
+from testbed.records.log import log_to
+from testbed.records.manifest import ManifestError, read_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -14,10 +14,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.chains import breaks, follow, link_of, lists_of, read_node
-from testbed.log import log_to
-from testbed.manifest import ManifestError, publish, read_json, sha256, write_json
-from testbed.recipe import CONFIG_FILE, request_of
+from testbed.models.networks import CONFIG_FILE
+from testbed.records.files import publish, sha256
+from testbed.records.lineage import breaks, follow, link_of, lists_of, read_node
+from testbed.records.log import log_to
+from testbed.records.manifest import ManifestError, read_json, write_json
+from testbed.training.recipe import request_of
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

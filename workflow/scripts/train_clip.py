@@ -21,16 +21,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.devices import check_gpus
-from testbed.launch import Interrupted, command_of, interruptible, processes_of, run_processes
-from testbed.log import log_to
-from testbed.manifest import ManifestError, problem, publish, read_json, record, write_json
-from testbed.networks import check_random, network_config, save_tokenizer
-from testbed.provenance import circumstances, made_from, now
-from testbed.recipe import (
-    CONFIG_FILE,
+from testbed.models.devices import check_gpus
+from testbed.models.networks import CONFIG_FILE, WEIGHTS_FILE, check_random, network_config, save_tokenizer
+from testbed.records.files import publish
+from testbed.records.locks import locked
+from testbed.records.log import log_to
+from testbed.records.manifest import ManifestError, problem, read_json, record, write_json
+from testbed.records.processes import is_forced, terminate_with_parent
+from testbed.records.provenance import made_from, now, run_environment
+from testbed.records.warm_worker import run_warm
+from testbed.training.launch import Interrupted, command_of, interruptible, processes_of, run_processes
+from testbed.training.recipe import (
     RUN,
-    WEIGHTS_FILE,
     TrainingError,
     accumulated_batches,
     loading_processes,
@@ -40,10 +42,8 @@ from testbed.recipe import (
     trained_config,
     trainer_arguments,
 )
-from testbed.slurm import end_of_job, go_on_later
-from testbed.trainer import OUT_OF_TIME, TRAINED, Run, checkpoints_in, number_of, train
-from testbed.warm import run_warm
-from testbed.work import follow_parent, is_forced, locked
+from testbed.training.slurm import end_of_job, go_on_later
+from testbed.training.trainer import OUT_OF_TIME, TRAINED, Run, checkpoints_in, number_of, train
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -115,7 +115,7 @@ def checkpoints_done(folder: Path) -> int:
 def prepare_folder(folder: Path, config: dict, begun: dict, run: dict) -> list[dict]:
     """Make `folder` ready for the training that `begun` describes: what an earlier, different one left is removed.
 
-    Returns the circumstances of the training's runs so far: of those that left checkpoints, and of this one, `run`.
+    Returns the run_environment of the training's runs so far: of those that left checkpoints, and of this one, `run`.
     Raises `TrainingError` where the same one was begun on another number of devices: steps would not fit together.
     """
     try:
@@ -159,7 +159,7 @@ def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) ->
             else:
                 request = folder / RUN / "run.json"
                 write_json(request, asdict(run))
-                status = run_processes(command_of(architecture, "testbed.trainer", request), log)
+                status = run_processes(command_of(architecture, "testbed.training.trainer", request), log)
     except Interrupted as interruption:
         logging.warning("%s", note_interruption(folder, interruption.name, parts))
         if interruption.name == "SIGUSR1":
@@ -209,7 +209,7 @@ def train_clip(
     if entry:
         shutil.rmtree(folder / RUN, ignore_errors=True)
     devices = processes_of(architecture)
-    run = circumstances(architecture["device"], PACKAGES)
+    run = run_environment(architecture["device"], PACKAGES)
     runs = prepare_folder(folder, config, {"request": request, "devices": devices}, run)
     tokenizer = save_tokenizer(architecture["model"], folder)
     asked = architecture
@@ -254,7 +254,7 @@ def train_clip(
 if __name__ == "__main__":
     run_warm("open_clip_train.main")
     log_to(snakemake.log[0])
-    follow_parent()
+    terminate_with_parent()
     config = snakemake.config
     architecture = config["architectures"][snakemake.wildcards.architecture] | snakemake.params.recipe
     with locked(Path(snakemake.output.manifest).parent) as folder:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.log import log_to
-from testbed.manifest import ManifestError, problem, read_json
+from testbed.records.log import log_to
+from testbed.records.manifest import ManifestError, problem, read_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -1,1 +1,1 @@
-"""What two or more scripts share: manifests, the experiment, scaled accuracies, the mini-web."""
+"""What two or more scripts share, in one package for each stage; packages import only from layers below their own."""

@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Outline
 
-from testbed.axes import FINE, ROUND
-from testbed.backdrop import TITLES as BASELINE_TITLES
-from testbed.baselines import STANDARD_BASELINES
+from testbed.experiment.pools import Pool
 from testbed.explorer.views import Tables, interval, on_panel, panel_views, rounded
-from testbed.figures import (
+from testbed.figures.axes import FINE, ROUND
+from testbed.figures.backdrop import TITLES as BASELINE_TITLES
+from testbed.figures.style import (
     MARKERS,
     FigureError,
     Series,
@@ -26,9 +26,9 @@ from testbed.figures import (
     size_label,
     title_of,
 )
-from testbed.pools import Pool
-from testbed.scales import SCALES, transform
-from testbed.trends import POOL_BASELINE, Settings
+from testbed.statistics.baselines import STANDARD_BASELINES
+from testbed.statistics.scales import SCALES, transform
+from testbed.statistics.trends import POOL_BASELINE, Settings
 
 # on the linear scale these are as far from each other as they look
 EVEN = [0, 50, 100, 20, 40, 60, 80, 10, 30, 70, 90]

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from testbed.axes import Limits, panel_limits, panel_shape, place
-from testbed.baselines import STANDARD_BASELINES, Baseline
-from testbed.figures import Series
-from testbed.panels import BEYOND
-from testbed.robustness import BaselineOf, measure_robustness, pool_baseline, standard_baseline
-from testbed.scales import transform
-from testbed.statistics import clopper_pearson, line_band
-from testbed.trends import TREND_KEY, Settings, bootstrap_trend, fit_pool_trends, line_of, on_scale
+from testbed.figures.axes import Limits, panel_limits, panel_shape, place
+from testbed.figures.panels import BEYOND
+from testbed.figures.style import Series
+from testbed.statistics.baselines import STANDARD_BASELINES, Baseline
+from testbed.statistics.lines import clopper_pearson, line_band
+from testbed.statistics.robustness import BaselineOf, measure_robustness, pool_baseline, standard_baseline
+from testbed.statistics.scales import transform
+from testbed.statistics.trends import TREND_KEY, Settings, bootstrap_trend, fit_pool_trends, line_of, on_scale
 
 ROBUSTNESS = ["effective_robustness", "effective_robustness_low", "effective_robustness_high"]
 BAND_POINTS = 25

@@ -7,11 +7,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 
-from . import objects_animals as animals
-from . import objects_outdoors as outdoors
-from . import objects_plants as plants
-from . import objects_things as things
-from .objects_shapes import Shape
+from testbed.miniweb import objects_animals as animals
+from testbed.miniweb import objects_outdoors as outdoors
+from testbed.miniweb import objects_plants as plants
+from testbed.miniweb import objects_things as things
+from testbed.miniweb.objects_shapes import Shape
 
 ANY_COLOUR = 0.10
 """Share of drawings whose main colour is none of the usual ones of their class."""

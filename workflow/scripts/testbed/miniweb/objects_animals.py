@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, spiral, symmetric
+from testbed.miniweb.objects_shapes import Shape, area, curve, ellipse, line, mirrored, ribbon, spiral, symmetric
 
 
 def _both(role: str, points: np.ndarray) -> list[Shape]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rounded, symmetric
+from testbed.miniweb.objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rounded, symmetric
 
 
 def _window(left: float, top: float, right: float, bottom: float) -> list[Shape]:

@@ -3,7 +3,19 @@
 import numpy as np
 from numpy.random import Generator
 
-from .objects_shapes import Shape, area, box, curve, ellipse, line, mirrored, ribbon, rotated, rounded, symmetric
+from testbed.miniweb.objects_shapes import (
+    Shape,
+    area,
+    box,
+    curve,
+    ellipse,
+    line,
+    mirrored,
+    ribbon,
+    rotated,
+    rounded,
+    symmetric,
+)
 
 
 def mug(rng: Generator) -> list[Shape]:

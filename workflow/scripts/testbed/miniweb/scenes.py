@@ -5,11 +5,11 @@ from collections.abc import Callable
 from numpy.random import PCG64, Generator, SeedSequence
 from PIL import Image
 
-from .scenes_art import clipart, painting, pixelart
-from .scenes_junk import junk
-from .scenes_lines import chalk, engraving, sketch
-from .scenes_photos import odd, photo, photo_v2, snapshot, studio
-from .world import CLASSES, DOMAINS
+from testbed.miniweb.scenes_art import clipart, painting, pixelart
+from testbed.miniweb.scenes_junk import junk
+from testbed.miniweb.scenes_lines import chalk, engraving, sketch
+from testbed.miniweb.scenes_photos import odd, photo, photo_v2, snapshot, studio
+from testbed.miniweb.world import CLASSES, DOMAINS
 
 LABELS = tuple(known.name for known in CLASSES)
 EMPTY = "junk"

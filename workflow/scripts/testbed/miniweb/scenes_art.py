@@ -4,10 +4,23 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from .objects import Drawing, draw_object
-from .scenes_photos import SETTING_OF, lit
-from .scenes_raster import Placed, Pose, cut_out, field, grid, ink, mix, oversampling, place, step, texture, to_image
-from .scenes_surroundings import SURROUNDINGS, flat, pick
+from testbed.miniweb.objects import Drawing, draw_object
+from testbed.miniweb.scenes_photos import SETTING_OF, lit
+from testbed.miniweb.scenes_raster import (
+    Placed,
+    Pose,
+    cut_out,
+    field,
+    grid,
+    ink,
+    mix,
+    oversampling,
+    place,
+    step,
+    texture,
+    to_image,
+)
+from testbed.miniweb.scenes_surroundings import SURROUNDINGS, flat, pick
 
 POSTER = (
     (0.98, 0.85, 0.35),

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from .scenes_raster import grid, mix, oversampling, texture, to_image
-from .scenes_surroundings import HOUSEHOLD, SURROUNDINGS
+from testbed.miniweb.scenes_raster import grid, mix, oversampling, texture, to_image
+from testbed.miniweb.scenes_surroundings import HOUSEHOLD, SURROUNDINGS
 
 Colour = tuple[int, int, int]
 

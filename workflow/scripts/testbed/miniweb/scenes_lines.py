@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-from .objects import Drawing, draw_object
-from .scenes_photos import SETTING_OF
-from .scenes_raster import Placed, Pose, blurred, grid, mix, oversampling, place, step, texture, to_image
+from testbed.miniweb.objects import Drawing, draw_object
+from testbed.miniweb.scenes_photos import SETTING_OF
+from testbed.miniweb.scenes_raster import Placed, Pose, blurred, grid, mix, oversampling, place, step, texture, to_image
 
 PAPERS = ((1.0, 1.0, 1.0), (0.97, 0.97, 0.95), (0.95, 0.92, 0.85), (0.90, 0.88, 0.86), (0.93, 0.90, 0.80))
 INKS = ((0.08, 0.08, 0.10), (0.25, 0.25, 0.27), (0.12, 0.14, 0.32), (0.30, 0.20, 0.14))

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from .objects import Drawing, draw_object
-from .scenes_raster import Cutout, Pose, blurred, cut_out, grid, mix, step, texture, to_image
-from .scenes_surroundings import HOUSEHOLD, SURROUNDINGS, dye
-from .world import CLASSES, SETTINGS
+from testbed.miniweb.objects import Drawing, draw_object
+from testbed.miniweb.scenes_raster import Cutout, Pose, blurred, cut_out, grid, mix, step, texture, to_image
+from testbed.miniweb.scenes_surroundings import HOUSEHOLD, SURROUNDINGS, dye
+from testbed.miniweb.world import CLASSES, SETTINGS
 
 SETTING_OF = {known.name: known.setting for known in CLASSES}
 STANDING = ("land", "table", "room")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from .objects import Drawing
+from testbed.miniweb.objects import Drawing
 
 FIELD_SIDE = 256
 FIELDS_PER_KIND = 6

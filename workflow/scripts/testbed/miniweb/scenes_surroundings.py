@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from .scenes_raster import mix, step, texture
+from testbed.miniweb.scenes_raster import mix, step, texture
 
 Field = np.ndarray
 

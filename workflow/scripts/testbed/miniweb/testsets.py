@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from testbed.archive import add_member
-from testbed.manifest import publish, record
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES, TESTSETS
+from testbed.records.files import add_member, publish
+from testbed.records.manifest import record
 
 SHARDS = 2
 SIZE = 64

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from testbed.archive import add_member
+from testbed.records.files import add_member
 from testbed.web.fetch import Fetcher, Limits
 
 LIST_COLUMNS = ["uid", "url", "caption"]

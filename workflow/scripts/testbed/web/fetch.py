@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
 
 from testbed.web.addresses import AddressError, Resolver, is_public, literal
 from testbed.web.connections import Watchdog, manager_of, proxy_manager_of
-from testbed.web.pace import Pace
+from testbed.web.rate_limit import Pace
 
 REDIRECTS = 5
 PIECE = 1 << 16

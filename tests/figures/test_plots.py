@@ -1,0 +1,336 @@
+"""The figures: that they are written, complete, equal on each run, and honest about what they show."""
+
+import logging
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.figure import Figure
+
+from example_evaluations import LINES, POOLS, REFERENCE, example, row, table
+from experiments import ROOT
+from fit_trends import fit_trends
+from plot_effective_robustness import plot_effective_robustness
+from plot_mixture import combine_lines, plot_mixture
+from testbed.figures.axes import panel_limits, percent_ticks
+from testbed.figures.backdrop import COMBINED
+from testbed.figures.style import BASELINE as BASELINE_COLOUR
+from testbed.figures.style import (
+    COLOURS,
+    STYLE,
+    FigureError,
+    make_series,
+    marker_areas,
+    mixture_label,
+    save_figure,
+    title_of,
+)
+from testbed.statistics.baselines import read_baselines
+from testbed.statistics.scales import SCALES, transform
+from testbed.statistics.tables import EvaluationsError, pair_with_reference
+from testbed.statistics.trends import Settings
+
+SHIFTS = list(LINES)
+MEMBERS = {"photos": 0.5, "drawings": 0.5}
+
+
+BASELINE = Settings(baseline="pool:labels")
+
+
+def main_figure(evaluations: pd.DataFrame, settings: Settings = BASELINE, pools=POOLS) -> Figure:
+    trends, _ = fit_trends(evaluations, REFERENCE, settings)
+    return plot_effective_robustness(evaluations, trends, REFERENCE, SHIFTS, pools, settings)
+
+
+def mixture_figure(evaluations: pd.DataFrame, pools=None, baseline: str = "none") -> Figure:
+    return plot_mixture(evaluations, "both", MEMBERS, REFERENCE, SHIFTS, Settings(baseline=baseline), pools)
+
+
+def labels_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def fitted_lines(axes, colour: str) -> list:
+    return [line for line in axes.lines if line.get_color() == colour and line.get_linestyle() != "None"]
+
+
+def points_drawn(axes, marker: str) -> int:
+    return sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == marker)
+
+
+def test_main_figure_is_complete():
+    figure = main_figure(example(n=2000))
+    assert [axes.get_title() for axes in figure.axes] == ["Mini-Sketch", "Mini-V2"]
+    assert labels_of(figure)[:5] == ["photos", "drawings", "both", "labels (baseline)", "y = x"]
+    assert {"95 % interval of a line", "99.5 % interval of a model", "600 samples", "9,600 samples"} < set(
+        labels_of(figure)
+    )
+    for axes in figure.axes:
+        assert len([area for area in axes.collections if isinstance(area, FillBetweenPolyCollection)]) == len(POOLS)
+        assert [points_drawn(axes, marker) for marker in "os^D"] == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_figures_are_written_and_equal_on_each_run(tmp_path, scale):
+    written = []
+    for run in ("first", "second"):
+        pdf, png = (tmp_path / f"{run}.{kind}" for kind in ("pdf", "png"))
+        save_figure(main_figure(example(n=2000), Settings(scale, "pool:labels")), pdf, png)
+        written.append((pdf.read_bytes(), png.read_bytes()))
+    assert written[0] == written[1]
+    pdf, png = written[0]
+    assert pdf.startswith(b"%PDF") and png.startswith(b"\x89PNG")
+    assert b"CreationDate" not in pdf
+    # TrueType, embedded: what fonttype 42 means
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+
+
+def test_line_in_the_figure_is_that_of_the_table():
+    figure = main_figure(example())
+    for axes, shift in zip(figure.axes, SHIFTS, strict=True):
+        (line,) = fitted_lines(axes, COLOURS[0])
+        x, y = (np.asarray(ends) for ends in line.get_data())
+        slope, intercept = LINES[shift]["photos"]
+        assert y == pytest.approx(slope * x + intercept, abs=1e-3)
+        # over the pool's own models and little more, not over the whole axis
+        width = np.ptp(axes.get_xlim())
+        assert -1 - 0.03 * width < x[0] < -1
+        assert 1.8 < x[1] < 1.8 + 0.03 * width
+
+
+def test_units_are_equally_long_on_all_axes():
+    figure = main_figure(example(n=2000))
+    shapes = []
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        shapes.append((box.width / np.ptp(axes.get_xlim()), box.height / np.ptp(axes.get_ylim())))
+    assert np.ptp(np.array(shapes)) == pytest.approx(0, abs=1e-6)
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
+
+
+def test_pool_with_one_model_has_a_point_and_no_line():
+    evaluations = example(n=2000)
+    evaluations = evaluations[(evaluations["pool"] != "drawings") | (evaluations["size"] == 2400)]
+    figure = main_figure(evaluations)
+    assert "drawings" in labels_of(figure)
+    for axes in figure.axes:
+        assert points_drawn(axes, "s") == 1
+        assert fitted_lines(axes, COLOURS[1]) == []
+        assert len(fitted_lines(axes, COLOURS[0])) == 1
+
+
+def test_model_at_zero_stands_on_the_frame():
+    evaluations = example(n=2000)
+    at_zero = (evaluations["model"] == "photos-mini_rn-600-0") & (evaluations["testset"] == "mini_sketch")
+    evaluations.loc[at_zero, ["correct", "value"]] = 0
+    axes = main_figure(evaluations).axes[0]
+    heights = np.concatenate([line.get_ydata() for line in axes.lines if line.get_marker() == "o"])
+    assert heights.min() == axes.get_ylim()[0]
+    assert len(heights) == 5
+
+
+def test_larger_trainsets_have_larger_markers():
+    areas = marker_areas([1_000_000, 15_000_000, 4_000_000, 1_000_000])
+    assert list(areas) == [1_000_000, 4_000_000, 15_000_000]
+    assert list(areas.values()) == sorted(set(areas.values()))
+    axes = main_figure(example(n=2000)).axes[0]
+    drawn = [line.get_markersize() for line in axes.lines if line.get_marker() == "o"]
+    assert drawn == sorted(set(drawn)) and len(drawn) == 5
+
+
+def test_looks_are_unique_and_stay_with_the_pool():
+    pairs = pair_with_reference(example([600]), REFERENCE)
+    pools = [{"name": f"pool{place}", "kind": "source"} for place in range(30)]
+    many = pd.concat([pairs.assign(pool=pool["name"], architecture="rn") for pool in pools])
+    series = make_series(many, pools)
+    assert len({(one.colour, one.marker) for one in series}) == 30
+    fewer = make_series(many[many["pool"] != "pool3"], pools)
+    assert [one for one in series if one.pool != "pool3"] == fewer
+
+
+def test_architectures_are_told_apart():
+    evaluations = example(n=2000)
+    other = evaluations[evaluations["pool"] == "photos"].assign(architecture="vit")
+    other["model"] = other["model"].str.replace("mini_rn", "vit")
+    figure = main_figure(pd.concat([evaluations, other]))
+    assert labels_of(figure)[:2] == ["photos, mini_rn", "photos, vit"]
+    for axes in figure.axes:
+        assert len(fitted_lines(axes, COLOURS[0])) == 2
+
+
+def test_mixture_stands_between_its_members():
+    figure = mixture_figure(example(n=2000), POOLS, "pool:labels")
+    assert labels_of(figure)[:4] == ["photos", "drawings", "50 % photos + 50 % drawings", "labels (baseline)"]
+    sketch = figure.axes[SHIFTS.index("mini_sketch")]
+    heights = [fitted_lines(sketch, colour)[0].get_ydata()[0] for colour in COLOURS[:3]]
+    assert heights[0] < heights[2] < heights[1]
+    assert fitted_lines(sketch, COLOURS[2])[0].get_linestyle() == "--"
+    assert fitted_lines(sketch, COLOURS[0])[0].get_linestyle() == "-"
+
+
+def test_members_foretell_a_line_between_theirs():
+    trends, _ = fit_trends(example(), REFERENCE, BASELINE)
+    combined = combine_lines(trends, "both", {"photos": 1, "drawings": 3}).set_index("testset")
+    (slope_a, intercept_a), (slope_b, intercept_b) = (LINES["mini_sketch"][pool] for pool in ("photos", "drawings"))
+    expected = (0.25 * slope_a + 0.75 * slope_b, 0.25 * intercept_a + 0.75 * intercept_b)
+    assert tuple(combined.loc["mini_sketch", ["slope", "intercept"]]) == pytest.approx(expected, abs=1e-3)
+    figure = mixture_figure(example())
+    assert "members' lines, combined by share" in labels_of(figure)
+    (line,) = [one for one in fitted_lines(figure.axes[0], COMBINED["color"]) if one.get_linewidth() == 0.8]
+    mixture = trends[(trends["pool"] == "both") & (trends["testset"] == "mini_sketch")].iloc[0]
+    assert line.get_xdata() == pytest.approx(transform(mixture[["reference_min", "reference_max"]].astype(float)))
+
+
+def test_mixture_figure_needs_no_other_pool():
+    evaluations = example(n=2000)
+    figure = mixture_figure(evaluations[evaluations["pool"] != "labels"])
+    assert labels_of(figure)[:4] == ["photos", "drawings", "50 % photos + 50 % drawings", "y = x"]
+    assert labels_of(mixture_figure(evaluations, baseline="pool:labels"))[3] == "labels (baseline)"
+
+
+def test_mixture_without_a_member_is_named():
+    evaluations = example(n=2000)
+    with pytest.raises(FigureError, match="mixture both: pool 'drawings' has no evaluated model"):
+        mixture_figure(evaluations[evaluations["pool"] != "drawings"])
+    with pytest.raises(FigureError, match="mixture both: 'both' is none of the experiment's pools"):
+        mixture_figure(evaluations, POOLS[:2])
+
+
+def test_pools_that_differ_are_told(caplog):
+    with caplog.at_level(logging.WARNING):
+        figure = main_figure(example(n=2000), pools=[POOLS[0], {"name": "absent", "kind": "source"}])
+    assert "pool absent: no model was evaluated" in caplog.text
+    assert "pool drawings: was evaluated, but" in caplog.text
+    assert labels_of(figure)[:2] == ["photos", "y = x"]
+
+
+def test_errors_of_the_figures():
+    evaluations, settings = example(n=2000), Settings()
+    trends, _ = fit_trends(evaluations, REFERENCE, settings)
+    with pytest.raises(FigureError, match="no model was evaluated on 'objectnet'"):
+        plot_effective_robustness(evaluations, trends, REFERENCE, ["objectnet"], POOLS, settings)
+    with pytest.raises(FigureError, match="0 rows for pool photos, .* scale probit; run fit_trends"):
+        plot_effective_robustness(evaluations, trends, REFERENCE, SHIFTS, POOLS, Settings("probit"))
+    with pytest.raises(FigureError, match="no model of the pools absent"):
+        plot_effective_robustness(
+            evaluations, trends, REFERENCE, SHIFTS, [{"name": "absent", "kind": "source"}], settings
+        )
+    with pytest.raises(EvaluationsError, match="'imagenet'"):
+        plot_effective_robustness(evaluations, trends, "imagenet", SHIFTS, POOLS, settings)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_nothing_overlaps_and_nothing_leaves_the_page(count):
+    evaluations = example(n=2000).replace({"both": "a_mixture_with_a_long_name_of_forty_one_l"})
+    parts = [evaluations]
+    for place in range(count):
+        parts.append(evaluations[evaluations["testset"] == "mini_sketch"].assign(testset=f"shift_{place}"))
+    evaluations, settings = pd.concat(parts), Settings()
+    pools = [{"name": name, "kind": "source"} for name in evaluations["pool"].unique()]
+    trends, _ = fit_trends(evaluations, REFERENCE, settings)
+    shifts = [f"shift_{place}" for place in range(count)]
+    figure = plot_effective_robustness(evaluations, trends, REFERENCE, shifts, pools, settings)
+    canvas = FigureCanvasAgg(figure)
+    with matplotlib.rc_context(STYLE):
+        canvas.draw()
+    renderer, page = canvas.get_renderer(), figure.bbox
+    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
+    boxes += [text.get_window_extent(renderer) for text in figure.texts]
+    boxes.append(figure.legends[0].get_window_extent(renderer))
+    for place, box in enumerate(boxes):
+        assert box.x0 >= page.x0 and box.y0 >= page.y0 and box.x1 <= page.x1 and box.y1 <= page.y1
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_ticks_are_round_and_apart(scale):
+    low, high = transform([0.08, 0.9], scale)
+    ticks = percent_ticks(low, high, scale, (high - low) / 9)
+    assert 50 in ticks and len(ticks) >= 4
+    assert np.diff(transform(np.array(ticks) / 100, scale)).min() >= (high - low) / 9
+    assert ticks[0] >= 8 and ticks[-1] <= 90
+
+
+def test_narrow_axes_still_have_ticks():
+    low, high = transform([0.621, 0.663], "logit")
+    assert len(percent_ticks(low, high, "logit", (high - low) / 9)) >= 3
+
+
+def test_limits_of_models_that_are_all_alike():
+    points = pd.DataFrame({"reference_value": [0.5], "value": [0.0]})
+    x, (y,) = panel_limits([points], "logit")
+    assert x[0] < 0 < x[1]
+    assert np.isfinite(y).all() and y[0] < y[1]
+
+
+def test_names_and_shares_are_readable():
+    assert (title_of("imagenet-v2"), title_of("my_own_shift")) == ("ImageNet-V2", "my own shift")
+    assert mixture_label({"a": 1, "b": 2}) == "33.3 % a + 66.7 % b"
+
+
+def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
+    evaluations = example(n=2000)
+    trends, _ = fit_trends(evaluations, REFERENCE, BASELINE)
+    published = evaluations[evaluations["model"].isin(evaluations["model"].unique()[:2])].copy()
+    names = dict(zip(published["model"].unique(), ["early", "late"], strict=True))
+    published["model"] = published["model"].map(names)
+    # Far beyond the models of the experiment, which the axes have to take in.
+    published["correct"] = published["n"] * 98 // 100
+    published["value"] = published["correct"] / published["n"]
+    plain = main_figure(evaluations)
+    figure = plot_effective_robustness(evaluations, trends, REFERENCE, SHIFTS, POOLS, BASELINE, published)
+    assert labels_of(figure) == [*labels_of(plain), "published checkpoint"]
+    for axes, before in zip(figure.axes, plain.axes, strict=True):
+        assert points_drawn(axes, "x") == 2
+        assert sorted(text.get_text() for text in axes.texts) == ["early", "late"]
+        assert points_drawn(before, "x") == 0
+        (cross, _) = [line for line in axes.lines if line.get_marker() == "x"]
+        assert cross.get_xdata()[0] == pytest.approx(transform(0.98, BASELINE.scale))
+        assert axes.get_xlim()[0] < cross.get_xdata()[0] < axes.get_xlim()[1]
+        assert len(fitted_lines(axes, COLOURS[0])) == len(fitted_lines(before, COLOURS[0])) == 1
+    save_figure(figure, tmp_path / "a.pdf", tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def backdrop_figure(classes: str) -> Figure:
+    """ImageNet-R over all classes and over its own, on which the same models stand further right."""
+    pool, rows = "photos", []
+    for size, correct in zip([600, 1200, 2400], [10_000, 16_000, 22_000], strict=True):
+        rows.append(row(pool, size, "imagenet", correct, 50_000))
+        rows.append(row(pool, size, "imagenet-r", correct // 3, 30_000))
+        for testset, n in (("imagenet", 50_000), ("imagenet-r", 30_000)):
+            entry = row(pool, size, testset, correct + 20_000 if testset == "imagenet" else correct // 3, n)
+            entry[6] = "imagenet-r"
+            rows.append(entry)
+    models = pd.DataFrame(
+        {"testset": "imagenet-r", "classes": "all", "reference_value": [0.3, 0.31, 0.9], "value": [0.2, 0.22, 0.8]}
+    )
+    settings = Settings(baseline="standard_extended", classes=classes)
+    baselines = read_baselines(ROOT / "resources" / "baselines.csv")
+    evaluations = table(rows)
+    trends, _ = fit_trends(evaluations, "imagenet", settings, baselines)
+    pools = [{"name": pool, "kind": "source"}]
+    arguments = (evaluations, trends, "imagenet", ["imagenet-r"], pools, settings, None, baselines, models)
+    return plot_effective_robustness(*arguments)
+
+
+def test_standard_models_and_public_models_stand_behind():
+    figure = backdrop_figure("all")
+    assert {"standard models, extended (baseline)", "public CLIP model"} <= set(labels_of(figure))
+    axes = figure.axes[0]
+    (drawn,) = [line for line in axes.lines if line.get_marker() == "."]
+    # the third is far outside of the experiment's own range, and is not moved onto the frame
+    assert drawn.get_xdata() == pytest.approx(transform([0.3, 0.31]))
+    solid = next(line for line in fitted_lines(axes, BASELINE_COLOUR) if line.get_linewidth() == 1.3)
+    slope = np.diff(solid.get_ydata()) / np.diff(solid.get_xdata())
+    assert slope == pytest.approx(0.7059, abs=1e-4)
+
+
+def test_x_is_over_the_classes_of_the_shift_where_that_is_asked():
+    whole, own = backdrop_figure("all").axes[0], backdrop_figure("shift").axes[0]
+    assert (whole.get_title(), own.get_title()) == ("ImageNet-R", "ImageNet-R (x: its classes)")
+    highest = [max(line.get_xdata().max() for line in axes.lines if line.get_marker() == "o") for axes in (whole, own)]
+    assert highest == pytest.approx(transform([22 / 50, 42 / 50]))

@@ -1,0 +1,231 @@
+"""Filters in the experiment: what fits together, what is refused before any work, and the pools that they are."""
+
+import pytest
+
+from experiments import changed, load, small
+from testbed.experiment.errors import ExperimentError
+from testbed.experiment.experiment import Model
+from testbed.filtering.conditions import PredicateError, check_predicate
+
+LIST = [{"kind": "list", "path": "list.txt"}]
+METACLIP = {"from": "a", "method": "metaclip", "entries": LIST, "t": 20}
+SCORED = {"from": "a", "method": "clip_score", "teacher": {"pool": "b", "size": 100}, "fraction": 0.5}
+SQL = {"from": "a", "method": "sql", "where": "similarity > 0.3 AND NSFW = 'UNLIKELY'"}
+BASIC = {"from": "a", "method": "basic", "language": "en"}
+
+
+@pytest.fixture(autouse=True)
+def list_of_entries(tmp_path, monkeypatch):
+    """The list of entries that filters name, where they are checked."""
+    (tmp_path / "list.txt").write_text("dog\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def without(entry: dict, *keys: str, **more) -> dict:
+    return {key: value for key, value in entry.items() if key not in keys} | more
+
+
+def filters(**entries) -> dict:
+    return small(filters=entries)
+
+
+@pytest.mark.parametrize("entry", [METACLIP, SCORED, SQL, BASIC], ids=lambda entry: entry["method"])
+def test_every_method_makes_a_pool(entry):
+    experiment = load(filters(f=entry))
+    assert experiment.pools == ["a", "b", "f"]
+    assert experiment.composition("f", 70) == {"f": 70}
+    assert experiment.root("f") == "a"
+    assert [model.name for model in experiment.models(["f"])] == ["f-mini_rn-100-0"]
+    assert [(pool["name"], pool["kind"]) for pool in experiment.plotted_pools()][-1] == ("f", "filter")
+
+
+def test_filters_compose_and_are_mixed():
+    chain = {"f": SQL | {"sizes": []}, "g": BASIC | {"from": "f", "sizes": [300]}}
+    mixture = {"m": {"shares": {"g": 1, "b": 1}, "sizes": [800]}}
+    experiment = load(small(filters=chain, mixtures=mixture))
+    assert (experiment.root("g"), experiment.filters["g"]["from"]) == ("a", "f")
+    assert experiment.composition("m", 100) == {"g": 50, "b": 50}
+    assert experiment.sizes("f") == [] and experiment.models(["f"]) == []
+    assert [pool["of"] for pool in experiment.plotted_pools()] == [None, None, None, "a", "a"]
+    # A filter keeps no more than there is, so what is taken of it is needed of all before it.
+    assert [experiment.needed(pool) for pool in ("g", "f", "a", "b")] == [400, 400, 400, 400]
+
+
+def test_a_teacher_is_a_model_of_the_experiment():
+    config = filters(f=SCORED, g=SCORED | {"teacher": {"model": "RN50", "tag": "openai"}})
+    experiment = load(config)
+    assert experiment.teacher("f") == Model("b", "mini_rn", 100, 0)
+    assert experiment.teacher("g") is None
+    config["seeds"] = [3]
+    assert load(config).teacher("f").seed == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "names"),
+    [
+        ({"seeds": [3, 4]}, "seed", "3, 4"),
+        ({"architectures": {"mini_wide": small()["architectures"]["mini_rn"]}}, "architecture", "mini_wide, mini_rn"),
+    ],
+)
+def test_a_teacher_is_never_the_first_of_several(change, key, names):
+    """What a second file adds comes first when Snakemake merges files: the same filter would score by another model."""
+    config = filters(f=SCORED)
+    for where, value in change.items():
+        config[where] = value if isinstance(value, list) else value | config[where]
+    with pytest.raises(ExperimentError) as error:
+        load(config)
+    assert str(error.value) == (
+        f"filters.f.teacher: names no {key}, and this experiment has several. Add {key}: one of {names}."
+    )
+    named = {"architecture": "mini_rn", "seed": config["seeds"][0]}
+    config["filters"]["f"] = SCORED | {"teacher": SCORED["teacher"] | named}
+    assert load(config).teacher("f") == Model("b", size=100, **named)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"a": SQL}, ["filters.a: is the name of a source too", "another name"]),
+        ({"f": SQL | {"from": "c"}}, ["filters.f.from: c is no source and no filter", "Name one of: a, b, f"]),
+        ({"f": SQL | {"from": "f"}}, ["filters.f: is made from itself (f -> f)", "Take one"]),
+        (
+            {"f": SQL | {"from": "g"}, "g": BASIC | {"from": "f"}},
+            ["filters.f: is made from itself (f -> g -> f)", "Take one"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"pool": "f", "size": 100}}},
+            ["filters.f: is made from itself (f -> f)"],
+        ),
+        ({"f": SQL | {"method": "best"}}, ["filters.f.method: 'best'", "metaclip", "clip_score"]),
+        ({"f": SQL | {"t": 3}}, ["filters.f: t does not belong to method sql", "Its keys are: where"]),
+        ({"f": SQL | {"wear": "x"}}, ["filters.f: unknown key wear"]),
+        ({"f": METACLIP | {"t": 0}}, ["filters.f.t: 0", "minimum"]),
+        ({"f": METACLIP | {"t": -3}}, ["filters.f.t: -3", "minimum"]),
+        ({"f": METACLIP | {"t": 2.5}}, ["filters.f.t: 2.5", "integer"]),
+        ({"f": METACLIP | {"tail_fraction": 0.1}}, ["metaclip has t and tail_fraction of", "exactly one"]),
+        ({"f": without(METACLIP, "t", tail_fraction=1)}, ["filters.f.tail_fraction: 1", "maximum"]),
+        ({"f": without(METACLIP, "t")}, ["method metaclip has none of t, tail_fraction"]),
+        ({"f": without(METACLIP, "entries")}, ["method metaclip has none of entries", "Give it"]),
+        ({"f": METACLIP | {"entries": []}}, ["filters.f.entries: []"]),
+        ({"f": METACLIP | {"entries": [{"kind": "list"}]}}, ["filters.f.entries.0: kind list needs a path"]),
+        (
+            {"f": METACLIP | {"entries": [*LIST, {"kind": "miniweb", "path": "x"}]}},
+            ["filters.f.entries.1: kind miniweb needs no path"],
+        ),
+        ({"f": METACLIP | {"entries": [{"kind": "words"}]}}, ["filters.f.entries.0.kind: 'words'", "wordnet"]),
+        ({"f": METACLIP | {"entries": [LIST[0] | {"sha256": "abc"}]}}, ["entries.0.sha256: 'abc'"]),
+        ({"f": without(SCORED, "teacher")}, ["method clip_score has none of teacher"]),
+        ({"f": SCORED | {"threshold": 0.3}}, ["has threshold and fraction of", "exactly one"]),
+        ({"f": SCORED | {"fraction": 0}}, ["filters.f.fraction: 0"]),
+        ({"f": SCORED | {"fraction": 1.1}}, ["filters.f.fraction: 1.1"]),
+        (
+            {"f": SCORED | {"teacher": {"pool": "c", "size": 100}}},
+            ["filters.f.teacher.pool: this experiment has no pool c.", "one of: a, b"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 99}}},
+            ["filters.f.teacher.size: b has no model of size 99, only of 100 (sizes)", "add 99 there"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "seed": 7}}},
+            ["filters.f.teacher.seed: this experiment has no seed 7", "Name one of: 0"],
+        ),
+        ({"f": SCORED | {"teacher": {"pool": "b"}}}, ["filters.f.teacher: has pool", "pool, size, architecture"]),
+        ({"f": SCORED | {"teacher": {"model": "RN50"}}}, ["filters.f.teacher: has model", "either tag or checkpoint"]),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "tag": "openai"}}},
+            ["filters.f.teacher: has pool, size, tag"],
+        ),
+        ({"f": SQL | {"where": "similarity >"}}, ["filters.f.where: 'similarity >'", "syntax error"]),
+        ({"f": SQL | {"where": "a > 1; DROP TABLE samples"}}, ["filters.f.where", 'syntax error at or near ";"']),
+        ({"f": BASIC | {"language": "xx"}}, ["filters.f.language: xx is none of the", "such as en"]),
+        ({"f": without(BASIC, "language")}, ["filters.f: says nothing", "minimum_side"]),
+        (
+            {"f": BASIC | {"minimum_words": 9, "maximum_words": 3}},
+            ["filters.f.minimum_words: 9 is above maximum_words, 3"],
+        ),
+        ({"f": BASIC | {"maximum_aspect_ratio": 0.5}}, ["filters.f.maximum_aspect_ratio: 0.5"]),
+        ({"f": SQL | {"sizes": [1001]}}, ["1001 samples of f need 1001 of source a", "only 1000"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_value_and_the_way_out(entries, words):
+    with pytest.raises(ExperimentError) as error:
+        load(filters(**entries))
+    assert [word for word in words if word not in str(error.value)] == []
+    assert "\n" not in str(error.value)
+
+
+def test_a_filter_upon_a_mixture_is_refused_with_the_way_out():
+    mixture = {"m": {"shares": {"a": 1, "b": 1}}}
+    with pytest.raises(ExperimentError, match="filters.f.from: m is a mixture. Filter its members"):
+        load(small(filters={"f": SQL | {"from": "m"}}, mixtures=mixture))
+    with pytest.raises(ExperimentError, match="filters.m: is the name of a mixture too"):
+        load(small(filters={"m": SQL}, mixtures=mixture))
+
+
+def test_a_circle_through_a_mixture_is_found():
+    mixture = {"m": {"shares": {"f": 1, "b": 1}}}
+    entry = SCORED | {"teacher": {"pool": "m", "size": 100}}
+    with pytest.raises(ExperimentError, match=r"filters.f: is made from itself \(f -> m -> f\)"):
+        load(small(filters={"f": entry}, mixtures=mixture))
+
+
+def test_filters_of_the_demo_are_refused_with_the_demos_own_names():
+    with pytest.raises(ExperimentError, match="filters.f.from: mini_yffc is no source"):
+        load(changed(filters={"f": SQL | {"from": "mini_yffc"}}))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "similarity > 0.3 AND NSFW = 'UNLIKELY'",
+        "caption LIKE '%dog%' OR caption ILIKE 'x' OR caption SIMILAR TO 'y'",
+        "likes IN (1, 2) AND likes BETWEEN 1 AND 2 AND likes NOT IN (3)",
+        "CASE WHEN likes > 1 THEN width ELSE height END::DOUBLE > 2.5",
+        "NOT (url IS NULL) AND regexp_matches(caption, 'a;b') AND length(caption) > 3 -- a remark",
+        "len(list_filter(tags, lambda tag: tag = 'x')) > 0",
+        "coalesce(likes, 0) + 1 > 2 AND samples.likes < 5 AND caption || url <> ''",
+    ],
+)
+def test_conditions_on_a_rows_own_values_are_allowed(where):
+    assert check_predicate(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [
+        ("", "empty"),
+        ("likes >", "syntax error"),
+        ("likes > 1; SELECT 1", "syntax error"),
+        ("true) IS TRUE AS kept FROM samples; DROP TABLE samples; SELECT (true", "more than one condition|statements"),
+        ("true) IS TRUE AS kept, (1", "more than one condition"),
+        ("likes) OR (true", "more than one condition"),
+        ("true) IS TRUE FROM samples UNION SELECT (true", "more than one condition"),
+        ("likes IN (SELECT 1)", "subquery"),
+        ("EXISTS (FROM read_text('list.txt'))", "subquery"),
+        ("CASE WHEN (SELECT true) THEN true END", "subquery"),
+        ("likes = ANY (SELECT 1)", "subquery"),
+        ("{'a': (FROM read_csv('x'))} IS NULL", "subquery"),
+        ("row_number() OVER () < 5", "window"),
+        ("count(*) > 1", "count_star"),
+        ("max(likes) > 1", "max"),
+        ("COLUMNS('.*') = 1", "star"),
+        ("random() < 0.5", "random"),
+        ("uuid() = uid", "uuid"),
+        ("now() > taken", "now"),
+        ("CURRENT_TIMESTAMP > taken", "CURRENT_TIMESTAMP"),
+        ("current_date > taken", "current_date"),
+        ("today() > taken", "today"),
+        ("age(taken) > INTERVAL 1 DAY", "age"),
+        ("getenv('HOME') = 'x'", "getenv"),
+        ("current_setting('threads') = '1'", "current_setting"),
+        ("nextval('x') > 1", "nextval"),
+        ("read_blob('list.txt') IS NULL", "read_blob"),
+        ("glob('*') IS NULL", "glob"),
+        ("nothing_of_this_name(likes)", "nothing_of_this_name"),
+        ("$1 = 2", "more than one condition|parameter"),
+    ],
+)
+def test_what_could_do_more_than_compare_values_is_refused(where, word):
+    with pytest.raises(PredicateError, match=word):
+        check_predicate(where)

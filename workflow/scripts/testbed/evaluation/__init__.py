@@ -1,0 +1,1 @@
+"""Evaluation: test sets, preprocessing, models that answer, metrics, class subsets and corruptions."""

@@ -1,0 +1,246 @@
+"""Models that answer test sets: logits of one model, or the average of several, by CLIP_benchmark's code."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.evaluation.class_subsets import Subset
+from testbed.evaluation.preprocessing import Preprocessing
+from testbed.evaluation.testsets import Decoded, read_lines
+from testbed.models.devices import check_gpus
+from testbed.models.networks import CONFIG_FILE
+from testbed.records.manifest import problem, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+RECALLS = (1, 5, 10)
+
+
+class EvaluationError(RuntimeError):
+    """A model or a test set cannot be evaluated as it is."""
+
+
+def normalise(images: "torch.Tensor", mean: "torch.Tensor", std: "torch.Tensor") -> "torch.Tensor":
+    """Images (B, H, W, 3) in bytes as a model takes them (B, 3, H, W); `mean` and `std` (3, 1, 1) are on their device."""
+    # The steps of torchvision's ToTensor and Normalize, in their order: bit for bit the same numbers.
+    return images.permute(0, 3, 1, 2).contiguous().float().div(255).sub_(mean).div_(std)
+
+
+class Batches:
+    """A decoded test set's batches as CLIP_benchmark wants them: normalised images (B, 3, H, W) on `device`, and answers."""
+
+    def __init__(self, decoded: Decoded, preprocess: dict, batch_size: int, device: str):
+        import torch
+
+        self.decoded, self.batch_size, self.device = decoded, batch_size, device
+        self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
+
+    def __iter__(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor | list"]]:
+        import torch
+
+        starts = range(0, len(self.decoded.keys), self.batch_size)
+        # The next batch comes from the disk while the model works on this one.
+        with ThreadPoolExecutor(1) as reader:
+            pending = [reader.submit(self.read, start) for start in starts[:1]]
+            for place, start in enumerate(starts):
+                images = pending.pop().result()
+                pending += [reader.submit(self.read, later) for later in starts[place + 1 : place + 2]]
+                answers = self.decoded.answers[start : start + self.batch_size]
+                if self.decoded.task != "retrieval":
+                    answers = torch.tensor(answers)
+                yield normalise(images.to(self.device), self.mean, self.std), answers
+
+    def read(self, start: int) -> "torch.Tensor":
+        """Images (B, H, W, 3) from `start` on, in bytes."""
+        import torch
+
+        return torch.from_numpy(np.array(self.decoded.images[start : start + self.batch_size]))
+
+
+@dataclass
+class Evaluator:
+    """A model that is evaluated on one test set after the other, or several whose logits are averaged by their shares.
+
+    `networks` are pairs of a model and its share; all have the same tokenizer and are shown the same pixels.
+    """
+
+    networks: list[tuple[object, float]]
+    tokenizer: object
+    device: str
+    batch_size: int
+    heads: dict[tuple, list["torch.Tensor"]] = field(default_factory=dict)
+
+    def head(self, folder: Path) -> list["torch.Tensor"]:
+        """Each network's text embeddings (D, C) of the classes of the test set in `folder`.
+
+        Test sets with the same classes and templates share them.
+        """
+        from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
+
+        names = read_lines(folder / "classnames.txt")
+        templates = read_lines(folder / "zeroshot_classification_templates.txt")
+        key = (tuple(names), tuple(templates))
+        if key not in self.heads:
+            # Without automatic mixed precision: bfloat16 logits tie, and ties make accuracy depend on the order of classes.
+            self.heads[key] = [
+                zero_shot_classifier(network, self.tokenizer, names, templates, self.device, amp=False)
+                for network, _ in self.networks
+            ]
+        return self.heads[key]
+
+    def batches(self, folder: Path, decoded: Decoded) -> Batches:
+        """The images of the test set in `folder`; raises `EvaluationError` if another preprocessing decoded them."""
+        preprocess = self.networks[0][0].visual.preprocess_cfg
+        preprocessing = Preprocessing.of(preprocess)
+        if decoded.preprocessing != preprocessing:
+            raise EvaluationError(
+                f"{folder}: was decoded with {decoded.preprocessing}, and the model takes {preprocessing}. Delete "
+                "results/decoded to have it decoded again."
+            )
+        return Batches(decoded, preprocess, self.batch_size, self.device)
+
+    def logits(self, folders: Sequence[Path], decoded: Decoded) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Logits (N, C) of the first folder's images for the classes of all `folders` side by side, and labels (N, ...)."""
+        import torch
+        from clip_benchmark.metrics.zeroshot_classification import run_classification
+
+        batches, total = self.batches(folders[0], decoded), 0.0
+        for place, (network, share) in enumerate(self.networks):
+            head = torch.cat([self.head(folder)[place] for folder in folders], dim=1)
+            logits, labels = run_classification(network, head, batches, self.device, amp=False)
+            total = total + share * logits
+        return total, labels
+
+    def classify(
+        self, testset: str, folders: Mapping[str, Path], decoded: Decoded, reference: str, subsets: Sequence[Subset]
+    ) -> Iterator[tuple[str, "torch.Tensor", "torch.Tensor", np.ndarray]]:
+        """The scorings of a classification: classes, logits (N, C), labels (N,) and keys (N,) of the images that count.
+
+        `folders` are those of the test sets by name. Raises `EvaluationError` where a label has no class name.
+        """
+        own = [subset for subset in subsets if subset.shift == testset]
+        # The reference's classes lie beside the shift's own, so that one pass over the images gives both.
+        logits, labels = self.logits([folders[testset], *(folders[reference] for _ in own)], decoded)
+        names = len(read_lines(folders[testset] / "classnames.txt"))
+        check_labels(folders[testset], int(labels.max()) + 1, names)
+        keys = np.array(decoded.keys)
+        yield "all", logits[:, :names], labels, keys
+        for subset in own:
+            yield subset.shift, subset.restrict(logits[:, names:]), labels, keys
+        for subset in subsets if testset == reference else []:
+            places = subset.labels_of(labels)
+            kept = places >= 0
+            if not kept.any():
+                raise EvaluationError(
+                    f"{folders[testset]}: has no image of the classes of {subset.shift}. Copy the test set again."
+                )
+            yield subset.shift, subset.restrict(logits[kept]), places[kept], keys[kept.numpy()]
+
+    def precision(self, folder: Path, decoded: Decoded) -> list[dict]:
+        """CLIP_benchmark's mean average precision on images of several labels each."""
+        from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class
+
+        logits, labels = self.logits([folder], decoded)
+        check_labels(folder, labels.shape[1], logits.shape[1])
+        value = float(average_precision_per_class(logits, labels).mean())
+        return [{"metric": "mean_average_precision", "n": len(labels), "correct": None, "value": value}]
+
+    def retrieval(self, folder: Path, decoded: Decoded) -> list[dict]:
+        """CLIP_benchmark's recalls: the share of texts with their image among the k best, and of images with a text."""
+        from clip_benchmark.metrics.zeroshot_retrieval import evaluate
+
+        if len(self.networks) > 1:
+            logging.info("%s: is a retrieval, which has no logits to average", folder)
+            return []
+        images = len(decoded.keys)
+        queries = {"image": sum(len(captions) for captions in decoded.answers), "text": images}
+        ks = [k for k in RECALLS if k <= images]
+        model, batches = self.networks[0][0], self.batches(folder, decoded)
+        values = evaluate(model, batches, self.tokenizer, self.device, amp=False, recall_k_list=ks)
+        return [
+            {
+                "metric": f"{kind}_recall@{k}",
+                "n": n,
+                "correct": round(values[f"{kind}_retrieval_recall@{k}"] * n),
+                "value": values[f"{kind}_retrieval_recall@{k}"],
+            }
+            for kind, n in queries.items()
+            for k in ks
+        ]
+
+
+def check_labels(folder: Path, labels: int, names: int) -> None:
+    """Raise `EvaluationError` where the test set in `folder` has more labels than names of classes."""
+    if labels > names:
+        raise EvaluationError(
+            f"{folder}: an image has label {labels - 1}, and classnames.txt has {names} names. "
+            "Labels count from 0, in the order of classnames.txt."
+        )
+
+
+def load_model(folder: Path, device: str):
+    """Model and tokenizer from a model's folder; raises `EvaluationError` if its files are not whole.
+
+    Raises `DeviceError` where `device` is cuda and there is none.
+    """
+    import open_clip
+
+    if device == "cuda":
+        check_gpus(1)
+
+    for file in read_json(folder / "manifest.json")["files"]:
+        wrong = problem(folder, file)
+        if wrong:
+            raise EvaluationError(f"{wrong}. Delete {folder}/manifest.json to train the model again.")
+    name = f"local-dir:{folder}"
+    return open_clip.create_model(name, device=device).eval(), open_clip.get_tokenizer(name)
+
+
+def load_evaluator(
+    folders: Sequence[Path], shares: Sequence[float], average: str, device: str, batch_size: int
+) -> Evaluator:
+    """What evaluates the model in a folder, or the models in several, averaged by `shares` in their logits or weights.
+
+    Raises `EvaluationError` for models of different architectures, and for weights to average that open_clip and torch
+    of different versions drew at the beginning.
+    """
+    same = {CONFIG_FILE: [read_json(folder / CONFIG_FILE) for folder in folders]}
+    if average == "weights":
+        same["versions"] = [read_json(folder / "manifest.json")["versions"] for folder in folders]
+    for what, found in same.items():
+        for folder, own in zip(folders, found, strict=True):
+            if own != found[0]:
+                raise EvaluationError(
+                    f"{folder}: {what} is {own}, and {found[0]} in {folders[0]}, so that they cannot be averaged. Train one "
+                    "of them again."
+                )
+    networks, tokenizer = [], None
+    for folder, share in zip(folders, shares, strict=True):
+        network, tokenizer = load_model(folder, device)
+        networks.append((network, share))
+    if average == "weights":
+        networks = [(average_weights(networks), 1.0)]
+    return Evaluator(networks, tokenizer, device, batch_size)
+
+
+def average_weights(networks: Sequence[tuple[object, float]]):
+    """One model whose weights are the average of the models', by their shares; the first of them is changed to it.
+
+    Only models that began with the same weights are near enough for it (Wortsman et al. 2022, "Model soups"): those of one
+    architecture and training seed did, as open_clip's trainer draws them before it sees data. Means and variances of batch
+    normalisation are averaged like weights, which is not what the averaged model would measure itself.
+    """
+    states = [(network.state_dict(), share) for network, share in networks]
+    first = networks[0][0]
+    averaged = {
+        name: sum(share * state[name] for state, share in states) if tensor.is_floating_point() else tensor
+        for name, tensor in states[0][0].items()
+    }
+    first.load_state_dict(averaged)
+    return first

@@ -1,0 +1,161 @@
+"""Whether the parts of an experiment fit together: names, test sets, baselines, claims, sizes."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from testbed.experiment.ensemble_checks import ensemble_problems
+from testbed.experiment.errors import did_you_mean
+from testbed.experiment.experiment import Experiment
+from testbed.experiment.filter_checks import circles, filter_problems, made_from
+
+
+def experiment_problems(experiment: Experiment) -> Iterator[str]:
+    """A line for each name that does not fit and each size that cannot be reached; files are not looked at."""
+    sound = sound_pools(experiment)
+    # A size that cannot be reached comes before what refers to it.
+    yield from _size_problems(experiment, sound)
+    yield from _pool_problems(experiment)
+    yield from ensemble_problems(experiment, sound)
+    yield from filter_problems(experiment, sound)
+    yield from _testset_problems(experiment)
+    yield from _claim_problems(experiment)
+    yield from _setting_problems(experiment)
+
+
+def sound_pools(experiment: Experiment) -> list[str]:
+    """The pools with sizes to check: they, and all that they are made from, exist once, and there is no circle."""
+
+    def is_sound(pool: str, above: tuple[str, ...] = ()) -> bool:
+        if pool in above or [*experiment.pools, *experiment.ensembles].count(pool) != 1:
+            return False
+        return all(is_sound(origin, (*above, pool)) for origin in made_from(experiment, pool))
+
+    return [pool for pool in experiment.pools if is_sound(pool)]
+
+
+def _pool_problems(experiment: Experiment) -> Iterator[str]:
+    for name in sorted(set(experiment.pretrained) & set(experiment.config["architectures"])):
+        yield f"pretrained.{name}: is the name of an architecture too. Give it another name."
+    for name in sorted(set(experiment.sources) & set(experiment.mixtures)):
+        yield f"mixtures.{name}: is the name of a source too. Give the mixture another name."
+    for mixture, entry in experiment.mixtures.items():
+        for member in entry["shares"]:
+            if member not in experiment.pools:
+                yield (
+                    f"mixtures.{mixture}.shares: {member} is not a pool of this experiment."
+                    f"{did_you_mean(member, experiment.pools)} Name one of: {', '.join(experiment.pools)}, or add it under "
+                    "sources."
+                )
+    for circle in circles(experiment):
+        section = "filters" if circle[0] in experiment.filters else "mixtures"
+        yield f"{section}.{circle[0]}: is made from itself ({' -> '.join(circle)}). Take one of them out."
+
+
+def _testset_problems(experiment: Experiment) -> Iterator[str]:
+    if experiment.reference not in experiment.testsets:
+        yield (
+            f"reference: {experiment.reference} is not a test set."
+            f"{did_you_mean(experiment.reference, experiment.testsets)} Name one of: {', '.join(experiment.testsets)}."
+        )
+        return
+    if experiment.reference not in experiment.classifications or not experiment.shifts:
+        yield (
+            f"testsets: the reference ({experiment.reference}) and at least one other have to be classifications. Set their "
+            "task."
+        )
+    corrupted = [name for name, entry in experiment.testsets.items() if "corrupt" in entry]
+    whole = [name for name in experiment.classifications if name not in corrupted]
+    for testset in corrupted:
+        original = experiment.original(testset)
+        if original not in whole:
+            fault = "is corrupted itself" if original in corrupted else "is not a test set of a classification"
+            yield (
+                f"testsets.{testset}.corrupt.of: {original} {fault}.{did_you_mean(original, whole)} Name one of: "
+                f"{', '.join(whole) or 'none'}; where of is left out, it is the reference."
+            )
+    for name in experiment.class_maps:
+        if name not in experiment.shifts:
+            yield (
+                f"testsets.{name}.classes: {name} is no shift with classes of its own, but the reference or of another "
+                "task. Leave classes out."
+            )
+    baseline = experiment.config["statistics"]["baseline"]
+    if baseline.startswith("standard") and experiment.reference != "imagenet":
+        yield (
+            f"statistics.baseline: {baseline} models are measured on imagenet, and the reference is "
+            f"{experiment.reference}. Set the baseline to pool:<name of a pool> or to none."
+        )
+
+
+def _claim_problems(experiment: Experiment) -> Iterator[str]:
+    for claim in experiment.claims:
+        for name in claim["best"]:
+            if name not in experiment.sources:
+                yield (
+                    f"claims: best names {name}, which is not a source.{did_you_mean(name, experiment.sources)} Name some "
+                    f"of: {', '.join(experiment.sources)}."
+                )
+        if claim["shift"] not in experiment.shifts:
+            yield (
+                f"claims: {claim['shift']} is not a shift.{did_you_mean(claim['shift'], experiment.shifts)} Name one of: "
+                f"{', '.join(experiment.shifts)}."
+            )
+
+
+def _setting_problems(experiment: Experiment) -> Iterator[str]:
+    for network in experiment.config["download"]["private_networks"]:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            yield f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
+    own = [name for name, source in experiment.sources.items() if "miniweb" not in source["metadata"]]
+    if own and experiment.config["download"]["proxy"] == "miniweb":
+        yield f"download.proxy: miniweb has none of the images of {', '.join(own)}. Write none, or http://host:port."
+    architectures = experiment.config["architectures"]
+    for name in experiment.config["costs"]["trained_per_second"]:
+        if name not in architectures:
+            yield (
+                f"costs.trained_per_second: {name} is not an architecture.{did_you_mean(name, architectures)} Name one of: "
+                f"{', '.join(architectures)}."
+            )
+    baseline = experiment.baseline_pool
+    if baseline is not None and baseline not in experiment.pools:
+        yield (
+            f"statistics.baseline: pool {baseline} is not in the experiment.{did_you_mean(baseline, experiment.pools)} "
+            f"Name one of: {', '.join(experiment.pools)}, or set it to none."
+        )
+
+
+def _size_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]:
+    """A line for each key of sizes with one that is too large, and for each with one that is too small."""
+    short: dict[tuple[str, str], tuple[int, int, str, int]] = {}
+    for pool in sound:
+        for size in experiment.sizes(pool):
+            for member, count in experiment.composition(pool, size).items():
+                source = experiment.root(member)
+                available = experiment.sources[source]["samples"] if source in experiment.sources else count
+                place = experiment.sizes_key(pool), source
+                if count > short.get(place, (available,))[0]:
+                    short[place] = count, size, pool, available
+    for key in dict.fromkeys(key for key, _ in short):
+        lacking = {source: most for (own, source), most in short.items() if own == key}
+        (source, (count, size, pool, available)), *others = lacking.items()
+        also = ", ".join(f"{name} ({most[-1]})" for name, most in others)
+        yield (
+            f"{key}: {size} samples of {pool} need {count} of source {source}, which has only {available} "
+            f"(sources.{source}.samples){f'; too few have also {also}' if also else ''}. Lower the size, or raise samples "
+            "if the list has more."
+        )
+    small: dict[tuple[str, str], str] = {}
+    for model in experiment.models(sound):
+        batch, key = (
+            experiment.config["architectures"][model.architecture]["batch_size"],
+            experiment.sizes_key(model.pool),
+        )
+        if model.size < batch:
+            message = (
+                f"{key}: {model.size} samples of {model.pool} are fewer than one batch "
+                f"(architectures.{model.architecture}.batch_size: {batch}). Raise the size or lower batch_size."
+            )
+            small.setdefault((key, model.architecture), message)
+    yield from small.values()

@@ -1,0 +1,214 @@
+"""The experiment: one YAML file, checked as a whole before any work, and the lists of targets that follow from it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from testbed.experiment.errors import ExperimentError
+from testbed.experiment.pools import ensemble_of
+from testbed.experiment.settings import quotas
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trainset (the first `size` samples of `pool`), an architecture and a training seed.
+
+    An ensemble of such models has the ensemble's name for `pool`.
+    """
+
+    pool: str
+    architecture: str
+    size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.pool}-{self.architecture}-{self.size}-{self.seed}"
+
+
+def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
+    """Whole numbers of samples per member that add up to `size`, as near to `shares` as whole numbers can be.
+
+    Webster's divisor method, because it is house-monotone: a larger `size` never takes a sample away from a member, so
+    that trainsets of a mixture are nested. Ties go to the name that sorts first, whatever the order of `shares`, which
+    need not add up to one.
+    """
+    quota = quotas(shares)
+    counts = {name: int(size * share + Fraction(1, 2)) for name, share in quota.items()}
+    half = Fraction(1, 2)
+    while sum(counts.values()) < size:
+        counts[min(quota, key=lambda name: (counts[name] + half) / quota[name])] += 1
+    while sum(counts.values()) > size:
+        last = reversed(list(quota))
+        counts[max(last, key=lambda name: (counts[name] - half) / quota[name])] -= 1
+    return counts
+
+
+class Experiment:
+    """The experiment `config`: its YAML with all defaults filled in.
+
+    It is checked by `testbed.experiment.checks`, before the methods here hold.
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.sources: dict[str, dict] = config["sources"]
+        self.mixtures: dict[str, dict] = config["mixtures"]
+        self.ensembles: dict[str, dict] = config["ensembles"]
+        self.filters: dict[str, dict] = config["filters"]
+        self.testsets: dict[str, dict] = config["testsets"]
+        self.pretrained: dict[str, dict] = config["pretrained"]
+        self.reference: str = config["reference"]
+        self.claims: list[dict] = config["claims"]
+
+    @property
+    def pools(self) -> list[str]:
+        return [*self.sources, *self.mixtures, *self.filters]
+
+    @property
+    def shifts(self) -> list[str]:
+        return [name for name in self.classifications if name != self.reference]
+
+    @property
+    def classifications(self) -> list[str]:
+        """The test sets that have accuracies, unlike those for retrieval and of several labels."""
+        return [name for name, entry in self.testsets.items() if entry["task"] == "classification"]
+
+    @property
+    def class_maps(self) -> dict[str, str]:
+        """Files that say which of the reference's classes a shift's classes are, by shift; of those that have one."""
+        return {name: entry["classes"] for name, entry in self.testsets.items() if "classes" in entry}
+
+    @property
+    def baseline_pool(self) -> str | None:
+        kind, _, name = self.config["statistics"]["baseline"].partition(":")
+        return name if kind == "pool" else None
+
+    def original(self, testset: str) -> str:
+        """The test set whose images are corrupted to make `testset`."""
+        return self.testsets[testset]["corrupt"].get("of", self.reference)
+
+    def sizes(self, pool: str) -> list[int]:
+        """The trainset sizes of `pool`; of an ensemble, those that all its members have, or some of them."""
+        if pool in self.ensembles:
+            entry = self.ensembles[pool]
+            common = set.intersection(*(set(self.sizes(member)) for member in entry["shares"]))
+            return sorted(entry.get("sizes", common))
+        own = (self.sources | self.mixtures | self.filters)[pool]
+        return sorted(own.get("sizes", self.config["sizes"]))
+
+    def sizes_key(self, pool: str) -> str:
+        """The key of the experiment that says the sizes of `pool`."""
+        for section in ("sources", "mixtures", "filters"):
+            if "sizes" in self.config[section].get(pool, {}):
+                return f"{section}.{pool}.sizes"
+        return "sizes"
+
+    def models(self, pools: list[str] | None = None) -> list[Model]:
+        """The models of `pools` (all pools by default), in the experiment's order."""
+        return [
+            Model(pool, architecture, size, seed)
+            for pool in (self.pools if pools is None else pools)
+            for architecture in self.config["architectures"]
+            for size in self.sizes(pool)
+            for seed in self.config["seeds"]
+        ]
+
+    def evaluated(self) -> list[Model]:
+        """All models, and all ensembles of them."""
+        return self.models([*self.pools, *self.ensembles])
+
+    def ensemble_of(self, mixture: str) -> str | None:
+        """The ensemble that averages logits of the members of `mixture` by its shares, the paper's other way to mix."""
+        pools = self.plotted_pools()
+        return ensemble_of(next(pool for pool in pools if pool["name"] == mixture), pools)
+
+    def root(self, pool: str) -> str:
+        """The source that `pool`, a source or a filter, begins with."""
+        return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
+
+    def teacher(self, filter: str) -> Model | None:
+        """The model of this experiment by which `filter` scores its pairs, or None.
+
+        Raises `ExperimentError` where its architecture or seed is left out and the experiment has several: which one comes
+        first in a file says nothing, and changes where a second file is laid on top.
+        """
+        teacher = self.filters[filter].get("teacher", {})
+        if "pool" not in teacher:
+            return None
+        choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
+        unclear = [
+            f"filters.{filter}.teacher: names no {key}, and this experiment has several. Add {key}: one of "
+            f"{', '.join(map(str, names))}."
+            for key, names in choices.items()
+            if key not in teacher and len(names) > 1
+        ]
+        if unclear:
+            raise ExperimentError("\n".join(unclear))
+        return Model(
+            teacher["pool"],
+            teacher.get("architecture", choices["architecture"][0]),
+            teacher["size"],
+            teacher.get("seed", choices["seed"][0]),
+        )
+
+    def device_of_teacher(self, filter: str) -> str:
+        """Where `filter` scores its pairs: cpu or cuda."""
+        if model := self.teacher(filter):
+            return self.config["architectures"][model.architecture]["device"]
+        return self.filters[filter]["teacher"].get("device", "cuda")
+
+    def members(self, mixture: str) -> dict[str, float]:
+        """The pools of `mixture`, or of an ensemble, sorted, and their shares, scaled to add up to one."""
+        shares = (self.mixtures | self.ensembles)[mixture]["shares"]
+        return {name: float(quota) for name, quota in quotas(shares).items()}
+
+    def composition(self, pool: str, size: int) -> dict[str, int]:
+        """How many samples of each source, and of each filter, the first `size` samples of `pool` hold; sorted by name."""
+        if pool not in self.mixtures:
+            return {pool: size}
+        counts: dict[str, int] = {}
+        for member, share in apportion(size, self.mixtures[pool]["shares"]).items():
+            for source, count in self.composition(member, share).items():
+                counts[source] = counts.get(source, 0) + count
+        return dict(sorted(counts.items()))
+
+    def needed(self, source: str) -> int:
+        """The largest number of samples that any trainset takes from `source`, a source or a filter, or from what is
+        filtered out of it."""
+        taken = (self.composition(pool, size).get(source, 0) for pool in self.pools for size in self.sizes(pool))
+        filtered = (self.needed(name) for name, entry in self.filters.items() if entry["from"] == source)
+        return max([0, *taken, *filtered])
+
+    def parts(self, source: str) -> list[str]:
+        """Names of the parts that the shuffled list of `source` is cut into."""
+        count = -(-self.sources[source]["samples"] // self.config["shuffle"]["part_size"])
+        return [f"{part:05d}" for part in range(count)]
+
+    def kind(self, pool: str) -> str:
+        """What `pool` is: a source, a mixture or a filter."""
+        return "source" if pool in self.sources else "mixture" if pool in self.mixtures else "filter"
+
+    def trained_from(self, pool: str) -> str | None:
+        """The pool that a filter is compared with: of those that it is filtered from the nearest with models."""
+        if pool not in self.filters:
+            return None
+        parent = self.filters[pool]["from"]
+        return parent if self.sizes(parent) else self.trained_from(parent)
+
+    def plotted_pools(self) -> list[dict]:
+        """All pools and ensembles in order, as the plots draw them: name, kind, members of those that have some, and the
+        pool that a filter is of."""
+        baseline = self.baseline_pool
+        pools = [
+            {
+                "name": pool,
+                "kind": "baseline" if pool == baseline else self.kind(pool),
+                "members": self.members(pool) if pool in self.mixtures else {},
+                "of": self.trained_from(pool),
+            }
+            for pool in self.pools
+        ]
+        return pools + [
+            {"name": name, "kind": "ensemble", "members": self.members(name), "average": entry["average"]}
+            for name, entry in self.ensembles.items()
+        ]

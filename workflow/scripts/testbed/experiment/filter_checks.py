@@ -1,0 +1,157 @@
+"""What the experiment says of its filters, checked before any work."""
+
+from collections.abc import Iterator, Mapping
+
+from testbed.experiment.errors import ExperimentError, did_you_mean
+from testbed.experiment.experiment import Experiment
+
+COMMON = {"from", "method", "sizes"}
+BASIC = (
+    "language",
+    "minimum_words",
+    "maximum_words",
+    "minimum_characters",
+    "maximum_characters",
+    "minimum_side",
+    "maximum_aspect_ratio",
+)
+KEYS = {
+    "metaclip": {"entries", "t", "tail_fraction"},
+    "clip_score": {"teacher", "threshold", "fraction", "per_class"},
+    "sql": {"where"},
+    "basic": set(BASIC),
+}
+"""The keys of each method; nobody else's."""
+
+NEEDED = {
+    "metaclip": [["entries"], ["t", "tail_fraction"]],
+    "clip_score": [["teacher"], ["threshold", "fraction"]],
+    "sql": [["where"]],
+    "basic": [],
+}
+"""Of each method the groups of keys of which exactly one must be given."""
+
+WITHOUT_FILE = ("numbers", "miniweb")
+"""Kinds of entries that no file holds."""
+
+
+def filter_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]:
+    """A line for each thing that is wrong with the filters of an experiment, whose pools `sound` have sizes."""
+    others = {"source": experiment.sources, "mixture": experiment.mixtures, "checkpoint": experiment.pretrained}
+    for name, entry in experiment.filters.items():
+        for kind, names in others.items():
+            if name in names:
+                yield f"filters.{name}: is the name of a {kind} too. Give the filter another name."
+        yield from _parent_problems(experiment, name, entry["from"])
+        yield from _key_problems(name, entry)
+        if entry["method"] == "metaclip":
+            yield from _entry_problems(name, entry.get("entries", []))
+        if entry["method"] == "clip_score" and "teacher" in entry:
+            yield from _teacher_problems(experiment, name, entry["teacher"], sound)
+
+
+def _parent_problems(experiment: Experiment, name: str, parent: str) -> Iterator[str]:
+    if parent in experiment.mixtures:
+        yield f"filters.{name}.from: {parent} is a mixture. Filter its members, and mix what comes of them."
+    elif parent not in experiment.pools:
+        known = [*experiment.sources, *experiment.filters]
+        yield (
+            f"filters.{name}.from: {parent} is no source and no filter of this experiment.{did_you_mean(parent, known)} "
+            f"Name one of: {', '.join(known)}."
+        )
+
+
+def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
+    method = entry["method"]
+    foreign = sorted(set(entry) - KEYS[method] - COMMON)
+    if foreign:
+        yield (
+            f"filters.{name}: {', '.join(foreign)} does not belong to method {method}. Its keys are: "
+            f"{', '.join(sorted(KEYS[method]))}."
+        )
+    for group in NEEDED[method]:
+        given = [key for key in group if key in entry]
+        if len(given) != 1:
+            yield (
+                f"filters.{name}: method {method} has {' and '.join(given) or 'none'} of {', '.join(group)}. Give "
+                f"{'exactly one of them' if len(group) > 1 else 'it'}."
+            )
+    if method == "basic":
+        if not set(entry) & set(BASIC):
+            yield f"filters.{name}: says nothing. Give one or more of: {', '.join(BASIC)}."
+        for unit in ("words", "characters"):
+            low, high = entry.get(f"minimum_{unit}", 0), entry.get(f"maximum_{unit}", float("inf"))
+            if low > high:
+                yield f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}. Nothing would be kept."
+
+
+def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
+    for place, entry in enumerate(lists):
+        if ("path" in entry) == (entry["kind"] in WITHOUT_FILE):
+            fault = "needs no path" if "path" in entry else "needs a path"
+            yield f"filters.{name}.entries.{place}: kind {entry['kind']} {fault}."
+
+
+def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, sound: list[str]) -> Iterator[str]:
+    key = f"filters.{name}.teacher"
+    own, public = {"pool", "size", "architecture", "seed"}, {"model", "tag", "checkpoint", "device"}
+    if "pool" not in teacher:
+        if "model" not in teacher or ("tag" in teacher) == ("checkpoint" in teacher) or set(teacher) & own:
+            yield (
+                f"{key}: has {', '.join(teacher)}. Give pool and size of a model of this experiment, or model and either "
+                "tag or checkpoint."
+            )
+        return
+    if set(teacher) & public or "size" not in teacher:
+        yield f"{key}: has {', '.join(teacher)}. A model of this experiment is named by pool, size, architecture and seed."
+        return
+    try:
+        experiment.teacher(name)
+    except ExperimentError as error:
+        yield str(error)
+    pool, size = teacher["pool"], teacher["size"]
+    known = {
+        "pool": experiment.pools,
+        "architecture": experiment.config["architectures"],
+        "seed": experiment.config["seeds"],
+    }
+    for part, names in known.items():
+        if part in teacher and teacher[part] not in names:
+            yield (
+                f"{key}.{part}: this experiment has no {part} {teacher[part]}.{did_you_mean(teacher[part], names)} Name one "
+                f"of: {', '.join(map(str, names))}."
+            )
+    if pool in sound and size not in (sizes := experiment.sizes(pool)):
+        yield (
+            f"{key}.size: {pool} has no model of size {size}, only of {', '.join(map(str, sizes)) or 'none'} "
+            f"({experiment.sizes_key(pool)}). Name one of these, or add {size} there."
+        )
+
+
+def circles(experiment: Experiment) -> list[list[str]]:
+    """The circles of pools that are made from each other, by way of filters, mixtures and teachers: from one of a circle's
+    pools back to it, each circle once."""
+    found: dict[frozenset[str], list[str]] = {}
+
+    def follow(way: list[str]) -> None:
+        for origin in made_from(experiment, way[-1]):
+            if origin == way[0]:
+                found.setdefault(frozenset(way), [*way, origin])
+            elif origin not in way:
+                follow([*way, origin])
+
+    for pool in [*experiment.filters, *experiment.mixtures]:
+        follow([pool])
+    return list(found.values())
+
+
+def made_from(experiment: Experiment, pool: str) -> list[str]:
+    """The pools that `pool` is made from directly: a mixture's members, a filter's parent and its teacher's pool."""
+    if pool in experiment.sources:
+        return []
+    if pool in experiment.mixtures:
+        return list(experiment.mixtures[pool]["shares"])
+    if pool not in experiment.filters:
+        return []
+    teacher = experiment.filters[pool].get("teacher", {})
+    return [experiment.filters[pool]["from"], *([teacher["pool"]] if "pool" in teacher else [])]

@@ -1,0 +1,187 @@
+"""What the figures share: style, one colour and marker per pool, readable names, the legend, saving."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from testbed.statistics.trends import Settings
+
+# the first six are Okabe and Ito's, the next six Tol's "muted": told apart with any colour vision
+COLOURS = [
+    *["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"],
+    *["#332288", "#882255", "#117733", "#999933", "#AA4499", "#44AA99"],
+]
+# one more than colours, so that a colour returns with another marker; areas are evened out by eye
+MARKERS = dict(zip("os^DvP*Xh<p>d", [1, 0.85, 1.1, 0.7, 1.1, 1.4, 1.9, 1.15, 1.15, 1.1, 1.15, 1.1, 0.9], strict=True))
+BASELINE = "#1a1a1a"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "pdf.fonttype": 42,
+}
+AREAS = (15.0, 46.0)
+TITLES = {
+    "imagenet": "ImageNet",
+    "imagenet-v2": "ImageNet-V2",
+    "imagenet-r": "ImageNet-R",
+    "imagenet-sketch": "ImageNet-Sketch",
+    "imagenet-a": "ImageNet-A",
+    "objectnet": "ObjectNet",
+    "mini_imagenet": "Mini-ImageNet",
+    "mini_v2": "Mini-V2",
+    "mini_rendition": "Mini-Rendition",
+    "mini_sketch": "Mini-Sketch",
+    "mini_objectnet": "Mini-ObjectNet",
+}
+
+
+class FigureError(ValueError):
+    """A figure is asked for something that the tables do not hold."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One pool and architecture in a figure: what it is called, and how it looks."""
+
+    pool: str
+    architecture: str
+    kind: str
+    label: str
+    colour: str
+    marker: str
+
+    @property
+    def hollow(self) -> bool:
+        """Whether markers are outlines: those of mixtures, of data or of models."""
+        return self.kind in ("mixture", "ensemble")
+
+    @property
+    def dashes(self) -> str | tuple[int, tuple[float, ...]]:
+        """The line's style as matplotlib takes it: sources alone have whole lines."""
+        styles = {
+            "mixture": (0, (5, 1.2)),
+            "ensemble": (0, (5, 1.2, 1, 1.2)),
+            "filter": (0, (7, 1.2, 1, 1.2, 1, 1.2)),
+            "baseline": (0, (2.2, 1.2)),
+        }
+        return styles.get(self.kind, "-")
+
+    def marker_style(self, area: float) -> dict[str, object]:
+        """Keywords of a line whose points are this series' markers, of about `area` square points each."""
+        return {
+            "marker": self.marker,
+            "markersize": np.sqrt(area * MARKERS[self.marker]),
+            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markeredgecolor": self.colour if self.hollow else BASELINE if self.kind == "filter" else "white",
+            "markeredgewidth": 1.0 if self.hollow else 0.7 if self.kind == "filter" else 0.4,
+        }
+
+
+def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[str, str] | None = None) -> list[Series]:
+    """A series for every pool and architecture that `pairs` (see `pair_with_reference`) holds, in the order of `pools`.
+
+    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture`, `ensemble` and `filter` differ
+    from the rest): a pool keeps its colour and marker in every figure that is given the same `pools`. `labels` replaces
+    names in the legend. Pools of which `pairs` holds no model have no series.
+
+    Raises `FigureError` if none of `pools` was evaluated.
+    """
+    architectures = sorted(pairs["architecture"].unique())
+    series = []
+    for index, pool in enumerate(pools):
+        present = pairs.loc[pairs["pool"] == pool["name"], "architecture"].unique()
+        for architecture in sorted(present):
+            marker = list(MARKERS)[(index + 6 * architectures.index(architecture)) % len(MARKERS)]
+            label = (labels or {}).get(pool["name"], pool["name"])
+            if pool["kind"] == "baseline":
+                label += " (baseline)"
+            if len(architectures) > 1:
+                label += f", {architecture}"
+            colour = BASELINE if pool["kind"] == "baseline" else COLOURS[index % len(COLOURS)]
+            series.append(Series(pool["name"], architecture, pool["kind"], label, colour, marker))
+    if not series:
+        names = ", ".join(pool["name"] for pool in pools)
+        raise FigureError(
+            f"no model of the pools {names} was evaluated; evaluate one of them on the reference and a shift"
+        )
+    return series
+
+
+def title_of(testset: str) -> str:
+    """The readable name of a test set: a known one's own spelling, another's name without underscores."""
+    return TITLES.get(testset, testset.replace("_", " "))
+
+
+def mixture_label(members: Mapping[str, float]) -> str:
+    """`{"a": 0.5, "b": 0.5}` as `50 % a + 50 % b`; shares that do not add up to 1 are taken as weights."""
+    total = sum(members.values())
+    return " + ".join(f"{100 * share / total:.3g} % {name}" for name, share in members.items())
+
+
+def size_label(size: int) -> str:
+    """A training size as people write it: 600, 4,800, 2.5M."""
+    return f"{size / 1e6:.3g}M" if size >= 1e6 else f"{size:,}"
+
+
+def marker_areas(sizes: Sequence[int]) -> dict[int, float]:
+    """The area of a marker, in square points, for every training size: it grows with the logarithm of the size."""
+    sizes = sorted({int(size) for size in sizes})
+    steps = np.log(sizes) - np.log(sizes[0])
+    steps = steps / steps[-1] if len(sizes) > 1 else np.array([0.5])
+    return {size: float(AREAS[0] + step * (AREAS[1] - AREAS[0])) for size, step in zip(sizes, steps, strict=True)}
+
+
+def legend_entries(series: Sequence[Series], areas: Mapping[int, float], settings: Settings) -> list[Artist]:
+    """Everything that a reader meets in a panel: pools first, then lines, intervals and marker sizes."""
+    middle = float(np.mean(list(areas.values())))
+    pools = [
+        Line2D(
+            [], [], color=one.colour, linestyle=one.dashes, linewidth=1.3, label=one.label, **one.marker_style(middle)
+        )
+        for one in series
+    ]
+    band = f"{100 * settings.line_confidence:g} % interval of a line"
+    bars = f"{100 * settings.point_confidence:g} % interval of a model"
+    rules = [
+        Line2D([], [], color="#555555", linewidth=0.9, linestyle=":", label="y = x"),
+        Patch(facecolor="#999999", alpha=0.35, label=band),
+        Line2D([], [], color="#555555", linewidth=0.8, marker="|", markersize=4, label=bars),
+    ]
+    shown = list(areas) if len(areas) <= 4 else [list(areas)[place] for place in (0, len(areas) // 2, -1)]
+    dot = {"linestyle": "", "marker": "o", "color": "#777777", "markeredgecolor": "white"}
+    sizes = [
+        Line2D([], [], markersize=np.sqrt(areas[size]), label=f"{size_label(size)} samples", **dot) for size in shown
+    ]
+    return [*pools, *rules, *sizes]
+
+
+def save_figure(figure: Figure, pdf: Path | str, png: Path | str) -> None:
+    """Write `figure` as PDF, with embedded fonts and without a date, and as PNG: equal figures give equal bytes."""
+    # fontTools tells each table of each font that it embeds, into the rule's log
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(png, format="png", dpi=220)

@@ -1,0 +1,1 @@
+"""Released lists: their formats, how they are read, and which of their rows are pairs."""

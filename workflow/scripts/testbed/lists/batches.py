@@ -1,0 +1,72 @@
+"""Batches of a released list's rows: what they are judged by, and the list's own columns."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+import pyarrow as pa
+
+from testbed.lists.pairs import is_text
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a list: what they are judged by, and which of them are malformed.
+
+    `url` and `caption` are texts, which may be null; `value` is what `Format.only` asks for, or None. `own_of` gives the
+    list's own columns at the rows that a mask chooses.
+    """
+
+    url: pa.StringArray
+    caption: pa.StringArray
+    value: pa.StringArray | None
+    malformed: np.ndarray
+    own_of: Callable[[np.ndarray], list[pa.Array]]
+
+    def __len__(self) -> int:
+        return len(self.malformed)
+
+
+Load = Callable[[], Batch]
+"""Makes a batch of what has been read, in whatever thread."""
+
+
+def batch_of(rows: list[Sequence | None], own: dict[str, pa.DataType]) -> Batch:
+    """Rows as `read_rows` gives them, together."""
+
+    def own_of(kept: np.ndarray) -> list[pa.Array]:
+        cells = list(zip(*compress(rows, kept), strict=True))[3:] or [()] * len(own)
+        return [array_of(column, kind) for column, kind in zip(cells, own.values(), strict=True)]
+
+    try:
+        texts = first_texts(rows)
+    except UnicodeEncodeError:
+        rows = [row if row and all(map(is_text, row[:3])) else None for row in rows]
+        texts = first_texts(rows)
+    return Batch(*texts, np.array([row is None for row in rows]), own_of)
+
+
+def first_texts(rows: list[Sequence | None]) -> list[pa.StringArray]:
+    """The first three columns of rows; raises UnicodeEncodeError where a cell holds half a surrogate pair."""
+    return [pa.array([row and row[place] for row in rows], pa.string()) for place in range(3)]
+
+
+def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:
+    """The cells as an Arrow array; what is not of the kind becomes null, see `as_kind`."""
+    python = list if pa.types.is_list(kind) else int if pa.types.is_integer(kind) else str
+    # Arrow would make numbers of truth values and of the like.
+    if {*map(type, cells)} <= {python, type(None)}:
+        with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):
+            return pa.array(cells, kind)
+    return pa.array([as_kind(cell, kind) for cell in cells], kind)
+
+
+def as_kind(value: object, kind: pa.DataType) -> object:
+    """`value` if it is of the kind, else null; half surrogate pairs in texts become question marks."""
+    if pa.types.is_list(kind):
+        return [as_kind(member, kind.value_type) for member in value] if isinstance(value, list) else None
+    if pa.types.is_integer(kind):
+        return value if type(value) is int and -(2**63) <= value < 2**63 else None
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None

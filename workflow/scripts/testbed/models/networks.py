@@ -1,0 +1,125 @@
+"""What open_clip needs to make a network that is known by name or lies in a folder: configuration and tokenizer."""
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from testbed.records.files import publish
+from testbed.records.manifest import ManifestError, read_json
+from testbed.records.processes import in_own_process
+
+CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
+"""Files of a model's folder, by which open_clip loads it."""
+
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+"""Keys of open_clip's list of published weights that say how their images were preprocessed."""
+
+
+class NetworkError(RuntimeError):
+    """open_clip does not know the model, or something that it needs for it is not at hand."""
+
+
+def open_clip_config(model: str) -> dict:
+    """The open_clip_config.json of the folder `model`, or open_clip's own configuration of the model of this name.
+
+    Imports nothing that takes time. Raises `NetworkError` where there is none.
+    """
+    if Path(model).is_dir():
+        try:
+            return read_json(Path(model) / CONFIG_FILE)
+        except ManifestError as error:
+            raise NetworkError(f"{error} A folder of a model holds its configuration for open_clip.") from error
+    path = Path(find_spec("open_clip").origin).parent / "model_configs" / f"{model}.json"
+    if not path.is_file():
+        raise NetworkError(
+            f"{model} is neither a folder nor a model that open_clip {version('open_clip_torch')} knows. "
+            "Name one of open_clip.list_models()."
+        )
+    return {"model_cfg": read_json(path)}
+
+
+def network_config(model: str, tag: str | None = None) -> dict:
+    """The open_clip_config.json of the model `model`, a folder or a name: model_cfg and preprocess_cfg.
+
+    A folder says itself how images are preprocessed. A model that is known by name preprocesses them as its published
+    weights `tag` do; without a tag, as all of its published weights do, or by open_clip's default where these differ or
+    there are none. (open_clip itself takes its default for all models without a tag, SigLIP's among them.)
+    """
+    config = open_clip_config(model)
+    if Path(model).is_dir():
+        return config
+    import open_clip
+
+    tags = [tag] if tag else open_clip.list_pretrained_tags_by_model(model)
+    published = [open_clip.get_pretrained_cfg(model, name) for name in tags]
+    choices = [{key: entry[key] for key in PREPROCESSING if key in entry} for entry in published]
+    agreed = choices[0] if choices and all(choice == choices[0] for choice in choices) else {}
+    return config | {"preprocess_cfg": agreed}
+
+
+def hub_tokenizer(config: dict) -> str | None:
+    """The repository of the Hugging Face Hub that a model's tokenizer comes from; None where open_clip brings it along."""
+    return config["model_cfg"].get("text_cfg", {}).get("hf_tokenizer_name")
+
+
+def save_tokenizer(model: str, folder: Path, offline: bool = True) -> list[Path]:
+    """Save the tokenizer of `model` into a model's `folder`, where open_clip looks for it; returns its files.
+
+    There are none where open_clip brings the tokenizer along. Nothing is fetched where `offline` is true. Raises
+    `NetworkError` where the tokenizer is not at hand.
+    """
+    if not hub_tokenizer(open_clip_config(model)):
+        return []
+    tokenizer = load_tokenizer(model, offline)
+    with TemporaryDirectory(dir=folder) as temporary:
+        tokenizer.save_pretrained(temporary)
+        names = sorted(path.name for path in Path(temporary).iterdir())
+        for name in names:
+            publish(Path(temporary) / name, folder / name)
+    return [folder / name for name in names]
+
+
+def load_tokenizer(model: str, offline: bool):
+    """The tokenizer of `model`, which is one of the Hub's; raises `NetworkError` where it is not at hand."""
+    import open_clip
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    in_folder, repository = Path(model).is_dir(), hub_tokenizer(open_clip_config(model))
+    try:
+        return open_clip.get_tokenizer(f"local-dir:{model}" if in_folder else model, local_files_only=offline)
+    except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
+        if in_folder:
+            place = "that folder"
+            code = (
+                f"import transformers as t; t.AutoTokenizer.from_pretrained('{repository}').save_pretrained('{model}')"
+            )
+        else:
+            place = f"{HF_HUB_CACHE} (HF_HOME moves it; all nodes have to see it)"
+            code = f"import open_clip; open_clip.get_tokenizer('{model}')"
+        raise NetworkError(
+            f"{model} takes its tokenizer from {repository} on the Hugging Face Hub, and it cannot be loaded from {place}: "
+            f"{first_line(error)} Fetch it once, on a machine with a network, before the run, which fetches none: "
+            f'uv run python -c "{code}"'
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def check_random(model: str) -> None:
+    """Raise `NetworkError` for a model that open_clip begins with weights of another one, which it would fetch."""
+    text = open_clip_config(model)["model_cfg"].get("text_cfg", {})
+    if "hf_model_name" in text:
+        raise NetworkError(
+            f"{model} has the text tower of {text['hf_model_name']}, which open_clip begins with that model's weights. "
+            "Trainings here begin with random ones. Name another model."
+        )
+
+
+def check_network(model: str) -> None:
+    """Raise `NetworkError` where open_clip does not know `model`, or its tokenizer would have to be fetched."""
+    if hub_tokenizer(open_clip_config(model)):
+        # Snakemake's own process would keep torch in memory for as long as the work takes.
+        in_own_process(load_tokenizer, model, True)

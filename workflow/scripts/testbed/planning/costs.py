@@ -1,0 +1,289 @@
+"""What each stage of an experiment takes, by its `costs`, and which of its products are there.
+
+What is known of released lists is in resources/sources.csv, and of test sets in resources/testsets.csv.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from testbed.evaluation.testsets import expected_counts
+from testbed.experiment.experiment import Experiment
+from testbed.lists.pairs import ListError
+from testbed.lists.released import count_rows
+from testbed.records.manifest import ManifestError, read_json
+
+HOUR = 3600
+
+
+class Stage(NamedTuple):
+    """One rule's jobs: the products that say which are done, the work in words, and what all of it costs.
+
+    Disk is what stays, in GB; hours are of one core and one GPU, None where a rate is missing in `costs`.
+    """
+
+    rule: str
+    work: str
+    products: list[str]
+    disk: float = 0.0
+    network: float = 0.0
+    cpu: float | None = 0.0
+    gpu: float | None = 0.0
+
+    @property
+    def done(self) -> int:
+        return sum(Path(product).is_file() for product in self.products)
+
+    @property
+    def share_left(self) -> float:
+        return 1 - self.done / len(self.products) if self.products else 0.0
+
+
+class Length(NamedTuple):
+    """How long a list is: its rows and, where prepare_metadata has counted them, its usable pairs."""
+
+    rows: int
+    usable: int | None = None
+
+    @property
+    def pairs(self) -> int:
+        """At most how many pairs can be fetched."""
+        return self.rows if self.usable is None else self.usable
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows" if self.usable is None else f"{self.usable:,} usable pairs"
+
+
+class Expected(NamedTuple):
+    """What is expected of a source: URLs asked for, the share of them that gives an image, and the list's rows.
+
+    `length` is that of the list where the list itself told it.
+    """
+
+    urls: int
+    success: float
+    rows: int
+    length: Length | None = None
+
+    @property
+    def images(self) -> int:
+        return round(self.urls * self.success)
+
+
+def length_of(source: str, metadata: dict) -> Length | None:
+    """How long the list of `source` is; None where it is not at hand, or would take long to count (`count_rows`)."""
+    try:
+        counts = read_json(f"results/metadata/{source}/counts.json")
+        return Length(counts["rows"], counts["kept"])
+    except ManifestError:
+        pass
+    if "miniweb" in metadata:
+        return None
+    try:
+        rows = count_rows(**metadata)
+    except ListError:
+        return None
+    return None if rows is None else Length(rows)
+
+
+def expectations(
+    experiment: Experiment, known: dict[str, dict[str, str]], lengths: Mapping[str, Length | None]
+) -> dict[str, Expected]:
+    """What is expected of each source, from the length of its list (`length_of`), and from what is `known` of released
+    lists (`released_sources`) or `costs`.
+    """
+    expected = {}
+    for name, source in experiment.sources.items():
+        facts = known.get(source["metadata"].get("format"), {})
+        success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
+        # A list has its length, whatever is asked of it; one of which rows are dropped may give fewer still.
+        length = lengths.get(name)
+        rows = length.rows if length else int(facts.get("rows", source["samples"]))
+        expected[name] = Expected(min(source["samples"], length.pairs if length else rows), success, rows, length)
+    return expected
+
+
+def images_of_testsets(experiment: Experiment, table: Path | str) -> dict[str, int | None]:
+    """How many images each test set has, by `table` (resources/testsets.csv) and the experiment; None where none knows."""
+    images = {}
+    for name, entry in experiment.testsets.items():
+        origin = experiment.testsets[experiment.original(name)] if "corrupt" in entry else entry
+        if "retrieve" in origin:
+            images[name] = expected_counts(table, origin["retrieve"])["images"]
+        else:
+            images[name] = experiment.config["miniweb"]["testset_images"] if "miniweb" in origin else None
+    return images
+
+
+def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
+    """Core-hours and GPU-hours of all trainings, None where the rate of an architecture is not given.
+
+    samples seen / (samples per second and device) = seconds of one device, whatever the number of devices.
+    """
+    rates = experiment.config["costs"]["trained_per_second"]
+    cpu = gpu = 0.0
+    for model in experiment.models():
+        architecture = experiment.config["architectures"][model.architecture]
+        if model.architecture not in rates:
+            return None, None
+        hours = model.size * architecture["epochs"] / rates[model.architecture] / HOUR
+        cpu += hours * (1 + architecture["workers"])
+        gpu += hours if architecture["gpus"] else 0.0
+    return cpu, gpu
+
+
+def stages_of_testsets(experiment: Experiment, images: dict[str, int | None]) -> list[Stage]:
+    """The stages that bring test sets, which have `images`, to the form in which they are evaluated."""
+    costs, testsets = experiment.config["costs"], experiment.testsets
+    fetched = [name for name, entry in testsets.items() if "retrieve" in entry]
+    corrupted = [name for name, entry in testsets.items() if "corrupt" in entry]
+    networks = [*experiment.config["architectures"], *experiment.pretrained]
+    to_fetch, to_corrupt, each = (sum(images[name] or 0 for name in names) for names in (fetched, corrupted, testsets))
+    to_decode = each * len(networks)
+    return [
+        Stage(
+            "retrieve_testset",
+            images_in_words(to_fetch, fetched, images),
+            [f"results/testsets/{name}/manifest.json" for name in fetched],
+            disk=to_fetch * costs["testset_kb"] / 1e6,
+            network=to_fetch * costs["testset_kb"] / 1e6,
+        ),
+        Stage(
+            "corrupt_testset",
+            images_in_words(to_corrupt, corrupted, images),
+            [f"results/testsets/{name}/manifest.json" for name in corrupted],
+            disk=to_corrupt * costs["testset_kb"] / 1e6,
+            cpu=to_corrupt / costs["corrupted_per_second"] / HOUR,
+        ),
+        Stage(
+            "decode_testset",
+            images_in_words(to_decode, list(testsets), images),
+            [f"results/decoded/{name}-{network}/manifest.json" for name in testsets for network in networks],
+            disk=to_decode * costs["decoded_kb"] / 1e6,
+            cpu=to_decode / costs["decoded_per_second"] / HOUR,
+        ),
+    ]
+
+
+def images_in_words(count: int, testsets: list[str], images: dict[str, int | None]) -> str:
+    """The work of a stage: `count` images, and the names of the `testsets` whose images nobody has counted."""
+    unknown = [name for name in testsets if images[name] is None]
+    return f"{count:,} images" + (f" and those of {', '.join(unknown)}" if unknown else "")
+
+
+def kept_of(experiment: Experiment, expected: dict[str, Expected], pool: str) -> int:
+    """At most how many samples a source or filter has: how many a filter keeps is known beforehand of fractions alone."""
+    if pool in experiment.sources:
+        return expected[pool].images
+    entry = experiment.filters[pool]
+    return round(kept_of(experiment, expected, entry["from"]) * entry.get("fraction", 1))
+
+
+def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
+    """The stages of filters, none where the experiment has no filter."""
+    costs, filters = experiment.config["costs"], experiment.filters
+    listed = list(dict.fromkeys(experiment.root(name) for name in filters))
+    images = sum(expected[source].images for source in listed)
+    read = {name: kept_of(experiment, expected, entry["from"]) for name, entry in filters.items()}
+    scored = [name for name, entry in filters.items() if entry["method"] == "clip_score"]
+    devices = {name: experiment.device_of_teacher(name) for name in scored}
+    hours = {name: read[name] / costs["scored_per_second"] / HOUR for name in scored}
+    kept = sum(kept_of(experiment, expected, name) for name in filters)
+    stages = [
+        Stage(
+            "list_samples",
+            f"{images:,} images",
+            [f"results/samples/{source}/manifest.json" for source in listed],
+            disk=images * costs["listed_kb"] / 1e6,
+            cpu=images / costs["filtered_per_second"] / HOUR,
+        ),
+        Stage(
+            "score_pairs",
+            f"{sum(read[name] for name in scored):,} pairs",
+            [f"results/scores/{name}/manifest.json" for name in scored],
+            cpu=sum(hours.values()) * (1 + experiment.config["evaluation"]["workers"]),
+            gpu=sum(hours[name] for name in scored if devices[name] == "cuda"),
+        ),
+        Stage(
+            "select, balance",
+            f"{sum(read.values()):,} samples",
+            [f"results/samples/{name}/manifest.json" for name in filters],
+            disk=kept * costs["listed_kb"] / 1e6,
+            cpu=sum(read.values()) / costs["filtered_per_second"] / HOUR,
+        ),
+        Stage(
+            "reshard_samples",
+            f"at most {kept:,} images",
+            [f"results/shards/{name}/manifest.json" for name in filters],
+            disk=kept * costs["stored_kb"] / 1e6,
+            cpu=kept / costs["sharded_per_second"] / HOUR,
+        ),
+    ]
+    return [stage for stage in stages if stage.products]
+
+
+def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
+    """The stages that take time, in the order of the chain; test sets have `tested` images."""
+    config, sources, models = experiment.config, experiment.sources, experiment.models()
+    costs = config["costs"]
+    urls = sum(source.urls for source in expected.values())
+    images = sum(source.images for source in expected.values())
+    rows = sum(source.rows for source in expected.values())
+    seen = sum(model.size * config["architectures"][model.architecture]["epochs"] for model in models)
+    trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
+    parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
+    train_cpu, train_gpu = training_hours(experiment)
+    # An ensemble takes as long as all its members.
+    ensembles = experiment.models(experiment.ensembles)
+    evaluated = [*models, *(one for one in ensembles for _ in experiment.members(one.pool))]
+    on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in evaluated)
+    return [
+        Stage(
+            "prepare_metadata",
+            f"{rows:,} rows",
+            [f"results/metadata/{source}/pairs.parquet" for source in sources],
+            disk=rows * costs["listed_kb"] / 1e6,
+            cpu=rows / costs["prepared_per_second"] / HOUR,
+        ),
+        Stage(
+            "shuffle_metadata",
+            f"{urls:,} pairs",
+            [f"results/shuffled/{source}/manifest.json" for source in sources],
+            disk=urls * costs["listed_kb"] / 1e6,
+            cpu=urls / costs["shuffled_per_second"] / HOUR,
+        ),
+        Stage(
+            "download_images",
+            f"{urls:,} URLs",
+            [f"results/downloads/{part}/manifest.json" for part in parts],
+            disk=images * costs["stored_kb"] / 1e6 if config["shards"]["keep_downloads"] else 0.0,
+            network=images * costs["fetched_kb"] / 1e6,
+            cpu=urls / costs["downloaded_per_second"] / HOUR,
+        ),
+        Stage(
+            "shard_samples",
+            f"{images:,} images",
+            [f"results/shards/{source}/manifest.json" for source in sources],
+            disk=images * costs["stored_kb"] / 1e6,
+            cpu=images / costs["sharded_per_second"] / HOUR,
+        ),
+        *filter_stages(experiment, expected),
+        Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
+        Stage(
+            "train_clip",
+            f"{seen:,} samples seen",
+            [f"results/models/{model.name}/manifest.json" for model in models],
+            disk=len(models) * costs["model_mb"] / 1e3,
+            cpu=train_cpu,
+            gpu=train_gpu,
+        ),
+        *(stage for stage in stages_of_testsets(experiment, tested) if stage.products),
+        Stage(
+            "evaluate_clip",
+            f"{len(models) + len(ensembles)} models and ensembles on {len(experiment.testsets)} test sets",
+            [f"results/evaluations/{model.name}/metrics.csv" for model in experiment.evaluated()],
+            # A core that feeds the device; one that reads ahead is worth it on a GPU alone.
+            cpu=costs["evaluation_hours"] * (len(evaluated) + on_gpu),
+            gpu=costs["evaluation_hours"] * on_gpu,
+        ),
+    ]

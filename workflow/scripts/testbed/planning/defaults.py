@@ -1,0 +1,26 @@
+"""Defaults that depend on other keys of the experiment, which its schema cannot fill in."""
+
+from testbed.experiment.experiment import Experiment
+from testbed.filtering.entry_lists import MINIMUM
+from testbed.lists.released import GENERIC
+
+
+def fill_defaults(experiment: Experiment) -> None:
+    """Write the defaults that are left out into the checked `experiment`: left out or written, they are the same."""
+    for source in experiment.sources.values():
+        metadata = source["metadata"]
+        if metadata.get("format") in GENERIC:
+            metadata["columns"] = {"url": "url", "caption": "caption"} | metadata.get("columns", {})
+    for name, testset in experiment.testsets.items():
+        if "corrupt" in testset:
+            testset["corrupt"]["of"] = experiment.original(name)
+    for name, entry in experiment.filters.items():
+        for one in entry.get("entries", []):
+            if one["kind"] in MINIMUM:
+                one.setdefault("minimum", MINIMUM[one["kind"]])
+        if entry["method"] == "clip_score":
+            entry.setdefault("per_class", False)
+            if model := experiment.teacher(name):
+                entry["teacher"] |= {"architecture": model.architecture, "seed": model.seed}
+            else:
+                entry["teacher"].setdefault("device", experiment.device_of_teacher(name))

@@ -1,0 +1,75 @@
+"""The files of the user's that an experiment names: released lists, test sets, lists of entries, checkpoints.
+
+Each function yields a line for each that is not there or is not what it is said to be.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from testbed.evaluation.tasks import check_testset
+from testbed.experiment.errors import ExperimentError
+from testbed.experiment.filter_checks import WITHOUT_FILE
+from testbed.filtering.entry_lists import EntryError, find_lists
+from testbed.lists.pairs import ListError
+from testbed.lists.released import check_length, check_list
+from testbed.lists.sources import where_from
+
+RELEASED = Path(__file__).parents[4] / "resources" / "sources.csv"
+
+
+def file_problems(config: Mapping) -> Iterator[str]:
+    """What is wrong with the files of a whole experiment."""
+    for name, source in config["sources"].items():
+        # A list that is read already may be gone.
+        drawn = "miniweb" in source["metadata"]
+        if not drawn and not Path(f"results/metadata/{name}/pairs.parquet").is_file():
+            yield from list_problems(name, source["metadata"])
+    for name, testset in config["testsets"].items():
+        if "path" in testset:
+            yield from testset_problems(name, testset["path"])
+    for name, entry in config["filters"].items():
+        yield from entry_problems(name, entry.get("entries", []))
+        yield from checkpoint_problems(f"filters.{name}.teacher", entry.get("teacher", {}), f"results/teachers/{name}")
+    for name, entry in config["pretrained"].items():
+        yield from checkpoint_problems(f"pretrained.{name}", entry, f"results/pretrained/{name}")
+
+
+def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[str]:
+    """What is wrong with a source's list, of which its trainsets have `needed` samples."""
+    try:
+        check_list(**metadata)
+        if needed:
+            check_length(**metadata, needed=needed)
+    except ListError as error:
+        yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
+
+
+def table_problems(config: Mapping) -> Iterator[str]:
+    """What is wrong with the tables that fetched files are checked with."""
+    tables = {"testset_origin.table": config["testset_origin"]["table"], "published_tables": config["published_tables"]}
+    for key, path in tables.items():
+        if not Path(path).is_file():
+            yield f"{key}: {path}: there is no such file. Put the table there, or correct the path."
+
+
+def testset_problems(testset: str, folder: str) -> Iterator[str]:
+    try:
+        check_testset(testset, folder)
+    except ExperimentError as error:
+        yield str(error)
+
+
+def entry_problems(filter: str, lists: list[Mapping]) -> Iterator[str]:
+    for place, entry in enumerate(lists):
+        try:
+            if "path" in entry and entry["kind"] not in WITHOUT_FILE:
+                find_lists(entry["path"])
+        except EntryError as error:
+            yield f"filters.{filter}.entries.{place}.path: {error}."
+
+
+def checkpoint_problems(key: str, entry: Mapping, product: str) -> Iterator[str]:
+    path = entry.get("checkpoint")
+    # One that is brought into its folder already may be gone.
+    if path and not Path(path).is_file() and not Path(product, "manifest.json").is_file():
+        yield f"{key}.checkpoint: {path}: there is no such file. Put it there, or correct the path."

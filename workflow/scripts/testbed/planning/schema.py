@@ -1,0 +1,95 @@
+"""The experiment against its JSON schema, and as a whole, with errors that a user can act on."""
+
+import copy
+from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.utils import validate
+
+from testbed.experiment.checks import experiment_problems
+from testbed.experiment.errors import ExperimentError, did_you_mean
+from testbed.experiment.experiment import Experiment
+from testbed.planning.config_files import LOADER
+from testbed.planning.defaults import fill_defaults
+from testbed.planning.filter_values import filter_value_problems
+from testbed.planning.given_files import file_problems
+
+
+def is_integer(_: object, value: object) -> bool:
+    """Unlike JSON schema's own integers, not 1000000.0: sizes and seeds become parts of file names."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer),
+)
+
+
+def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
+    """The experiment in `config`, which is checked as a whole and gets all defaults filled in.
+
+    Raises `ExperimentError` with a line for everything that is wrong with it: what the schema refuses, and, where that is
+    no more than unknown keys, what does not fit together in the rest and what is not right with the files that it names.
+    """
+    validator = Validator(yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER))
+    errors = sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
+    problems = [line for error in errors for line in explain(error)]
+    if all(unknown_keys(error) for error in errors):
+        config = without_unknown(config, errors) if errors else config
+        validate(config, str(schema_path))
+        experiment = Experiment(config)
+        problems += [*experiment_problems(experiment), *filter_value_problems(config["filters"])]
+        if problems:
+            problems.extend(file_problems(config))
+    if problems:
+        raise ExperimentError("\n".join(problems))
+    fill_defaults(experiment)
+    return experiment
+
+
+def unknown_keys(error: jsonschema.ValidationError) -> list:
+    """The keys that a mapping with fixed keys does not have, where the violation is about such."""
+    if error.validator != "additionalProperties" or not isinstance(error.schema.get("properties"), dict):
+        return []
+    return [key for key in error.instance if key not in error.schema["properties"]]
+
+
+def without_unknown(config: dict, errors: list[jsonschema.ValidationError]) -> dict:
+    """A copy of `config` without its unknown keys."""
+    rest = copy.deepcopy(config)
+    for error in errors:
+        mapping = reduce(getitem, error.absolute_path, rest)
+        for key in unknown_keys(error):
+            del mapping[key]
+    return rest
+
+
+def explain(error: jsonschema.ValidationError) -> Iterator[str]:
+    """A line for each thing that a violation of the schema is about: key, value, what is allowed."""
+    key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
+    allowed = sorted(error.schema.get("properties", []))
+    unknown = unknown_keys(error)
+    for name in unknown:
+        yield f"{key}: unknown key {name}.{did_you_mean(name, allowed)} Allowed here: {', '.join(allowed)}."
+    if not unknown:
+        yield f"{key}: {fault_of(error)} {error.schema.get('description', '')}".strip()
+
+
+def fault_of(error: jsonschema.ValidationError) -> str:
+    """What the schema refuses, in words that need no knowledge of JSON schema or of YAML's corners."""
+    value, message = error.instance, error.message
+    if error.validator in ("oneOf", "anyOf"):
+        choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
+        message = f"has {', '.join(map(str, value)) or 'no key'}; give either {choices}"
+    elif error.validator == "dependentRequired":
+        message += "; path, format and columns belong together"
+    elif error.validator == "type" and value is None:
+        message = "has no value; give it one, or leave the key out"
+    elif error.validator == "type" and error.validator_value in ("integer", "number"):
+        message += "; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
+    return f"{message}.{did_you_mean(value, error.validator_value) if error.validator == 'enum' else ''}"

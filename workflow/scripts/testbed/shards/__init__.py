@@ -1,0 +1,1 @@
+"""WebDataset shards, and what is known of their samples."""

@@ -1,0 +1,1 @@
+"""Statistics: scales, lines with intervals, trends, baselines, effective robustness, comparisons, claims, scaling."""

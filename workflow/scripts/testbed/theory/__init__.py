@@ -1,0 +1,1 @@
+"""Settings in which robustness and filtering have closed forms or known rates."""
