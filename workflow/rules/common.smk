@@ -1,4 +1,4 @@
-from dataclasses import astuple
+# The experiment, names of wildcards, what jobs would miss, and what a run makes.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,6 +8,7 @@ from testbed.planning.dry_run import fail_dry_run
 from testbed.experiment.errors import ExperimentError
 from testbed.planning.given_files import table_problems
 from testbed.planning.schema import load_experiment
+from testbed.experiment.products import all_products, metrics_of
 from testbed.experiment.settings import canonical, product_settings
 
 
@@ -82,55 +83,6 @@ def growing(amount):
     return by_attempt
 
 
-def metrics_of(models):
-    return [f"results/evaluations/{model.name}/metrics.csv" for model in models]
-
-
-def pool_manifests(wildcards):
-    return [
-        f"results/models/{model.name}/manifest.json"
-        for model in experiment.models([wildcards.pool])
-    ]
-
-
-def pool_curves(wildcards):
-    """Where the learning curve of each model of a pool lies, and what to say of it."""
-    models = experiment.models([wildcards.pool])
-    return [
-        {
-            "curve": f"results/models/{model.name}/training.csv",
-            "batch_size": config["architectures"][model.architecture]["batch_size"],
-            **vars(model),
-        }
-        for model in sorted(models, key=astuple)
-    ]
-
-
-def mixture_members(wildcards):
-    return experiment.members(wildcards.mixture)
-
-
-def mixture_metrics(wildcards):
-    """Metrics of all models on a mixture's plot: its own, its members', their ensemble's, and the baseline's; sorted."""
-    pools = [wildcards.mixture, *experiment.members(wildcards.mixture)]
-    ensemble = experiment.ensemble_of(wildcards.mixture)
-    if ensemble:
-        pools.append(ensemble)
-    baseline = experiment.baseline_pool
-    if baseline and baseline not in pools:
-        pools.append(baseline)
-    return sorted(metrics_of(experiment.models(pools)))
-
-
-def reference_models(wildcards):
-    """The table of public models that stand behind the experiment's own, where it asks for them."""
-    return (
-        "results/tables/reference_models.csv"
-        if config["reference_models"] != "none"
-        else []
-    )
-
-
 def asked_targets():
     """What the command asks for by name: its targets, and files behind --forcerun, which takes every word after it."""
     settings = workflow.dag_settings
@@ -141,48 +93,4 @@ def asked_targets():
 def products(wildcards):
     """What a run makes: all plots and tables, or nothing but the files that the command names."""
     asked = asked_targets()
-    if asked and "all" not in asked:
-        return []
-    return [
-        "results/plots/effective_robustness.pdf",
-        "results/report/explore.html",
-        "results/plots/data_efficiency.pdf",
-        "results/tables/effective_robustness.csv",
-        "results/tables/dilution.csv",
-        "results/tables/scaling.csv",
-        "results/claims.csv",
-        *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
-        *(
-            f"results/plots/learning_curves/{pool}.pdf"
-            for pool in experiment.pools
-            if experiment.sizes(pool)
-        ),
-        *filter_plots(),
-        "results/plots/theory.pdf",
-        "results/plots/contrastive.pdf",
-        "results/provenance.csv",
-        "results/citations.bib",
-    ]
-
-
-def mixture_inputs(wildcards):
-    """Those of a mixture's metrics that a run has to bring up to date before it draws the plot.
-
-    All of them; but where the user forces rules for the sake of mixtures' plots alone, the models of other pools that
-    are already evaluated are taken as they are: who retrains a mixture does not retrain its members.
-    """
-    metrics = mixture_metrics(wildcards)
-    asked = asked_targets()
-    if (
-        not workflow.dag_settings.forcerun
-        or not asked
-        or any("plots/mixtures/" not in target for target in asked)
-    ):
-        return metrics
-    mixtures = {Path(target).stem for target in asked}
-    own = set(
-        metrics_of(
-            experiment.models([pool for pool in experiment.pools if pool in mixtures])
-        )
-    )
-    return [table for table in metrics if table in own or not Path(table).is_file()]
+    return [] if asked and "all" not in asked else all_products(experiment)

@@ -1,6 +1,25 @@
-# Seconds each: too short for a queue.
-localrules:
-    link_trainset,
+# From parts of a shuffled list to images.
+from testbed.experiment.products import is_mini, metadata_of
+from testbed.planning.resources import download_memory
+
+
+def miniweb_manifest(wildcards):
+    """The manifest of the pages that the mini-web serves; nothing for sources of the real web."""
+    source = wildcards.source
+    is_wit = metadata_of(experiment, source)["format"] == "wit"
+    if is_wit and not config["download"]["contact"]:
+        report_missing(
+            f"download.contact: source {source} asks Wikimedia, which wants to know whom to write to. Give it a page or "
+            "mail address.",
+        )
+    mini = is_mini(experiment, source)
+    return [f"results/miniweb/{source}/manifest.json"] if mini else []
+
+
+def page_files(wildcards):
+    source = wildcards.source
+    mini = is_mini(experiment, source)
+    return [f"results/miniweb/{source}/pages.parquet"] if mini else []
 
 
 rule download_images:
@@ -17,7 +36,7 @@ rule download_images:
         "../../envs/download.yaml"
     resources:
         downloads=1,
-        mem_mb=download_memory,
+        mem_mb=growing(download_memory(config["download"])),
         runtime=growing(720),
     params:
         part="results/shuffled/{source}/{part}.parquet",
@@ -27,50 +46,3 @@ rule download_images:
         "Downloading part {wildcards.part} of {wildcards.source}"
     script:
         "../scripts/download_images.py"
-
-
-rule shard_samples:
-    input:
-        shuffled="results/shuffled/{source}/manifest.json",
-        downloads=download_manifests,
-    output:
-        manifest="results/shards/{source}/manifest.json",
-    log:
-        "results/logs/shard_samples/{source}.log",
-    benchmark:
-        "results/benchmarks/shard_samples/{source}.tsv"
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(720),
-    params:
-        parts=part_folders,
-        shard_size=lookup(within=settings, dpath="shards/shard_size"),
-    message:
-        "Sharding {wildcards.source}"
-    script:
-        "../scripts/shard_samples.py"
-
-
-rule link_trainset:
-    input:
-        shards=shard_manifests,
-    output:
-        manifest="results/trainsets/{pool}/{size}/manifest.json",
-    log:
-        "results/logs/link_trainset/{pool}-{size}.log",
-    benchmark:
-        "results/benchmarks/link_trainset/{pool}-{size}.tsv"
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        shards=shard_folders,
-        composition=composition,
-    message:
-        "Linking {wildcards.size} samples of {wildcards.pool}"
-    script:
-        "../scripts/link_trainset.py"

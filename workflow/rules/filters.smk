@@ -1,8 +1,71 @@
-# Seconds each: too short for a queue.
-localrules:
-    build_entries,
-    check_entries,
-    count_entries,
+# Samples of sources, and those that filters select of them.
+from testbed.experiment.products import filters_by, metadata_of
+from testbed.lists.list_files import find_files
+from testbed.lists.pairs import ListError
+from testbed.lists.released import resolve_format
+from testbed.shards.samples import no_samples
+
+
+def filters_of(*methods):
+    """A regular expression for the names of the filters of some methods; nothing fits it where there are none."""
+    return "|".join(filters_by(experiment, *methods)) or "(?!)"
+
+
+def rules_of(wildcards):
+    """What a filter's entry says of the samples that it keeps, but for what its inputs stand for."""
+    entry = settings["filters"][wildcards.filter]
+    elsewhere = ("sizes", "teacher", "entries")
+    return {key: value for key, value in entry.items() if key not in elsewhere}
+
+
+def check_condition(wildcards):
+    """Report a filter's condition in SQL that does not fit the columns of its list, where the list is at hand."""
+    # DuckDB takes a moment to load.
+    from prepare_metadata import pairs_schema
+    from testbed.filtering.conditions import PredicateError, keep_rows
+
+    source = experiment.root(wildcards.filter)
+    metadata = metadata_of(experiment, source)
+    try:
+        files = find_files(
+            metadata["path"], resolve_format(metadata["format"]).container
+        )
+        rows = pairs_schema(
+            files[0], resolve_format(metadata["format"], metadata["columns"])
+        )
+        keep_rows(no_samples(rows), experiment.filters[wildcards.filter]["where"])
+    except ListError:
+        # Reported with the list, or drawn by the run.
+        return
+    except PredicateError as error:
+        report_missing(f"filters.{wildcards.filter}.where: {error}.")
+
+
+def parent_samples(wildcards):
+    """The table of the samples that a filter begins with."""
+    if experiment.filters[wildcards.filter]["method"] == "sql":
+        check_condition(wildcards)
+    return (
+        f"results/samples/{experiment.filters[wildcards.filter]['from']}/manifest.json"
+    )
+
+
+def root_shards(wildcards):
+    """The shards that the samples of a filter lie in."""
+    return f"results/shards/{experiment.root(wildcards.filter)}/manifest.json"
+
+
+def first_part(wildcards):
+    """The part of a shuffled list that tells the types of its columns."""
+    return f"results/shuffled/{wildcards.source}/{experiment.parts(wildcards.source)[0]}.parquet"
+
+
+def filter_scores(wildcards):
+    """The scores that a filter selects by."""
+    entry = experiment.filters[wildcards.filter]
+    if entry["method"] != "clip_score":
+        return []
+    return [f"results/scores/{wildcards.filter}/manifest.json"]
 
 
 rule list_samples:
@@ -27,176 +90,6 @@ rule list_samples:
         "../scripts/list_samples.py"
 
 
-rule build_entries:
-    input:
-        lists=entry_files,
-    output:
-        manifest="results/entries/{filter}/manifest.json",
-    log:
-        "results/logs/build_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/build_entries/{filter}.tsv"
-    wildcard_constraints:
-        filter=filters_by("metaclip"),
-    # A list that cannot be used is to be known before anything is fetched.
-    priority: 10
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=30,
-    params:
-        lists=entry_lists,
-    message:
-        "Listing the entries of {wildcards.filter}"
-    script:
-        "../scripts/build_entries.py"
-
-
-rule check_entries:
-    input:
-        entries="results/entries/{filter}/manifest.json",
-        pairs=root_pairs,
-    output:
-        checked="results/entries/{filter}/checked.json",
-    log:
-        "results/logs/check_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/check_entries/{filter}.tsv"
-    wildcard_constraints:
-        filter=filters_by("metaclip"),
-    priority: 10
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=30,
-    message:
-        "Looking for the entries of {wildcards.filter} in captions"
-    script:
-        "../scripts/check_entries.py"
-
-
-rule match_entries:
-    input:
-        checked="results/entries/{filter}/checked.json",
-        entries="results/entries/{filter}/manifest.json",
-        samples=parent_samples,
-    output:
-        manifest="results/matches/{filter}/manifest.json",
-    log:
-        "results/logs/match_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/match_entries/{filter}.tsv"
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
-    message:
-        "Matching captions with the entries of {wildcards.filter}"
-    script:
-        "../scripts/match_entries.py"
-
-
-rule count_entries:
-    input:
-        entries="results/entries/{filter}/manifest.json",
-        matches="results/matches/{filter}/manifest.json",
-    output:
-        manifest="results/counts/{filter}/manifest.json",
-    log:
-        "results/logs/count_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/count_entries/{filter}.tsv"
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(60),
-    message:
-        "Counting the entries of {wildcards.filter}"
-    script:
-        "../scripts/count_entries.py"
-
-
-rule balance_samples:
-    input:
-        samples=parent_samples,
-        matches="results/matches/{filter}/manifest.json",
-        counts="results/counts/{filter}/manifest.json",
-    output:
-        manifest="results/samples/{filter}/manifest.json",
-        table=report(
-            "results/tables/entries/{filter}.csv",
-            caption="../report/entries_table.rst",
-            category="Filters",
-            labels={"filter": "{filter}", "what": "entries"},
-        ),
-    log:
-        "results/logs/balance_samples/{filter}.log",
-    benchmark:
-        "results/benchmarks/balance_samples/{filter}.tsv"
-    wildcard_constraints:
-        filter=filters_by("metaclip"),
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
-    params:
-        filter=rules_of,
-        seed=lookup(within=settings, dpath="seed"),
-    message:
-        "Balancing the samples of {params.filter[from]} into {wildcards.filter}"
-    script:
-        "../scripts/balance_samples.py"
-
-
-use rule retrieve_pretrained as retrieve_teacher with:
-    input:
-        checkpoint=teacher_files,
-    output:
-        manifest="results/teachers/{filter}/manifest.json",
-    log:
-        "results/logs/retrieve_teacher/{filter}.log",
-    benchmark:
-        "results/benchmarks/retrieve_teacher/{filter}.tsv"
-    params:
-        entry=public_teacher,
-        origin=lookup(within=settings, dpath="checkpoint_origin"),
-    message:
-        "Fetching the teacher of {wildcards.filter}"
-
-
-rule score_pairs:
-    input:
-        samples=parent_samples,
-        shards=root_shards,
-        teacher=teacher_manifest,
-        reference=reference_files,
-    output:
-        manifest="results/scores/{filter}/manifest.json",
-    log:
-        "results/logs/score_pairs/{filter}.log",
-    benchmark:
-        "results/benchmarks/score_pairs/{filter}.tsv"
-    conda:
-        "../../envs/evaluate.yaml"
-    threads: scoring_threads
-    resources:
-        gpu=scoring_gpus,
-        mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(1440),
-    params:
-        device=device_of,
-        reference=reference_folder,
-    message:
-        "Scoring pairs for {wildcards.filter}"
-    script:
-        "../scripts/score_pairs.py"
-
-
 rule select_samples:
     input:
         samples=parent_samples,
@@ -208,7 +101,7 @@ rule select_samples:
     benchmark:
         "results/benchmarks/select_samples/{filter}.tsv"
     wildcard_constraints:
-        filter=filters_by("clip_score", "sql", "basic"),
+        filter=filters_of("clip_score", "sql", "basic"),
     conda:
         "../../envs/data.yaml"
     resources:

@@ -1,3 +1,9 @@
+# Where results come from, and what to cite.
+from testbed.experiment.products import traced_models
+
+traced = traced_models(experiment)
+
+
 # Seconds each: too short for a queue.
 localrules:
     trace_provenance,
@@ -7,8 +13,8 @@ localrules:
 rule trace_provenance:
     input:
         evaluations="results/tables/evaluations.csv",
-        metrics=[f"results/evaluations/{name}/metrics.csv" for name in traced_models()],
-        manifests=traced_manifests(),
+        metrics=[f"results/evaluations/{name}/metrics.csv" for name in traced],
+        manifests=[entry["manifest"] for entry in traced.values() if entry["manifest"]],
         # What the chains lead to, which may be made again without a model being trained again.
         shards=[
             f"results/shards/{source}/manifest.json" for source in experiment.sources
@@ -24,7 +30,7 @@ rule trace_provenance:
             caption="../report/experiment.rst",
             category="Provenance",
         ),
-        chains=[f"results/provenance/{name}.json" for name in traced_models()],
+        chains=[f"results/provenance/{name}.json" for name in traced],
     log:
         "results/logs/trace_provenance.log",
     benchmark:
@@ -35,7 +41,7 @@ rule trace_provenance:
         mem_mb=1000,
         runtime=10,
     params:
-        models=dict(sorted(traced_models().items())),
+        models=dict(sorted(traced.items())),
         experiment=settings,
     message:
         "Tracing models to their lists"

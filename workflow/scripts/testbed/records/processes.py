@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 FORCERUN = "CLIP_TESTBED_FORCERUN"
-"""Environment variable with the rules that the user forces; cluster jobs inherit it (see rules/common.smk)."""
+"""Environment variable with the rules that the user forces; cluster jobs inherit it (see rules/hooks.smk)."""
 
 T, R = TypeVar("T"), TypeVar("R")
 

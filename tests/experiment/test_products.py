@@ -1,0 +1,132 @@
+"""Where products lie, and which of them others are made from."""
+
+import pytest
+
+from experiments import changed, load, read
+from testbed.experiment import products
+from testbed.experiment.products import (
+    all_products,
+    curves_of,
+    filters_by,
+    is_mini,
+    metadata_of,
+    mixture_metrics,
+    part_folders,
+    published_weights,
+    teacher_manifest,
+    traced_models,
+)
+
+MEMBERS = {"mini_yfcc": 1, "mini_laion": 3}
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load(read("demo"))
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load(read("paper"))
+
+
+def metrics(pool: str, sizes: list[int], seeds: list[int], architecture: str = "mini_rn") -> list[str]:
+    return [f"results/evaluations/{pool}-{architecture}-{size}-{seed}/metrics.csv" for size in sizes for seed in seeds]
+
+
+def test_a_list_of_the_mini_web_lies_in_results(demo, paper):
+    assert is_mini(demo, "mini_laion") and not is_mini(paper, "laion")
+    laion = {"path": "results/miniweb/mini_laion/list", "format": "laion", "columns": {}}
+    assert metadata_of(demo, "mini_laion") == laion
+    assert metadata_of(demo, "mini_imagenet")["format"] == "csv"
+    assert metadata_of(paper, "laion") == {**paper.sources["laion"]["metadata"], "columns": {}}
+
+
+def test_every_part_has_its_rows_and_its_downloads():
+    experiment = load(changed(shuffle__part_size=3000))
+    assert part_folders(experiment, "mini_wit") == [
+        [f"results/shuffled/mini_wit/{part}.parquet", f"results/downloads/mini_wit/{part}"]
+        for part in ("00000", "00001")
+    ]
+
+
+def test_a_test_set_lies_where_its_entry_says(tmp_path):
+    experiment = load(changed(testsets__mini_v2={"task": "classification", "retrieve": "imagenetv2"}))
+    experiment.testsets["mini_sketch"] = {"task": "classification", "path": "/data/sketch"}
+    folders = products.testset_folders(experiment, "mini_rn")
+    assert list(folders) == sorted(experiment.testsets)
+    assert folders["mini_v2"] == ["results/testsets/mini_v2", "results/decoded/mini_v2-mini_rn"]
+    assert folders["mini_sketch"] == ["/data/sketch", "results/decoded/mini_sketch-mini_rn"]
+
+
+def test_a_teacher_is_a_model_of_the_experiment_or_a_published_one(demo, paper):
+    teacher = demo.teacher("mini_laion_clip")
+    assert teacher_manifest(demo, "mini_laion_clip") == f"results/models/{teacher.name}/manifest.json"
+    assert teacher_manifest(paper, "yfcc_clip") == "results/teachers/yfcc_clip/manifest.json"
+    assert published_weights(paper.filters["yfcc_clip"]["teacher"]) == {"model": "ViT-B-32-quickgelu", "tag": "openai"}
+    assert filters_by(paper, "metaclip") == ["redcaps_balanced"]
+    assert filters_by(paper, "clip_score", "metaclip") == list(paper.filters)
+
+
+def test_a_mixtures_plot_has_its_members_their_ensemble_and_the_baseline():
+    experiment = load(
+        changed(
+            mixtures={"m": {"shares": MEMBERS, "sizes": [600]}},
+            ensembles={"e": {"shares": MEMBERS, "sizes": [1200]}},
+            statistics__baseline="pool:mini_imagenet",
+            seeds=[0, 1],
+        )
+    )
+    sizes, seeds = [600, 1200, 2400, 4800], [0, 1]
+    wanted = [*metrics("m", [600], seeds), *metrics("e", [1200], seeds)]
+    wanted += [path for pool in ("mini_yfcc", "mini_laion", "mini_imagenet") for path in metrics(pool, sizes, seeds)]
+    assert mixture_metrics(experiment, "m") == sorted(wanted)
+
+
+def test_a_baseline_that_is_a_member_is_named_once():
+    experiment = load(
+        changed(mixtures={"m": {"shares": MEMBERS}}, ensembles={}, statistics__baseline="pool:mini_yfcc", seeds=[0])
+    )
+    found = mixture_metrics(experiment, "m")
+    assert len(found) == len(set(found)) == 3 * 4
+
+
+def test_curves_are_sorted_by_model():
+    experiment = load(changed(seeds=[1, 0]))
+    curves = curves_of(experiment, "mini_wit")
+    assert [(curve["size"], curve["seed"]) for curve in curves] == [
+        (size, seed) for size in (600, 1200, 2400, 4800) for seed in (0, 1)
+    ]
+    assert curves[0]["curve"] == "results/models/mini_wit-mini_rn-600-0/training.csv"
+    assert curves[0]["batch_size"] == 64
+
+
+def test_lineages_begin_with_manifests_but_those_of_ensembles():
+    experiment = load(
+        changed(
+            ensembles={"e": {"shares": MEMBERS, "sizes": [600]}},
+            pretrained={"rn50": {"model": "RN50", "tag": "openai", "device": "cpu"}},
+            seeds=[0],
+        )
+    )
+    traced = traced_models(experiment)
+    assert set(traced) == {model.name for model in experiment.evaluated()} | {"rn50"}
+    assert traced["e-mini_rn-600-0"]["manifest"] is None
+    assert traced["rn50"] == {
+        **{"model": "rn50", "pool": "pretrained", "architecture": "RN50", "size": 0, "seed": 0},
+        "manifest": "results/pretrained/rn50/manifest.json",
+    }
+    assert traced["mini_wit-mini_rn-600-0"]["manifest"] == "results/models/mini_wit-mini_rn-600-0/manifest.json"
+
+
+def test_a_run_makes_a_plot_for_each_mixture_pool_and_filter(paper):
+    made = all_products(paper)
+    assert len(made) == len(set(made))
+    named = {path.rpartition("/")[2].removesuffix(".pdf") for path in made if "learning_curves/" in path}
+    assert named == {pool for pool in paper.pools if paper.sizes(pool)}
+    assert {path for path in made if "plots/mixtures/" in path} == {
+        f"results/plots/mixtures/{mixture}.pdf" for mixture in paper.mixtures
+    }
+    assert "results/plots/entries/redcaps_balanced.pdf" in made
+    assert "results/plots/scores/yfcc_clip.pdf" in made
+    assert "results/plots/scores/redcaps_balanced.pdf" not in made

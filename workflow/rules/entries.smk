@@ -1,0 +1,190 @@
+# Filters by MetaCLIP's balancing: entries, matches, counts.
+from testbed.experiment.products import is_mini, metadata_of
+from testbed.filtering.entry_lists import EntryError, find_lists
+from testbed.lists.pairs import ListError
+from testbed.planning.given_files import entry_problems
+
+
+# Seconds each: too short for a queue.
+localrules:
+    build_entries,
+    check_entries,
+    count_entries,
+
+
+def entry_lists(wildcards):
+    """The lists of entries of a filter, each with all keys."""
+    return settings["filters"][wildcards.filter]["entries"]
+
+
+def entry_files(wildcards):
+    """The files of a filter's lists of entries."""
+    lists = entry_lists(wildcards)
+    problems = list(entry_problems(wildcards.filter, lists))
+    report_missing(*problems)
+    if problems:
+        return []
+    return [
+        str(file)
+        for entry in lists
+        if "path" in entry
+        for file in find_lists(entry["path"])
+    ]
+
+
+def root_pairs(wildcards):
+    """The prepared list of the source that the samples of a filter are from."""
+    source = experiment.root(wildcards.filter)
+    pairs = f"results/metadata/{source}/pairs.parquet"
+    if not is_mini(experiment, source) and not Path(pairs).is_file():
+        check_match(wildcards, source)
+    return pairs
+
+
+def check_match(wildcards, source):
+    """Report entries that no caption of a source has, where the files of both are at hand."""
+    # Arrow takes a moment to load.
+    from check_entries import expect_match
+
+    key = f"filters.{wildcards.filter}.entries"
+    if any(entry_problems(wildcards.filter, entry_lists(wildcards))):
+        # Reported with the files.
+        return
+    try:
+        expect_match(
+            wildcards.filter,
+            entry_lists(wildcards),
+            **metadata_of(experiment, source),
+            private_networks=private_networks(wildcards),
+        )
+    except ListError:
+        # Reported with the list.
+        return
+    except EntryError as error:
+        report_missing(f"{key}: {error}.")
+
+
+rule build_entries:
+    input:
+        lists=entry_files,
+    output:
+        manifest="results/entries/{filter}/manifest.json",
+    log:
+        "results/logs/build_entries/{filter}.log",
+    benchmark:
+        "results/benchmarks/build_entries/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_of("metaclip"),
+    # A list that cannot be used is to be known before anything is fetched.
+    priority: 10
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        lists=entry_lists,
+    message:
+        "Listing the entries of {wildcards.filter}"
+    script:
+        "../scripts/build_entries.py"
+
+
+rule check_entries:
+    input:
+        entries="results/entries/{filter}/manifest.json",
+        pairs=root_pairs,
+    output:
+        checked="results/entries/{filter}/checked.json",
+    log:
+        "results/logs/check_entries/{filter}.log",
+    benchmark:
+        "results/benchmarks/check_entries/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_of("metaclip"),
+    priority: 10
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    message:
+        "Looking for the entries of {wildcards.filter} in captions"
+    script:
+        "../scripts/check_entries.py"
+
+
+rule match_entries:
+    input:
+        checked="results/entries/{filter}/checked.json",
+        entries="results/entries/{filter}/manifest.json",
+        samples=parent_samples,
+    output:
+        manifest="results/matches/{filter}/manifest.json",
+    log:
+        "results/logs/match_entries/{filter}.log",
+    benchmark:
+        "results/benchmarks/match_entries/{filter}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(240),
+    message:
+        "Matching captions with the entries of {wildcards.filter}"
+    script:
+        "../scripts/match_entries.py"
+
+
+rule count_entries:
+    input:
+        entries="results/entries/{filter}/manifest.json",
+        matches="results/matches/{filter}/manifest.json",
+    output:
+        manifest="results/counts/{filter}/manifest.json",
+    log:
+        "results/logs/count_entries/{filter}.log",
+    benchmark:
+        "results/benchmarks/count_entries/{filter}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(60),
+    message:
+        "Counting the entries of {wildcards.filter}"
+    script:
+        "../scripts/count_entries.py"
+
+
+rule balance_samples:
+    input:
+        samples=parent_samples,
+        matches="results/matches/{filter}/manifest.json",
+        counts="results/counts/{filter}/manifest.json",
+    output:
+        manifest="results/samples/{filter}/manifest.json",
+        table=report(
+            "results/tables/entries/{filter}.csv",
+            caption="../report/entries_table.rst",
+            category="Filters",
+            labels={"filter": "{filter}", "what": "entries"},
+        ),
+    log:
+        "results/logs/balance_samples/{filter}.log",
+    benchmark:
+        "results/benchmarks/balance_samples/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_of("metaclip"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(240),
+    params:
+        filter=rules_of,
+        seed=lookup(within=settings, dpath="seed"),
+    message:
+        "Balancing the samples of {params.filter[from]} into {wildcards.filter}"
+    script:
+        "../scripts/balance_samples.py"

@@ -1,0 +1,139 @@
+"""Where the products of an experiment lie under results/, and which of them others are made from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+
+from testbed.experiment.experiment import Experiment, Model
+
+
+def model_manifest(model: Model) -> str:
+    return f"results/models/{model.name}/manifest.json"
+
+
+def metrics_of(models: Iterable[Model]) -> list[str]:
+    """The tables of metrics of `models`."""
+    return [f"results/evaluations/{model.name}/metrics.csv" for model in models]
+
+
+def model_columns(model: Model) -> dict:
+    """The columns of evaluations.csv that name a model, or an ensemble of models."""
+    return {"model": model.name, **vars(model)}
+
+
+def pretrained_columns(experiment: Experiment, name: str) -> dict:
+    """The same columns of a published checkpoint; size 0 stands for a number of samples that is not known."""
+    architecture = experiment.pretrained[name]["model"]
+    return {"model": name, "pool": "pretrained", "architecture": architecture, "size": 0, "seed": 0}
+
+
+def is_mini(experiment: Experiment, source: str) -> bool:
+    """Whether `source` is drawn by the mini-web."""
+    return "miniweb" in experiment.sources[source]["metadata"]
+
+
+def metadata_of(experiment: Experiment, source: str) -> dict:
+    """Path, format and columns of a source's released list, also of one that the mini-web draws."""
+    metadata = dict(experiment.sources[source]["metadata"])
+    kind = metadata.pop("miniweb", None)
+    drawn = {"path": f"results/miniweb/{source}/list", "format": "csv" if kind == "imagenet" else kind}
+    return {"columns": {}, **(drawn if kind else {}), **metadata}
+
+
+def download_manifests(experiment: Experiment, source: str) -> list[str]:
+    return [f"results/downloads/{source}/{part}/manifest.json" for part in experiment.parts(source)]
+
+
+def part_folders(experiment: Experiment, source: str) -> list[list[str]]:
+    """For each part of a source, its rows in the shuffled list and the folder of its downloads."""
+    return [
+        [f"results/shuffled/{source}/{part}.parquet", f"results/downloads/{source}/{part}"]
+        for part in experiment.parts(source)
+    ]
+
+
+def testset_folder(experiment: Experiment, testset: str) -> str:
+    return experiment.testsets[testset].get("path", f"results/testsets/{testset}")
+
+
+def decoded_folder(testset: str, network: str) -> str:
+    return f"results/decoded/{testset}-{network}"
+
+
+def testset_folders(experiment: Experiment, network: str) -> dict[str, list[str]]:
+    """For each test set, its folder and that of its images as they are decoded for `network`; sorted by name."""
+    return {
+        testset: [testset_folder(experiment, testset), decoded_folder(testset, network)]
+        for testset in sorted(experiment.testsets)
+    }
+
+
+def teacher_manifest(experiment: Experiment, filter: str) -> str:
+    """The manifest of the model that a filter scores with: one of the experiment, or a published checkpoint."""
+    model = experiment.teacher(filter)
+    return model_manifest(model) if model else f"results/teachers/{filter}/manifest.json"
+
+
+def published_weights(entry: Mapping) -> dict:
+    """The keys by which an entry of `pretrained`, or a filter's teacher, names published weights."""
+    return {key: entry[key] for key in ("model", "tag", "checkpoint") if key in entry}
+
+
+def curves_of(experiment: Experiment, pool: str) -> list[dict]:
+    """For each model of a pool, sorted: its columns, its learning curve, and its batch size."""
+    return [
+        {
+            "curve": f"results/models/{model.name}/training.csv",
+            "batch_size": experiment.config["architectures"][model.architecture]["batch_size"],
+            **vars(model),
+        }
+        for model in sorted(experiment.models([pool]), key=astuple)
+    ]
+
+
+def mixture_metrics(experiment: Experiment, mixture: str) -> list[str]:
+    """The metrics on a mixture's plot: of its own models, its members', their ensemble's and the baseline's; sorted."""
+    pools = [mixture, *experiment.members(mixture), experiment.ensemble_of(mixture), experiment.baseline_pool]
+    return sorted(metrics_of(experiment.models(list(dict.fromkeys(pool for pool in pools if pool)))))
+
+
+def traced_models(experiment: Experiment) -> dict[str, dict]:
+    """By name, every model that is evaluated: its columns, and the manifest that its lineage begins with.
+
+    The lineage of an ensemble begins with its evaluation, so it has no manifest.
+    """
+    trained = {model.name: {**model_columns(model), "manifest": model_manifest(model)} for model in experiment.models()}
+    published = {
+        name: {**pretrained_columns(experiment, name), "manifest": f"results/pretrained/{name}/manifest.json"}
+        for name in experiment.pretrained
+    }
+    averaged = {
+        model.name: {**model_columns(model), "manifest": None}
+        for model in experiment.models(list(experiment.ensembles))
+    }
+    return trained | published | averaged
+
+
+def filters_by(experiment: Experiment, *methods: str) -> list[str]:
+    """The filters of some methods."""
+    return [name for name, entry in experiment.filters.items() if entry["method"] in methods]
+
+
+def all_products(experiment: Experiment) -> list[str]:
+    """What a whole run makes: all plots and tables."""
+    return [
+        "results/plots/effective_robustness.pdf",
+        "results/report/explore.html",
+        "results/plots/data_efficiency.pdf",
+        "results/tables/effective_robustness.csv",
+        "results/tables/dilution.csv",
+        "results/tables/scaling.csv",
+        "results/claims.csv",
+        *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
+        *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools if experiment.sizes(pool)),
+        *(f"results/plots/entries/{name}.pdf" for name in filters_by(experiment, "metaclip")),
+        *(f"results/plots/scores/{name}.pdf" for name in filters_by(experiment, "clip_score")),
+        "results/plots/theory.pdf",
+        "results/plots/contrastive.pdf",
+        "results/provenance.csv",
+        "results/citations.bib",
+    ]
