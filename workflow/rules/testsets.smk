@@ -1,39 +1,5 @@
 # Test sets that are fetched, and those that are made from others.
-from testbed.evaluation.tasks import check_testset
-from testbed.experiment.errors import ExperimentError
-from testbed.experiment.products import testset_folder
-
-
-def own_folder(wildcards):
-    return testset_folder(experiment, wildcards.testset)
-
-
-def files_of_testset(testset):
-    """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given."""
-    entry = experiment.testsets[testset]
-    if "path" not in entry:
-        return [f"results/testsets/{testset}/manifest.json"]
-    try:
-        return [check_testset(testset, entry["path"])]
-    except ExperimentError as error:
-        report_missing(str(error))
-        return []
-
-
-def own_files(wildcards):
-    return files_of_testset(wildcards.testset)
-
-
-def original_testset(wildcards):
-    return experiment.original(wildcards.testset)
-
-
-def original_folder(wildcards):
-    return testset_folder(experiment, original_testset(wildcards))
-
-
-def original_files(wildcards):
-    return files_of_testset(original_testset(wildcards))
+include: "inputs/testsets.smk"
 
 
 rule retrieve_testset:
