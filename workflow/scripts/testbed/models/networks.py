@@ -93,14 +93,27 @@ def save_tokenizer(model: str, folder: Path, offline: bool = True) -> list[Path]
     return [folder / name for name in names]
 
 
+def open_tokenizer(name: str, **options: object):
+    """open_clip's tokenizer of a model, by its `name` there.
+
+    A file of merges that the model's configuration names may be one that the workflow ships: open_clip itself looks for it
+    in the working directory alone.
+    """
+    import open_clip
+
+    text = open_clip_config(name.removeprefix("local-dir:"))["model_cfg"].get("text_cfg", {})
+    if merges := text.get("tokenizer_kwargs", {}).get("bpe_path"):
+        options["bpe_path"] = shipped(merges)
+    return open_clip.get_tokenizer(name, **options)
+
+
 def load_tokenizer(model: str, offline: bool):
     """The tokenizer of `model`, which is one of the Hub's; raises `NetworkError` where it is not at hand."""
-    import open_clip
     from huggingface_hub.constants import HF_HUB_CACHE
 
     folder, repository = model_folder(model), hub_tokenizer(open_clip_config(model))
     try:
-        return open_clip.get_tokenizer(open_clip_name(model), local_files_only=offline)
+        return open_tokenizer(open_clip_name(model), local_files_only=offline)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         if folder:
             place = "that folder"
