@@ -9,8 +9,10 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/configuration.smk"
 
 
-configfile: readable("config/config.yaml")
-configfile: readable(f"config/{config['experiment']}.yaml")
+configfile: readable(shipped("config/config.yaml"))
+
+
+add_experiment()
 
 
 include: "workflow/rules/common.smk"

@@ -47,7 +47,8 @@ def test_settings_hold_nothing_that_only_says_how_work_is_done():
 
 
 def test_an_option_of_the_trainer_that_has_the_name_of_a_resource_is_kept():
-    config = load(changed(architectures__mini_rn__extra={"gpus": 2})).config
+    config = load(changed()).config
+    config["architectures"]["mini_rn"]["extra"] = {"gpus": 2}
     assert product_settings(config)["architectures"]["mini_rn"]["extra"] == {"gpus": 2}
 
 

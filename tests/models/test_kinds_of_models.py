@@ -249,17 +249,11 @@ def test_a_tokenizer_that_is_not_at_hand_is_named(tokenizer, environment):
     assert f"{environment['HF_HOME']}/hub" in tokenizer
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"model": "roberta-ViT-B-32"}, ["text tower of roberta-base", "begin with random ones"]),
-        ({"extra": {"force-quick-gelu": True}}, ["extra: force-quick-gelu changes the model", "open_clip_config.json"]),
-        ({"extra": {"force-image-size": 64}}, ["extra: force-image-size changes the model"]),
-    ],
-)
-def test_what_an_evaluation_would_not_know_is_refused(ask, recipe, data, tmp_path, changes, words):
-    answer = ask("train", architecture=recipe(FOLDER, **changes), trainset=data["trainset"], seed=0, folder=tmp_path)
-    assert all(word in answer.get("message", "") for word in words), answer
+def test_a_model_that_begins_with_weights_of_another_is_refused(ask, recipe, data, tmp_path):
+    architecture = recipe(FOLDER, model="roberta-ViT-B-32")
+    answer = ask("train", architecture=architecture, trainset=data["trainset"], seed=0, folder=tmp_path)
+    for words in ("text tower of roberta-base", "begin with random ones"):
+        assert words in answer.get("message", ""), answer
 
 
 def test_any_network_can_have_either_loss(run, recipe, data, tmp_path):

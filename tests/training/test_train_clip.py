@@ -134,11 +134,6 @@ def test_short_trainings_are_logged_often(architecture, trainset, tmp_path, samp
     assert f"--log-every-n-steps={steps}" in arguments
 
 
-def test_options_that_the_experiment_sets_are_no_extras(architecture, trainset, tmp_path):
-    with pytest.raises(TrainingError, match="extra: batch-size, epochs is set by the experiment"):
-        trainer_arguments(architecture | {"extra": {"epochs": 1, "batch-size": 2}}, trainset, 60, 3, tmp_path)
-
-
 def test_the_trainers_command_line(architecture, trainset, tmp_path):
     extra = {"grad-clip-norm": 1.0, "lock-image": True, "torchcompile": False}
     arguments = trainer_arguments(architecture | {"extra": extra}, trainset, 60, 3, tmp_path)

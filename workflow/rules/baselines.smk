@@ -28,7 +28,7 @@ rule retrieve_table:
 rule fit_baselines:
     input:
         results="results/retrieved/imagenet_testbed.csv",
-        types="resources/standard_models.csv",
+        types=shipped_input("resources/standard_models.csv"),
     output:
         baselines="results/tables/baselines.csv",
     log:
@@ -49,7 +49,7 @@ rule fit_baselines:
 rule measure_reference_models:
     input:
         results="results/retrieved/openclip.csv",
-        baselines="resources/baselines.csv",
+        baselines=shipped_input("resources/baselines.csv"),
     output:
         models="results/tables/reference_models.csv",
     log:

@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from testbed.planning.config_files import repeated_keys
-from testbed.planning.dry_run import fail_dry_run
+from testbed.planning.hooks import fail_dry_run
 from testbed.experiment.errors import ExperimentError
 from testbed.planning.given_files import table_problems
 from testbed.planning.schema import load_experiment
@@ -59,7 +59,7 @@ def testsets_by(key):
 
 
 # What the jobs of a run would miss. It stops before any work, and a dry run says so at its end.
-missing_inputs = []
+missing_inputs = vars(workflow).setdefault("missing_inputs", [])
 
 
 def report_missing(*problems):

@@ -1,14 +1,26 @@
-# What is said of the configuration's files, before and after they are read.
+# The configuration's files: where they are, what they hold, and what is said of them.
+import copy
 import sys
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.io import sourcecache_entry
+from snakemake.utils import update_config
 
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.planning.config_files import origin, repeated_keys
+from testbed.planning.config_files import missing_experiment, origin, repeated_keys
 from testbed.experiment.errors import ExperimentError
+from testbed.records.shipped import shipped, shipped_name
+
+
+def shipped_input(path):
+    """The input file `path` of the user's or else the workflow's, which Snakemake records by its relative path."""
+    file = shipped(path)
+    name = shipped_name(file)
+    return file if name == file else sourcecache_entry(file, name)
 
 
 def readable(file):
@@ -21,9 +33,26 @@ def readable(file):
     return file
 
 
+def add_experiment():
+    """Put the file of the experiment that `config` names below what `config` holds already.
+
+    Not by a line `configfile:`, which Snakemake does not read in a module.
+    """
+    if workflow.config_settings.replace_workflow_config:
+        return
+    file = shipped(f"config/{config.get('experiment')}.yaml")
+    if Path(file).is_file():
+        given = copy.deepcopy(config)
+        update_config(config, load_configfile(readable(file)))
+        update_config(config, given)
+        workflow.configfiles.append(file)
+    elif problem := missing_experiment(config):
+        raise WorkflowError(problem)
+
+
 def config_origin():
     """The files that the configuration is made of, for who reads an error about it."""
     given = workflow.overwrite_configfiles
     own = workflow.configfiles[len(given) :]
     settings = workflow.config_settings.overwrite_config
-    return origin(own, given, config["experiment"], settings)
+    return origin(own, given, config.get("experiment"), settings)

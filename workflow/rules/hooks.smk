@@ -4,6 +4,7 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
+from testbed.planning.hooks import add_handlers
 from testbed.models.devices import DeviceError, check_gpus
 from testbed.training.slurm import jobs_in
 from testbed.records.warm_worker import WORKER, start_worker
@@ -81,6 +82,10 @@ onsuccess:
             "tables                results/tables/\n"
             "where it comes from   results/provenance.csv; what to cite: results/citations.bib"
         )
+
+
+if not workflow.modifier.is_main_snakefile():
+    add_handlers(workflow, onstart=onstart, onsuccess=onsuccess, onerror=onerror)
 
 
 UPDATED_FILES = re.compile(

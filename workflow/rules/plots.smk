@@ -17,7 +17,7 @@ rule plot_effective_robustness:
     input:
         evaluations="results/tables/evaluations.csv",
         trends="results/tables/trends.csv",
-        baselines="resources/baselines.csv",
+        baselines=shipped_input("resources/baselines.csv"),
         models=reference_models,
         published=[
             f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
@@ -53,7 +53,7 @@ rule plot_effective_robustness:
 rule explore_robustness:
     input:
         evaluations="results/tables/evaluations.csv",
-        baselines="resources/baselines.csv",
+        baselines=shipped_input("resources/baselines.csv"),
         models=reference_models,
         published=[
             f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
@@ -89,7 +89,7 @@ rule explore_robustness:
 rule plot_mixture:
     input:
         metrics=mixture_inputs,
-        baselines="resources/baselines.csv",
+        baselines=shipped_input("resources/baselines.csv"),
     output:
         pdf="results/plots/mixtures/{mixture}.pdf",
         png=report(

@@ -52,7 +52,7 @@ rule trace_provenance:
 rule collect_citations:
     input:
         provenance="results/provenance.csv",
-        library="resources/citations.bib",
+        library=shipped_input("resources/citations.bib"),
     output:
         citations=report(
             "results/citations.bib",

@@ -9,7 +9,7 @@ localrules:
 rule fit_trends:
     input:
         evaluations="results/tables/evaluations.csv",
-        baselines="resources/baselines.csv",
+        baselines=shipped_input("resources/baselines.csv"),
     output:
         trends=report(
             "results/tables/trends.csv",

@@ -19,7 +19,7 @@ from PIL import Image
 from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
 from testbed.evaluation.tasks import TestsetError, task_of
 from testbed.evaluation.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
-from testbed.models.networks import network_config
+from testbed.models.networks import model_folder, network_config
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -104,7 +104,7 @@ def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folde
 
 if __name__ == "__main__":
     params = snakemake.params
-    if not Path(params.network["model"]).is_dir():
+    if not model_folder(params.network["model"]):
         run_warm(*EVALUATION)
     log_to(snakemake.log[0])
     terminate_with_parent()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from testbed.records.log import log_to
+from testbed.records.shipped import shipped
 from testbed.statistics.baselines import STANDARD_BASELINES, read_baselines
 from testbed.statistics.robustness import ROBUSTNESS_COLUMNS, measure_robustness, standard_baseline
 from testbed.statistics.trends import Settings
@@ -49,7 +50,7 @@ def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ReferenceError(f"{results}: lacks the column {', '.join(missing)}; delete it to retrieve it again")
-    images = pd.read_csv(testsets).set_index("retrieve")["images"]
+    images = pd.read_csv(shipped(testsets)).set_index("retrieve")["images"]
     table = table[columns].dropna()
     again, chance = table.duplicated(columns[2:]), table[REFERENCE[0]] < CHANCE
     for reason, left_out in (("repeats another model's accuracies", again), ("is at chance", chance & ~again)):

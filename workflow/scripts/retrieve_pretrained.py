@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.miniweb.server import open_proxy
-from testbed.models.networks import CONFIG_FILE, WEIGHTS_FILE, network_config, open_clip_config, save_tokenizer
+from testbed.models.networks import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    network_config,
+    open_clip_config,
+    open_clip_name,
+    save_tokenizer,
+)
 from testbed.records.files import publish, sha256
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -64,8 +71,7 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: 
                 f"uv run python -c \"import open_clip; open_clip.create_model('{model}', pretrained='{tag}')\"; or give the "
                 "file of its weights as checkpoint."
             ) from error
-    name = f"local-dir:{model}" if Path(model).is_dir() else model
-    network = open_clip.create_model(name, load_weights=False, pretrained_text=False)
+    network = open_clip.create_model(open_clip_name(model), load_weights=False, pretrained_text=False)
     try:
         open_clip.load_checkpoint(network, checkpoint)
     except (OSError, RuntimeError, ValueError, KeyError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from testbed.miniweb.server import open_proxy
 from testbed.records.files import publish, sha256
 from testbed.records.log import log_to
+from testbed.records.shipped import shipped
 from testbed.web.single_files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class TableError(RuntimeError):
 
 def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "none") -> None:
     """Fetch the table `name` of the list `tables` to `output`; raises `TableError`, and then leaves no `output`."""
-    with open(tables, newline="", encoding="utf-8") as file:
+    with open(shipped(tables), newline="", encoding="utf-8") as file:
         row = next((row for row in csv.DictReader(file) if row["table"] == name), None)
     if row is None:
         raise TableError(f"{tables}: has no table {name!r}; add its address and SHA-256")

@@ -18,7 +18,7 @@ def entry_files(wildcards):
     if problems:
         return []
     return [
-        str(file)
+        shipped_input(file)
         for entry in lists
         if "path" in entry
         for file in find_lists(entry["path"])

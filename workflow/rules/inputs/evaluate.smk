@@ -92,4 +92,4 @@ def check_class_maps():
 def class_map_files(wildcards):
     check_class_maps()
     maps = experiment.class_maps.values()
-    return [path for path in maps if Path(path).is_file()]
+    return [shipped_input(path) for path in maps if Path(shipped(path)).is_file()]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.evaluation.testsets import read_lines
+from testbed.records.shipped import shipped
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ def read_class_map(path: Path | str) -> dict[str, list[str]]:
     row has the reference's name. Raises `ClassesError` for a file that is missing or no such table, and for a repeated row.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(shipped(path)).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ClassesError(f"{path}: cannot be read ({error}). Correct the path or the file.") from error
     rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))

@@ -13,7 +13,7 @@ from testbed.evaluation.class_subsets import Subset
 from testbed.evaluation.preprocessing import Preprocessing
 from testbed.evaluation.testsets import Decoded, read_lines
 from testbed.models.devices import check_gpus
-from testbed.models.networks import CONFIG_FILE
+from testbed.models.networks import CONFIG_FILE, open_tokenizer
 from testbed.records.manifest import problem, read_json
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def load_model(folder: Path, device: str):
         if wrong:
             raise EvaluationError(f"{wrong}. Delete {folder}/manifest.json to train the model again.")
     name = f"local-dir:{folder}"
-    return open_clip.create_model(name, device=device).eval(), open_clip.get_tokenizer(name)
+    return open_clip.create_model(name, device=device).eval(), open_tokenizer(name)
 
 
 def load_evaluator(

@@ -18,6 +18,7 @@ import numpy as np
 from testbed.evaluation.preprocessing import Preprocessing
 from testbed.evaluation.tasks import ANSWERS, TestsetError
 from testbed.records.manifest import ManifestError, problem, read_json
+from testbed.records.shipped import shipped
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
 NAME = re.compile(r"((?:.*/|)[^.]+)\.([^/]*)")
@@ -28,7 +29,7 @@ IMAGES_FILE, SAMPLES_FILE = "images.npy", "samples.parquet"
 
 def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
     """Images and classes that the test set `name` should have, by resources/testsets.csv; None where nothing is known."""
-    with open(table, newline="", encoding="utf-8") as file:
+    with open(shipped(table), newline="", encoding="utf-8") as file:
         row = next((row for row in csv.DictReader(file) if row["retrieve"] == name), {})
     return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from testbed.lists.pairs import is_text
 from testbed.records.files import sha256
+from testbed.records.shipped import shipped
 
 MINIMUM = {"unigrams": 100, "bigrams": 30, "titles": 70}
 SYNSET = re.compile(r"\d{8} \d\d [nvasr] [0-9a-f]{2} (\S+) ")
@@ -38,7 +39,7 @@ def no_match(filter: str, entries: int, captions: int) -> EntryError:
 
 def find_lists(path: str) -> list[Path]:
     """The files that `path` (a file, a glob or a folder) stands for, sorted; raises `EntryError` where there are none."""
-    folder = Path(path)
+    folder = Path(shipped(path))
     if folder.is_dir():
         files = [file for file in folder.iterdir() if file.is_file()]
     elif any(mark in path for mark in "*?["):

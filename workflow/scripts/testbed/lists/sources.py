@@ -4,11 +4,13 @@ import csv
 from functools import cache
 from pathlib import Path
 
+from testbed.records.shipped import shipped
+
 
 @cache
 def released_sources(path: Path | str) -> dict[str, dict[str, str]]:
     """The rows of resources/sources.csv at `path`, by the name of the format."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(shipped(path), newline="", encoding="utf-8") as file:
         return {row["format"]: row for row in csv.DictReader(file)}
 
 

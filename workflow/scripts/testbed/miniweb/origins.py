@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from testbed.miniweb.testsets import make_testset
+from testbed.records.shipped import ROOT
 
-TABLES = Path(__file__).parents[4] / "resources" / "paper_small"
+TABLES = ROOT / "resources" / "paper_small"
 """Folder of the published tables in small."""
 
 WEIGHTS = "open_clip_model.safetensors"

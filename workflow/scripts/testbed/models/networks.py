@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from testbed.records.files import publish
 from testbed.records.manifest import ManifestError, read_json
 from testbed.records.processes import in_own_process
+from testbed.records.shipped import shipped
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 """Files of a model's folder, by which open_clip loads it."""
@@ -20,14 +21,26 @@ class NetworkError(RuntimeError):
     """open_clip does not know the model, or something that it needs for it is not at hand."""
 
 
+def model_folder(model: str) -> Path | None:
+    """The folder that the experiment's `model` names, the user's or one that the workflow ships; None for a name."""
+    folder = Path(shipped(model))
+    return folder if folder.is_dir() else None
+
+
+def open_clip_name(model: str) -> str:
+    """What open_clip calls `model`."""
+    folder = model_folder(model)
+    return f"local-dir:{folder}" if folder else model
+
+
 def open_clip_config(model: str) -> dict:
     """The open_clip_config.json of the folder `model`, or open_clip's own configuration of the model of this name.
 
     Imports nothing that takes time. Raises `NetworkError` where there is none.
     """
-    if Path(model).is_dir():
+    if folder := model_folder(model):
         try:
-            return read_json(Path(model) / CONFIG_FILE)
+            return read_json(folder / CONFIG_FILE)
         except ManifestError as error:
             raise NetworkError(f"{error} A folder of a model holds its configuration for open_clip.") from error
     path = Path(find_spec("open_clip").origin).parent / "model_configs" / f"{model}.json"
@@ -47,7 +60,7 @@ def network_config(model: str, tag: str | None = None) -> dict:
     there are none. (open_clip itself takes its default for all models without a tag, SigLIP's among them.)
     """
     config = open_clip_config(model)
-    if Path(model).is_dir():
+    if model_folder(model):
         return config
     import open_clip
 
@@ -80,19 +93,32 @@ def save_tokenizer(model: str, folder: Path, offline: bool = True) -> list[Path]
     return [folder / name for name in names]
 
 
+def open_tokenizer(name: str, **options: object):
+    """open_clip's tokenizer of a model, by its `name` there.
+
+    A file of merges that the model's configuration names may be one that the workflow ships: open_clip itself looks for it
+    in the working directory alone.
+    """
+    import open_clip
+
+    text = open_clip_config(name.removeprefix("local-dir:"))["model_cfg"].get("text_cfg", {})
+    if merges := text.get("tokenizer_kwargs", {}).get("bpe_path"):
+        options["bpe_path"] = shipped(merges)
+    return open_clip.get_tokenizer(name, **options)
+
+
 def load_tokenizer(model: str, offline: bool):
     """The tokenizer of `model`, which is one of the Hub's; raises `NetworkError` where it is not at hand."""
-    import open_clip
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    in_folder, repository = Path(model).is_dir(), hub_tokenizer(open_clip_config(model))
+    folder, repository = model_folder(model), hub_tokenizer(open_clip_config(model))
     try:
-        return open_clip.get_tokenizer(f"local-dir:{model}" if in_folder else model, local_files_only=offline)
+        return open_tokenizer(open_clip_name(model), local_files_only=offline)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
-        if in_folder:
+        if folder:
             place = "that folder"
             code = (
-                f"import transformers as t; t.AutoTokenizer.from_pretrained('{repository}').save_pretrained('{model}')"
+                f"import transformers as t; t.AutoTokenizer.from_pretrained('{repository}').save_pretrained('{folder}')"
             )
         else:
             place = f"{HF_HUB_CACHE} (HF_HOME moves it; all nodes have to see it)"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from testbed.experiment.errors import ExperimentError
+from testbed.experiment.errors import ExperimentError, did_you_mean
+from testbed.records.shipped import ROOT
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -98,6 +99,18 @@ def _repeated(node: yaml.Node, above: str = "") -> Iterator[str]:
                 yield f"{line}: key {above}{name} stands twice, first in line {lines[name]}. Take one of them out."
             lines.setdefault(name, line)
             yield from _repeated(value, f"{above}{name}.")
+
+
+def missing_experiment(config: Mapping) -> str | None:
+    """What is wrong where there is no file of the experiment that `config` names; None where `config` holds all of it."""
+    name = config.get("experiment")
+    if name is None or "sources" in config:
+        return None
+    shipped = sorted(file.stem for file in (ROOT / "config").glob("*.yaml") if file.stem != "config")
+    return (
+        f"experiment: {name}: there is no config/{name}.yaml in {Path.cwd()}, and the workflow ships none."
+        f"{did_you_mean(name, shipped)} Write the file, or name one of {', '.join(shipped)}."
+    )
 
 
 def origin(own: Sequence[str], given: Sequence[Path], experiment: str, settings: Mapping) -> str:

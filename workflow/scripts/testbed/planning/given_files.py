@@ -13,8 +13,9 @@ from testbed.filtering.entry_lists import EntryError, find_lists
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
 from testbed.lists.sources import where_from
+from testbed.records.shipped import shipped
 
-RELEASED = Path(__file__).parents[4] / "resources" / "sources.csv"
+RELEASED = "resources/sources.csv"
 
 
 def file_problems(config: Mapping) -> Iterator[str]:
@@ -48,7 +49,7 @@ def table_problems(config: Mapping) -> Iterator[str]:
     """What is wrong with the tables that fetched files are checked with."""
     tables = {"testset_origin.table": config["testset_origin"]["table"], "published_tables": config["published_tables"]}
     for key, path in tables.items():
-        if not Path(path).is_file():
+        if not Path(shipped(path)).is_file():
             yield f"{key}: {path}: there is no such file. Put the table there, or correct the path."
 
 

@@ -17,6 +17,7 @@ from testbed.planning.config_files import LOADER
 from testbed.planning.defaults import fill_defaults
 from testbed.planning.filter_values import filter_value_problems
 from testbed.planning.given_files import file_problems
+from testbed.training.options import architecture_problems
 
 
 def is_integer(_: object, value: object) -> bool:
@@ -43,7 +44,11 @@ def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
         config = without_unknown(config, errors) if errors else config
         validate(config, str(schema_path))
         experiment = Experiment(config)
-        problems += [*experiment_problems(experiment), *filter_value_problems(config["filters"])]
+        problems += [
+            *experiment_problems(experiment),
+            *filter_value_problems(config["filters"]),
+            *architecture_problems(config["architectures"]),
+        ]
         if problems:
             problems.extend(file_problems(config))
     if problems:

@@ -14,11 +14,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from testbed.records.files import sha256
+from testbed.records.shipped import shipped_name
 
 
 def made_from(*paths: Path | str) -> list[dict]:
-    """The records of files that a stage was made from: path (as the rule names it), size in bytes and SHA-256."""
-    return [{"path": str(path), "bytes": os.stat(path).st_size, "sha256": sha256(path)} for path in paths]
+    """The records of files that a stage was made from: path, size in bytes and SHA-256.
+
+    Paths are relative to the working directory, and those of files that the workflow ships to the workflow's folder.
+    """
+    return [{"path": shipped_name(path), "bytes": os.stat(path).st_size, "sha256": sha256(path)} for path in paths]
 
 
 def now() -> str:

@@ -10,23 +10,6 @@ from testbed.training.launch import processes_of
 RUN = "work"
 """The trainer's own folder (its ``--logs``) inside the model's."""
 
-
-OF_THE_MODEL = {
-    "pretrained",
-    "force-quick-gelu",
-    "force-custom-text",
-    "force-image-size",
-    "force-context-length",
-    "image-mean",
-    "image-std",
-    "image-interpolation",
-    "image-resize-mode",
-}
-"""Options of open_clip's trainer that change the network or its images, of which an evaluation would not hear."""
-
-OF_THE_CHECKPOINTS = {"save-most-recent", "delete-previous-checkpoint"}
-"""Options of open_clip's trainer that keep other checkpoints than a restarted training looks for."""
-
 LOGIT_BIAS = -10.0
 """Where open_clip's trainer begins the bias that its option ``siglip`` gives to a network."""
 
@@ -80,7 +63,7 @@ def device_batch(architecture: dict) -> int:
     batches, devices = accumulated_batches(architecture), processes_of(architecture)
     if architecture["batch_size"] % (batches * devices):
         raise TrainingError(
-            f"architectures.*.batch_size: {architecture['batch_size']} is no multiple of {devices} devices (nodes times "
+            f"batch_size: {architecture['batch_size']} is no multiple of {devices} devices (nodes times "
             f"gpus) times extra.accum-freq, {batches}, so that a step would have another number of pairs. Change one of "
             "them."
         )
@@ -151,16 +134,6 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         "log-every-n-steps": min(100, max(1, optimiser_steps(architecture, size) // 50)),
         "save-frequency": 1,
     }
-    if taken := sorted((set(options) | OF_THE_CHECKPOINTS) & set(architecture["extra"])):
-        raise TrainingError(
-            f"architectures.*.extra: {', '.join(taken)} is set by the experiment. Take it out; config/README.md says which "
-            "key stands for it."
-        )
-    if taken := sorted(OF_THE_MODEL & set(architecture["extra"])):
-        raise TrainingError(
-            f"architectures.*.extra: {', '.join(taken)} changes the model, of which its evaluation would not know. Take it "
-            "out, and set model to a folder whose open_clip_config.json says the same (config/README.md)."
-        )
     options |= architecture["extra"]
     arguments = [f"--{name}={value}" for name, value in options.items() if not isinstance(value, bool)]
     return [*arguments, *(f"--{name}" for name, value in options.items() if value is True)]

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from zipfile import is_zipfile
 
-from testbed.models.networks import WEIGHTS_FILE
+from testbed.models.networks import WEIGHTS_FILE, open_tokenizer
 from testbed.records.manifest import write_json
 from testbed.records.processes import terminate_with_parent
 
@@ -234,6 +234,7 @@ def prepare(run: Run) -> None:
         args, transforms, epoch, remembering(tokenizer)
     )
     main.train_one_epoch, main.setup_logging = train_part, keep_logging
+    main.get_tokenizer = open_tokenizer
     if "--device=cpu" in run.arguments:
         wrap = main.torch.nn.parallel.DistributedDataParallel
         # The trainer names a device, which torch wants to hear of for GPUs alone.

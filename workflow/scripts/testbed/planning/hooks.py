@@ -1,0 +1,52 @@
+"""Handlers that Snakemake does not have: for the end of a dry run, and for the runs of a Snakefile with this module."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from snakemake.exceptions import CliException
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+
+def fail_dry_run(workflow: "Workflow", reasons: Callable[[], str]) -> None:
+    """Let a dry run of `workflow` end with `reasons` as an error behind its plan, where there are some and jobs to do.
+
+    Snakemake has hooks for the start and the end of a run, and none for a dry run.
+    """
+    execute = workflow.execute
+
+    def execute_and_fail(*arguments: object, **options: object) -> object:
+        result = execute(*arguments, **options)
+        if workflow.dryrun and len(workflow.dag) and (message := reasons()):
+            raise CliException(message)
+        return result
+
+    workflow.execute = execute_and_fail
+
+
+def add_handlers(workflow: "Workflow", **handlers: Callable[[], None]) -> None:
+    """Let `workflow` call `handlers` (onstart, onsuccess, onerror) before those of its main Snakefile, once each.
+
+    Snakemake calls those of the main Snakefile alone, which may come to stand behind the module that this is called in.
+    """
+    if hasattr(workflow, "module_handlers"):
+        # Each `use rule` statement reads the module again.
+        return
+    workflow.module_handlers = handlers
+    execute = workflow.execute
+
+    def execute_with_handlers(*arguments: object, **options: object) -> object:
+        for name, handler in handlers.items():
+            setattr(workflow, f"_{name}", in_turn(handler, getattr(workflow, f"_{name}")))
+        return execute(*arguments, **options)
+
+    workflow.execute = execute_with_handlers
+
+
+def in_turn(first: Callable[[], None], second: Callable[[object], None]) -> Callable[[object], None]:
+    def both(log: object) -> None:
+        first()
+        second(log)
+
+    return both
