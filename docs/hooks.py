@@ -8,7 +8,16 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-PUBLISHED = ("*.md", "config/README.md", "docs/*.md", "docs/*.png", "resources/*.csv", "resources/*.bib", "CITATION.cff", "LICENSE")
+PUBLISHED = (
+    "*.md",
+    "config/README.md",
+    "docs/*.md",
+    "docs/*.png",
+    "resources/*.csv",
+    "resources/*.bib",
+    "CITATION.cff",
+    "LICENSE",
+)
 """Pages, and the files that they show or link to."""
 
 
