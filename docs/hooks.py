@@ -12,6 +12,7 @@ PUBLISHED = (
     "*.md",
     "config/README.md",
     "docs/*.md",
+    "docs/*.css",
     "docs/*.png",
     "resources/*.csv",
     "resources/*.bib",
