@@ -4,6 +4,7 @@ import ast
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -11,13 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake.cli import get_argument_parser
+from test_layout import LAYERS
 
 from pages import (
-    CONFIG_README,
+    CONTRIBUTING,
     OUTPUTS,
     PAGES,
     README,
     ROOT,
+    STAGES,
     blocks,
     commands,
     files_to_write,
@@ -104,15 +107,34 @@ def check_python(code: str) -> None:
         assert set(weights) <= set(open_clip.list_pretrained_tags_by_model(model)), code
 
 
+def check_tool(command: str) -> None:
+    """Fail unless the program of the command is installed, and the files and folders that it names exist."""
+    program, *arguments = shlex.split(re.sub(r"^uv run (--with \w+ )?", "", command))
+    assert (Path(sys.executable).parent / program).is_file(), f"{command}: {program} is not in the environment"
+    for path in [word for word in arguments if "/" in word]:
+        assert (ROOT / path).exists(), f"{command}: there is no {path}"
+
+
+def check(command: str, page: Path) -> None:
+    """Fail unless the command of a page does what it can do without running."""
+    if command.startswith("uv run python -c "):
+        check_python(shlex.split(command)[4])
+    elif command.startswith("uv run snakemake"):
+        check_command(command, page)
+    else:
+        check_tool(command)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_name_what_exists(page):
-    assert commands(page)
     for command in commands(page):
-        if command.startswith("uv run python -c "):
-            check_python(shlex.split(command)[4])
-        elif command != "uv run pytest":
-            assert command.startswith("uv run snakemake"), command
-            check_command(command, page)
+        check(command, page)
+
+
+def test_pages_give_commands():
+    with_commands = {page_id(page) for page in PAGES if commands(page)}
+    assert {"README.md", "CONTRIBUTING.md", "config/README.md", "docs/commands.md", "docs/outputs.md"} <= with_commands
+    assert {"docs/slurm.md", "docs/benchmarks.md"} <= with_commands
 
 
 @pytest.mark.parametrize(
@@ -123,11 +145,14 @@ def test_commands_name_what_exists(page):
         "uv run snakemake --configfile config/paper.yaml plan",
         "uv run snakemake --profile profiles/none all",
         "uv run snakemake --config experiment=none",
+        "uv run pytest tests/no_such_folder",
+        "uv run python tests/benchmarks/benchmark_none.py",
+        "uv run no_such_program",
     ],
 )
 def test_wrong_commands_are_noticed(command):
     with pytest.raises((AssertionError, SystemExit)):
-        check_command(command, README)
+        check(command, README)
 
 
 VALUES = {
@@ -177,14 +202,23 @@ def test_quick_start_is_two_commands():
     assert blocks(README, "bash")[0].splitlines() == ["uv run snakemake", "uv run pytest"]
 
 
+def test_readme_is_read_in_a_minute():
+    assert len(text_of(README).splitlines()) <= 150
+
+
+def test_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\(([^)#:]+\.md)\)", text_of(README)))
+    assert linked == {page_id(page) for page in PAGES} - {"README.md"}
+
+
 def test_stage_table_is_the_rules():
-    stages = {name.strip("`"): product.strip("`") for name, _, product in tables(README)["Stages"]}
+    stages = {name.strip("`"): product.strip("`") for name, _, product in tables(STAGES)["Rules and products"]}
     assert set(stages) == {name for name, directives in rules().items() if "output" in directives}
     for rule, product in stages.items():
         assert any(same_form(product, path) for path in rules()[rule]["output"]), f"{rule} does not make {product}"
 
 
-@pytest.mark.parametrize("page", [README, CONFIG_README], ids=page_id)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != OUTPUTS], ids=page_id)
 def test_paths_under_results_are_outputs(page):
     for path in result_paths(page):
         made = path in MADE_BY_SNAKEMAKE or path == "results/" or any(same_form(path, one) for one in declared_paths())
@@ -225,9 +259,29 @@ def test_files_that_a_page_names_exist(page):
 
 
 def test_folders_of_the_layout_exist():
-    layout = next(block for block in blocks(README, "") if block.startswith("Snakefile"))
+    layout = next(block for block in blocks(CONTRIBUTING, "") if block.startswith("Snakefile"))
     for line in layout.splitlines():
         assert (ROOT / line.split()[0]).exists(), line
+
+
+def test_layers_of_packages_are_those_that_the_layout_has():
+    assert [set(re.findall(r"`(\w+)`", packages)) for _, packages in tables(CONTRIBUTING)["Layout"]] == list(LAYERS)
+
+
+RECIPES = [
+    pytest.param(path.strip("`"), place, id=f"{heading}: {path} {place}")
+    for heading, rows in tables(CONTRIBUTING).items()
+    if heading.startswith("Add a ")
+    for path, place, _ in rows
+]
+
+
+@pytest.mark.parametrize(("path", "place"), RECIPES)
+def test_recipes_name_files_and_places_that_exist(path, place):
+    if "<" in path:
+        assert list(ROOT.glob(PLACEHOLDER.sub("*", path))), f"{path}: there is no file of this form"
+    else:
+        assert place == "end" or place.strip("`") in text_of(ROOT / path), f"{path}: has no {place}"
 
 
 def test_catalog_finds_the_workflow():

@@ -5,10 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CONFIG_README = ROOT / "config" / "README.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
-SLURM = ROOT / "docs" / "slurm.md"
-PAGES = [README, CONFIG_README, OUTPUTS, SLURM]
+STAGES = ROOT / "docs" / "stages.md"
+PAGES = [*sorted(ROOT.glob("*.md")), CONFIG_README, *sorted((ROOT / "docs").rglob("*.md"))]
+"""All pages; one that is added is checked without being named here."""
 
 
 def text_of(page: Path) -> str:

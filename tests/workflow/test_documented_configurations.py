@@ -11,10 +11,9 @@ import yaml
 
 from experiments import ROOT
 from make_miniweb import make_source
-from pages import CONFIG_README, README, blocks, page_id, text_of
+from pages import PAGES, README, blocks, page_id, text_of
 from runs import copy_workflow, run_snakemake
 
-PAGES = [README, CONFIG_README, *sorted((ROOT / "docs").glob("*.md"))]
 BASES = {"paper": "config/paper.yaml", "demo": "config/demo.yaml"}
 # Inside the tables, values of the keys that the row or the sentence names.
 INLINE = {

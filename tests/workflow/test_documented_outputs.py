@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-OUTPUTS = Path(__file__).parents[2] / "docs" / "outputs.md"
+from pages import OUTPUTS, text_of
+
 # What the tiny run on one machine has no cause to leave.
 LATER_PASS = {f"results/downloads/<source>/<part>/NNNNN-N.{kind}" for kind in ("tar", "parquet")}
 UNFINISHED = {
@@ -44,7 +45,7 @@ ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 
 def documented() -> dict[str, re.Pattern]:
     """The paths of docs/outputs.md and what each of them stands for."""
-    paths = re.findall(r"^\| `(results/[^`]+)`", OUTPUTS.read_text(encoding="utf-8"), re.MULTILINE)
+    paths = re.findall(r"^\| `(results/[^`]+)`", text_of(OUTPUTS), re.MULTILINE)
     return {path: re.compile(pattern_of(path)) for path in paths}
 
 
