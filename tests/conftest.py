@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log) -> FilesAndGroups | 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark quick tests and groups. Among several processes the longest tests begin first, so that none is left to the end."""
+    """Mark quick tests and groups. Several processes begin with the longest tests, so that none is left to the end."""
     for item in items:
         if folder_of(item) not in WHOLE_RUNS and not item.get_closest_marker("slow"):
             item.add_marker("quick")

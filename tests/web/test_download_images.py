@@ -352,7 +352,8 @@ def test_a_chunk_has_an_end(fetch, hostile, tmp_path):
     options = HOSTILE | {"chunk_deadline": 1.0, "deadline": 60.0, "threads": 2}
     started = time.monotonic()
     manifest = fetch(part=tmp_path / "part.parquet", folder=tmp_path / "00000", pages=[], options=options)["manifest"]
-    assert time.monotonic() - started < 6
+    # Without the chunk's deadline minutes.
+    assert time.monotonic() - started < 30
     assert manifest["causes"] == {"out of time": 98, "timeout": 2}
 
 
