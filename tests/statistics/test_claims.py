@@ -107,6 +107,16 @@ def test_each_claim_can_be_true_false_and_unclear(claim, pools, true, false, unc
     assert verdicts(noisy, pools)[claim] == UNDECIDED
 
 
+def test_a_difference_and_its_opposite_are_one_test():
+    pools = [A, B, {"name": "c", "kind": "source"}]
+    evaluations = run({"a": (0, 0), "b": (-1, 1), "c": (0.5, -0.5)})
+    claims = {claim.name: claim for claim in check_claims(evaluations, pools, REFERENCE, (), Settings())}
+    # Three pairs of sources on two shifts; who is best is asked of each pair in both directions.
+    for name, comparisons in {"sources_differ": 6, "no_best_source": 12}.items():
+        assert len(claims[name].comparisons) == comparisons
+        assert {one.tests for one in claims[name].comparisons} == {6}
+
+
 def test_a_source_that_is_best_for_every_architecture_contradicts():
     evaluations = run({"a": (0, 0), "b": (-1, -1)})
     other = evaluations.assign(architecture="vit", model=evaluations["model"].str.replace("-rn-", "-vit-"))
