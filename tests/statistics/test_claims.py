@@ -124,6 +124,13 @@ def test_a_source_that_is_best_for_every_architecture_contradicts():
     assert verdicts(both, [A, B])["no_best_source"] == CONTRADICTED
 
 
+def test_which_source_is_best_everywhere_is_not_told_by_one_shift():
+    evaluations = run({"a": (0, 0), "b": (-1, -1)})
+    alone = evaluations[evaluations["testset"] != SHIFTS[1]]
+    assert verdicts(alone, [A, B])["sources_differ"] == SUPPORTED
+    assert verdicts(alone, [A, B])["no_best_source"] == UNDECIDED
+
+
 def test_a_small_dilution_is_one():
     """A mixture half a point below its best member, for certain: small beside the margin, and still diluted."""
     heights = {"a": (0, 0), "b": (-0.2, -0.2), "mix": (-0.03, -0.03)}
