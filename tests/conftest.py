@@ -21,7 +21,7 @@ WHOLE_RUNS = ("slurm", "faults", "workflow")
 """Folders of tests that run the workflow, in the order in which they begin: those that wait longest come first."""
 
 EXPENSIVE = ("cluster", "tiny_run", "run_model")
-"""Fixtures that are made once: all tests that use one of them run in the same process."""
+"""Fixtures that take long: tests with one are slow, and all tests with it run in the same process, where it is made once."""
 
 WORKERS, QUICK_WORKERS = 4, 2
 """Processes on a machine with two cores: tests of whole runs wait as long as they compute, quick tests compute."""
@@ -49,12 +49,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log) -> FilesAndGroups | 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark quick tests and groups. Several processes begin with the longest tests, so that none is left to the end."""
     for item in items:
-        if folder_of(item) not in WHOLE_RUNS and not item.get_closest_marker("slow"):
+        fixture = next((name for name in EXPENSIVE if name in item.fixturenames), None)
+        if fixture:
+            item.add_marker(pytest.mark.xdist_group(fixture))
+        if fixture or folder_of(item) in WHOLE_RUNS:
+            item.add_marker("slow")
+        elif not item.get_closest_marker("slow"):
             item.add_marker("quick")
-        for fixture in EXPENSIVE:
-            if fixture in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(fixture))
-                break
     if hasattr(config, "workerinput"):
         items.sort(key=duration_class)
 
@@ -67,7 +68,7 @@ def duration_class(item: pytest.Item) -> int:
     """The place of a test among kinds of tests, the longest first."""
     if folder_of(item) in WHOLE_RUNS:
         return WHOLE_RUNS.index(folder_of(item))
-    return len(WHOLE_RUNS) + bool(item.get_closest_marker("quick"))
+    return len(WHOLE_RUNS) + (item.get_closest_marker("quick") is not None)
 
 
 @pytest.fixture(scope="session")

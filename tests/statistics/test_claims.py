@@ -174,6 +174,7 @@ def test_nothing_is_supported_without_models_to_tell():
         assert rows["difference_low"].isna().sum() >= len(rows) - 1
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised():
     """Of 300 runs in which six sources are all alike, at most about 5 % may say that some differ."""
     heights = {f"s{number}": (0, 0) for number in range(6)}
