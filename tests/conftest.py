@@ -1,4 +1,4 @@
-"""Fixtures that tests of more than one folder share."""
+"""The tiers of tests, their distribution over processes, and fixtures that tests of more than one folder share."""
 
 import io
 import os
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 from experiments import DEMO, ROOT, load
 from link_trainset import link_trainset
@@ -15,6 +16,59 @@ from runs import TINY, copy_workflow, run_snakemake
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
 from testbed.records.manifest import write_json
+
+WHOLE_RUNS = ("slurm", "faults", "workflow")
+"""Folders of tests that run the workflow, in the order in which they begin: those that wait longest come first."""
+
+EXPENSIVE = ("cluster", "tiny_run", "run_model")
+"""Fixtures that take long: tests with one are slow, and all tests with it run in the same process, where it is made once."""
+
+WORKERS, QUICK_WORKERS = 4, 2
+"""Processes on a machine with two cores: tests of whole runs wait as long as they compute, quick tests compute."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Several processes for a tier, none where a path is named, because each process takes seconds to start."""
+    if config.args_source != config.ArgsSource.TESTPATHS:
+        return 0
+    return QUICK_WORKERS if config.option.markexpr == "quick" else WORKERS
+
+
+class FilesAndGroups(LoadGroupScheduling):
+    """Gives a group of tests to one process, and the tests of a file that are in no group, which share its fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return super()._split_scope(nodeid).split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> FilesAndGroups | None:
+    return FilesAndGroups(config, log) if config.option.dist == "loadgroup" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark quick tests and groups. Several processes begin with the longest tests, so that none is left to the end."""
+    for item in items:
+        fixture = next((name for name in EXPENSIVE if name in item.fixturenames), None)
+        if fixture:
+            item.add_marker(pytest.mark.xdist_group(fixture))
+        if fixture or folder_of(item) in WHOLE_RUNS:
+            item.add_marker("slow")
+        elif not item.get_closest_marker("slow"):
+            item.add_marker("quick")
+    if hasattr(config, "workerinput"):
+        items.sort(key=duration_class)
+
+
+def folder_of(item: pytest.Item) -> str:
+    return item.path.parent.name
+
+
+def duration_class(item: pytest.Item) -> int:
+    """The place of a test among kinds of tests, the longest first."""
+    if folder_of(item) in WHOLE_RUNS:
+        return WHOLE_RUNS.index(folder_of(item))
+    return len(WHOLE_RUNS) + (item.get_closest_marker("quick") is not None)
 
 
 @pytest.fixture(scope="session")

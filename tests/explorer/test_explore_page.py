@@ -12,7 +12,10 @@ from testbed.statistics.lines import clopper_pearson
 from testbed.statistics.tables import pair_with_reference
 
 PROGRAM = find_chromium()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs a browser: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="needs a browser: apt-get install chromium"),
+    pytest.mark.slow,
+]
 
 POOL = "#legend li:has(button[aria-label='Show {}']) .pool"
 NAME = "element.getAttribute('aria-label').split(',')[0]"

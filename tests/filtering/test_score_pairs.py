@@ -17,6 +17,8 @@ from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
 from testbed.records.manifest import read_json
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "tests" / "support" / "score_runs.py"
 PAIRS, SHARD = 40, 9
 

@@ -111,6 +111,11 @@ def test_a_list_that_is_too_short_is_told(samples, needed, words, caplog):
     assert not words or words in caplog.text and "rows dropped: duplicate 30" in caplog.text
 
 
+def test_the_longest_captions_have_2000_characters(tmp_path):
+    rows, dropped = prepare(listed(tmp_path, f"{URL}\t{'x' * 2000}\n{URL}\t{'x' * 2001}\n"), "yfcc")
+    assert [len(row["caption"]) for row in rows] == [2000] and dropped == {"long_caption": 1}
+
+
 def test_the_limit_of_captions_can_be_set(tmp_path):
     path = listed(tmp_path, f"{URL}\t12345\n{URL}\t123456\n")
     rows, dropped = prepare(path, "yfcc", longest=5)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from pyarrow import parquet
 from example_lists import URL, annotation, laion, listed, prepare, redcaps
 from make_miniweb import make_source
 from prepare_metadata import prepare_list
+from processes import cpu_seconds
 from testbed.lists import released
 from testbed.lists.pairs import ListError
 from testbed.lists.released import FORMATS, check_length, check_list, count_rows
@@ -147,14 +147,14 @@ def test_the_early_check_reads_no_more_than_the_beginning(tmp_path):
         file.writelines(json.dumps(annotation(f"http://a.test/{number}")) + ",\n" for number in range(200_000))
     table = tmp_path / "big.tsv"
     table.write_text("url\tcaption\n" + f"{URL}\ta cat\n" * 1_000_000)
-    start = time.perf_counter()
+    start = cpu_seconds()
     check_list(big, "redcaps")
     check_list(table, "tsv")
-    early = time.perf_counter() - start
-    start = time.perf_counter()
+    early = cpu_seconds() - start
+    start = cpu_seconds()
     with pytest.raises(ListError):
         prepare(big, "redcaps")
-    assert early < (time.perf_counter() - start) / 10
+    assert early < (cpu_seconds() - start) / 10
 
 
 def test_the_early_check_imports_nothing_heavy():

@@ -16,6 +16,8 @@ from testbed.models.devices import DRIVER, DeviceError, check_gpus
 from testbed.models.networks import CONFIG_FILE, WEIGHTS_FILE
 from testbed.records.processes import in_own_process
 
+pytestmark = pytest.mark.slow
+
 NAMES = [entry.name for entry in CLASSES[:3]]
 
 without_gpu = pytest.mark.skipif(DRIVER.is_file(), reason="the machine has GPUs")

@@ -26,6 +26,8 @@ from testbed.miniweb.world import CLASSES
 from testbed.models.networks import CONFIG_FILE, WEIGHTS_FILE
 from testbed.records.manifest import read_json, write_json
 
+pytestmark = pytest.mark.slow
+
 NAMES = [entry.name for entry in CLASSES[:3]]
 LABELS, SAMPLES, SCORED = [0, 2, 1], 4, 2
 TEXTS = ["A Photo, of a Cat", "a photo of a cat", "photo " * 100]

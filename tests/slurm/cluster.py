@@ -19,7 +19,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("srun", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct")
 PACKAGES = "slurmctld slurmd slurm-client munge"
 GPUS = 2
-PATIENCE = 60.0
+PATIENCE = 300.0
+"""Seconds to wait for what SLURM or a job does; on a machine with other work all of it takes longer."""
 
 CONFIGURATION = """\
 ClusterName=test
@@ -45,6 +46,7 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
+JobFileAppend=1
 MinJobAge=300
 KillWait=5
 SlurmdTimeout=10

@@ -11,7 +11,7 @@ from pathlib import Path
 from zipfile import is_zipfile
 
 import pytest
-from cluster import Cluster, wait_for
+from cluster import PATIENCE, Cluster, wait_for
 
 from runs import CLUSTER, ROOT, copy_workflow, snakemake_command
 
@@ -66,7 +66,7 @@ class Training:
 
     def reach(self, checkpoints: int) -> str:
         """Wait until the training has so many checkpoints; the id of its job."""
-        wait_for(lambda: self.checkpoints() >= checkpoints, f"checkpoint {checkpoints}:\n{self.said()}", 120)
+        wait_for(lambda: self.checkpoints() >= checkpoints, f"checkpoint {checkpoints}:\n{self.said()}")
         return self.job()[0]
 
     def resumed_at(self) -> int | None:
@@ -77,7 +77,7 @@ class Training:
     def leaves(self, job: str) -> None:
         """Wait until Snakemake has sent another job than the one that has ended."""
         # Asked once for each look: a job may end between two.
-        wait_for(lambda: (self.job() or (job, ""))[0] != job, f"a job after {job}:\n{self.said()}", 150)
+        wait_for(lambda: (self.job() or (job, ""))[0] != job, f"a job after {job}:\n{self.said()}")
 
     def log(self) -> str:
         path = self.folder / "results" / "logs" / "train_clip" / f"{self.name}.log"
@@ -88,7 +88,15 @@ class Training:
 
     def went_on(self, before: int) -> None:
         """Wait for a further start, and see that it repeats less than one part."""
-        wait_for(lambda: (self.resumed_at() or 0) >= before, f"a start from checkpoint {before}:\n{self.said()}", 150)
+        wait_for(lambda: (self.resumed_at() or 0) >= before, f"a start from checkpoint {before}:\n{self.said()}")
+
+    def interruptions(self, job: str) -> int:
+        """How often a training says in the output of `job` that a signal ended it.
+
+        SLURM keeps the output of all starts of a job; what the training leaves in its folder goes with its next start.
+        """
+        (path,) = self.folder.glob(f"results/logs/slurm/**/{job}.log")
+        return path.read_text().count("interrupted (SIGTERM) after")
 
     def ends_well(self, process: subprocess.Popen, epochs: int) -> None:
         # A job that outlives its time imports torch again at each of its starts.
@@ -114,12 +122,6 @@ def jobs_by_rule(cluster: Cluster, folder: Path) -> dict[str, list[dict[str, str
             rule = re.match(r"rule_(.+?)(_wildcards|$)", fields["Comment"])[1]
             rules.setdefault(rule, []).append(fields)
     return rules
-
-
-def interruption(training: Training) -> dict:
-    """What the training left when it was ended."""
-    path = training.model / "interrupted.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def memory_of(fields: dict[str, str]) -> str:
@@ -188,7 +190,7 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
         cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
         training.leaves(job)
         before = training.checkpoints()
-        assert interruption(training)["cause"] == "SIGTERM"
+        assert training.interruptions(job) == 1
         training.went_on(before)
 
         job = training.reach(before + 3)
@@ -208,9 +210,9 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
 
         job = training.reach(before + 3)
         before = training.checkpoints()
+        interruptions = training.interruptions(job)
         cluster.run("sbatch", "-p", "gpu", "-N2", "--gpus-per-node=2", "-o", "/dev/null", "--wrap", "sleep 3")
-        wait_for(lambda: (job, "PENDING") == training.job(), "the job to be preempted")
-        wait_for(lambda: interruption(training), "the training to say so")
+        wait_for(lambda: training.interruptions(job) > interruptions, "the training to be preempted")
         training.went_on(before)
         assert training.job()[0] == job
 
@@ -219,7 +221,7 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
         process.wait()
     # Its job goes on, and nothing else is sent into the folder.
     with training.under_way() as process:
-        assert process.wait(60) != 0
+        assert process.wait(PATIENCE) != 0
     assert f"scancel {job}" in training.said()
     assert training.job()[0] == job
     before = training.checkpoints()

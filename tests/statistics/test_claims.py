@@ -107,11 +107,28 @@ def test_each_claim_can_be_true_false_and_unclear(claim, pools, true, false, unc
     assert verdicts(noisy, pools)[claim] == UNDECIDED
 
 
+def test_a_difference_and_its_opposite_are_one_test():
+    pools = [A, B, {"name": "c", "kind": "source"}]
+    evaluations = run({"a": (0, 0), "b": (-1, 1), "c": (0.5, -0.5)})
+    claims = {claim.name: claim for claim in check_claims(evaluations, pools, REFERENCE, (), Settings())}
+    # Three pairs of sources on two shifts; who is best is asked of each pair in both directions.
+    for name, comparisons in {"sources_differ": 6, "no_best_source": 12}.items():
+        assert len(claims[name].comparisons) == comparisons
+        assert {one.tests for one in claims[name].comparisons} == {6}
+
+
 def test_a_source_that_is_best_for_every_architecture_contradicts():
     evaluations = run({"a": (0, 0), "b": (-1, -1)})
     other = evaluations.assign(architecture="vit", model=evaluations["model"].str.replace("-rn-", "-vit-"))
     both = pd.concat([evaluations, other], ignore_index=True)
     assert verdicts(both, [A, B])["no_best_source"] == CONTRADICTED
+
+
+def test_which_source_is_best_everywhere_is_not_told_by_one_shift():
+    evaluations = run({"a": (0, 0), "b": (-1, -1)})
+    alone = evaluations[evaluations["testset"] != SHIFTS[1]]
+    assert verdicts(alone, [A, B])["sources_differ"] == SUPPORTED
+    assert verdicts(alone, [A, B])["no_best_source"] == UNDECIDED
 
 
 def test_a_small_dilution_is_one():
@@ -157,6 +174,7 @@ def test_nothing_is_supported_without_models_to_tell():
         assert rows["difference_low"].isna().sum() >= len(rows) - 1
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised():
     """Of 300 runs in which six sources are all alike, at most about 5 % may say that some differ."""
     heights = {f"s{number}": (0, 0) for number in range(6)}

@@ -10,7 +10,10 @@ from example_pages import write_page
 from testbed.statistics.trends import Settings
 
 PROGRAM = find_chromium()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs a browser: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="needs a browser: apt-get install chromium"),
+    pytest.mark.slow,
+]
 
 SOURCES = [{"name": name, "kind": "source"} for name in ("mini_shutterstock", "mini_redcaps", "a" * 60)]
 PHONE = (390, 844)

@@ -74,6 +74,7 @@ def test_pools_without_a_line_are_left_out():
     assert np.isnan(difference.interval(0.95).low)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pools", [2, 6])
 def test_intervals_cover_as_often_as_they_say(pools):
     """2,000 runs of four models per pool, noise on the scale, true difference 5 points: 95 % within simulation error."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import open_clip
 import torch
+from open_clip_train import data
 from open_clip_train import train as trainer
 from open_clip_train.train import train_one_epoch
 from PIL import Image
@@ -35,7 +36,7 @@ from testbed.records.manifest import ManifestError, read_json, record, write_jso
 from testbed.records.parts import read_parts
 from testbed.shards.samples import read_image
 from testbed.training.recipe import RUN, TrainingError
-from testbed.training.trainer import write_trained
+from testbed.training.trainer import Run, prepare, write_trained
 from train_clip import export, train_clip
 
 ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)
@@ -68,6 +69,16 @@ def train(
     entry = train_clip(architecture, Path(trainset), seed, Path(folder), log=log and Path(log), **options)
     write_json(Path(folder) / "manifest.json", entry)
     return entry
+
+
+def sample_orders(seed: int, parts: int) -> list[list[int]]:
+    """The orders of ten samples in the first `parts` parts of a training."""
+    prepare(Run([], seed, 1, 1, ""))
+    orders = []
+    for part in range(parts):
+        data.SharedEpoch(part)
+        orders.append(list(data.wds.shuffle(bufsize=10, initial=10).run(iter(range(10)))))
+    return orders
 
 
 def export_weights(value: float, folder: str, steps: int | None = 8, scaled: bool = False) -> None:
@@ -234,6 +245,7 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 def main() -> None:
     calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
     calls += (logits_with_open_clip, weights_of, answer_with_open_clip, answer_as_rules, copy_changed, publish_halves)
+    calls += (sample_orders,)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)

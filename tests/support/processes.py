@@ -1,6 +1,7 @@
 """Processes that tests start: they end with the test, whatever becomes of it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,11 +46,16 @@ def helper(script: str, environment: dict[str, str]) -> Iterator[Callable[[objec
         process.stdin.close()
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so after {seconds} s"
         time.sleep(0.02)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended, to which other work on the machine adds nothing."""
+    return sum(os.times()[:4])
 
 
 def is_alive(pid: int) -> bool:

@@ -184,6 +184,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run_model, mode
     assert weights(tmp_path / "1") != weights(model)
 
 
+def test_the_order_of_samples_depends_on_the_seed_and_the_epoch(run_model):
+    orders, others, again = (run_model("sample_orders", seed=seed, parts=2)["value"] for seed in (0, 7, 0))
+    assert orders == again
+    assert all(sorted(order) == list(range(10)) for order in [*orders, *others])
+    assert len({tuple(order) for order in [*orders, *others]}) == 4
+
+
 @pytest.fixture(scope="module")
 def killed(scripts_environment, architecture, trainset, tmp_path_factory):
     """The folder of a training like the model's that was killed in its second epoch."""

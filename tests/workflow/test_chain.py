@@ -5,11 +5,11 @@ import json
 import re
 import shutil
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
 
+from processes import cpu_seconds
 from runs import TINY, copy_workflow, run_snakemake
 
 MODELS = [
@@ -140,10 +140,10 @@ def test_a_run_ends_with_where_its_results_are(tiny_run):
 
 
 def test_a_finished_run_has_nothing_to_do(tiny_run):
-    started = time.monotonic()
+    started = cpu_seconds()
     result = run_snakemake(tiny_run, "--configfile", TINY)
     assert "Nothing to be done" in result.stdout
-    assert time.monotonic() - started < 10
+    assert cpu_seconds() - started < 10
 
 
 def test_a_plain_command_looks_through_every_manifest(tiny_run):

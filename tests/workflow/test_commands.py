@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
+from processes import cpu_seconds
 from runs import ROOT, run_snakemake
 
 
@@ -51,9 +51,9 @@ def test_a_mixtures_plot_needs_its_members_and_the_baseline_alone(workflow_copy)
 
 
 def test_the_paper_parses_without_data_within_ten_seconds(workflow_copy):
-    started = time.monotonic()
+    started = cpu_seconds()
     output = dry_run_with_gaps(workflow_copy, "--configfile", "config/paper.yaml")
-    assert time.monotonic() - started < 10
+    assert cpu_seconds() - started < 10
     jobs = jobs_of(output)
     assert jobs["prepare_metadata"] == 6
     assert jobs["train_clip"] > 30

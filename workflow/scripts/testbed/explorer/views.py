@@ -41,7 +41,7 @@ class Tables:
 def _told_elsewhere() -> Iterator[None]:
     """Without the warnings of gaps and extrapolations: `fit_trends` gives those of the experiment's own baseline and scale,
     and the page says of each point and pool what there is not."""
-    loggers = [logging.getLogger(name) for name in ("testbed.trends", "testbed.robustness")]
+    loggers = [logging.getLogger(function.__module__) for function in (fit_pool_trends, measure_robustness)]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
