@@ -48,7 +48,11 @@ def show_messages():
     for handler in list(logger.handlers):
         if handler.name == "DefaultStreamHandler":
             handler.setFormatter(Messages(handler.formatter, interrupted))
-            if workflow.is_main_process and not workflow.dryrun and handler.can_color_tty():
+            if (
+                workflow.is_main_process
+                and not workflow.dryrun
+                and handler.can_color_tty()
+            ):
                 display = Display(handler.stream, handler.formatter)
                 for one in handler.filters:
                     display.addFilter(one)
@@ -116,4 +120,3 @@ onsuccess:
             "tables                results/tables/\n"
             "where it comes from   results/provenance.csv; what to cite: results/citations.bib"
         )
-

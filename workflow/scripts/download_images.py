@@ -210,8 +210,8 @@ def shown(chunks: Chunks, urls: int) -> Iterator[None]:
     def show() -> None:
         while not ended.wait(SHOWN_SECONDS):
             rate = chunks.images / (time.monotonic() - started)
-            success = f"{chunks.images / chunks.done:.1%}" if chunks.done else "none"
-            progress.update(chunks.done, f"{rate:.0f} images per s, {success} gave an image")
+            success = f"{chunks.images / chunks.done:.0%}" if chunks.done else "no"
+            progress.update(chunks.done, f"{rate:.3g} images/s, {success} success")
 
     thread = threading.Thread(target=show, daemon=True, name="progress")
     thread.start()

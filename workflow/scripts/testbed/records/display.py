@@ -7,7 +7,7 @@ import re
 import select
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -34,6 +34,9 @@ HIDDEN_BEFORE_AND_AFTER = re.compile(
     "Conda environments: |Singularity containers: |Complete log|Elapsed time|Shutting down|Terminating processes"
 )
 REFRESHES_PER_SECOND = 1
+BEGINNING = 0.05
+"""A job that has done less says nothing yet of its whole time, because it imports and opens files at first."""
+
 RULE_WIDTH, BAR_WIDTH = 26, 20
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 
@@ -45,7 +48,7 @@ class Job:
     rule: str
     name: str
     progress: Path
-    started: float = field(default_factory=time.monotonic)
+    started: float
     words: str = ""
     fraction: float | None = None
 
@@ -163,9 +166,9 @@ class Display(logging.Handler):
         if event is not None or record.levelno > logging.INFO:
             return event in HIDDEN_EVENTS
         # While jobs run, a Snakefile's own messages are shown.
-        return bool(self.live) and record.name.startswith("snakemake") and not record.pathname.endswith(".smk") or bool(
-            HIDDEN_BEFORE_AND_AFTER.match(record.getMessage())
-        )
+        if self.live and not record.pathname.endswith(".smk"):
+            return True
+        return bool(HIDDEN_BEFORE_AND_AFTER.match(record.getMessage()))
 
     def count(self, event: LogEvent | None, record: logging.LogRecord) -> str:
         """Keep the account of jobs; returns what to say of a rule whose last job is done."""
@@ -174,7 +177,8 @@ class Display(logging.Handler):
         elif event == LogEvent.JOB_INFO:
             log = next(iter(record.log), "")
             self.rules.setdefault(record.rule_name, Rule(1))
-            self.running[record.jobid] = Job(record.rule_name, Path(log).stem, progress_of(log or "none"))
+            progress = progress_of(log or "none")
+            self.running[record.jobid] = Job(record.rule_name, Path(log).stem, progress, time.monotonic())
         elif event == LogEvent.JOB_ERROR:
             self.running.pop(record.jobid, None)
         elif event == LogEvent.JOB_FINISHED and (job := self.running.pop(record.job_id, None)):
@@ -191,7 +195,7 @@ class Display(logging.Handler):
         rule = self.rules[name]
         if rule.done:
             return rule.seconds / rule.done
-        known = [(time.monotonic() - job.started) / job.fraction for job in running if job.fraction]
+        known = [(time.monotonic() - job.started) / job.fraction for job in running if (job.fraction or 0) > BEGINNING]
         return sum(known) / len(known) if known else None
 
     def time_left(self, running: dict[str, list[Job]]) -> dict[str, float | None]:
@@ -222,9 +226,11 @@ class Display(logging.Handler):
             lines = [self.bar("total", total, left["total"], "bold")]
             for name, jobs in running.items():
                 lines.append(self.bar(name, self.rules[name], left[name], "", sum(job.fraction or 0 for job in jobs)))
-                lines += [Text(f"  {job.name}  {job.words}", "dim") for job in jobs if job.words]
-        columns, rows = os.get_terminal_size(self.file.fileno())
-        self.console.size = ConsoleDimensions(max(columns, 20), max(rows, 3))
+                lines += [Text(f"  {job.name}  {job.words}", "dim") for job in jobs if job.name]
+        size = os.get_terminal_size(self.file.fileno())
+        # Some terminals do not say how large they are.
+        columns, rows = size.columns or 80, max(size.lines or 24, 4)
+        self.console.size = ConsoleDimensions(columns, rows)
         if len(lines) > rows - 2:
             hidden = len(lines) - (rows - 3)
             lines = [*lines[: rows - 3], Text(f"  and {hidden} more lines", "dim")]

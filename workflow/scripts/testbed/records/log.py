@@ -81,7 +81,10 @@ def failure_in(log: Path) -> str:
             text = file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return text.rpartition(" CRITICAL ")[2].partition("\nTraceback (most")[0].rstrip() if " CRITICAL " in text else ""
+    _, _, rest = text.rpartition(" CRITICAL ") if " CRITICAL " in text else ("", "", "")
+    message, trace, _ = rest.partition("\nTraceback (most")
+    # A message may have several lines.
+    return message.rstrip() if trace else message.partition("\n")[0]
 
 
 def progress_of(log: Path | str) -> Path:

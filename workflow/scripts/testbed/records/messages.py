@@ -36,11 +36,11 @@ class Messages(logging.Formatter):
         event, text = getattr(record, "event", None), record.getMessage()
         if event == LogEvent.JOB_ERROR:
             return "" if self.interrupted.is_set() else self.failure(record)
-        if event == LogEvent.ERROR and getattr(record, "exception", "") == "RuleException":
+        is_rule_error = event == LogEvent.ERROR and getattr(record, "exception", "") == "RuleException"
+        if is_rule_error and (found := EXIT_STATUS.search(text)):
             # The error of the job follows, in the same thread.
-            if found := EXIT_STATUS.search(text):
-                self.exits[record.thread] = found[1].replace("<Signals.", "")
-                return ""
+            self.exits[record.thread] = found[1].replace("<Signals.", "")
+            return ""
         if event == LogEvent.ERROR and RUN_FAILED in text and (self.failures or self.interrupted.is_set()):
             return "\n".join(self.failures.values())
         if event == LogEvent.JOB_INFO:
@@ -57,6 +57,8 @@ class Messages(logging.Formatter):
         exit_status = self.exits.pop(record.thread, "")
         log = next(iter(record.log), "")
         more = "; ".join(f"{name}: {value}" for name, value in record.aux.items())
-        words = failure_in(Path(log)) or f"its process {exit_status or 'failed'}{f' ({more})' if more else ''}"
+        words = (
+            log and failure_in(Path(log))
+        ) or f"its process {exit_status or 'failed'}{f' ({more})' if more else ''}"
         self.failures[record.jobid] = f"Error in rule {record.rule_name}{f', {log}' if log else ''}: {words}"
         return self.failures[record.jobid]

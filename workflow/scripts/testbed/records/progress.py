@@ -38,11 +38,12 @@ class Progress:
             return
         self.shown = now
         started, before = self.first
-        parts = [f"{done:,} of {self.total:,} {self.unit}", details]
+        fraction = done / self.total
+        parts = [f"{fraction:.0%} of {self.total:,} {self.unit}", details]
         if done > before and now > started:
             parts.append(f"{duration((self.total - done) * (now - started) / (done - before))} left")
         words = ", ".join(part for part in parts if part)
-        show_progress(words, done / self.total if self.total else None)
+        show_progress(words, fraction)
         if now - self.logged >= LOGGED_SECONDS:
             self.logged = now
             logging.log(PROGRESS, "%s", words)

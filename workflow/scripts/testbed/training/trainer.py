@@ -120,7 +120,7 @@ class Curve:
             )
             self.file.flush()
             rate, loss = (self.row.get(name, math.nan) for name in ("samples_per_second", "loss"))
-            self.progress.update(self.row["samples_seen"], f"{rate:,.0f} per s, loss {loss:.3g}")
+            self.progress.update(self.row["samples_seen"], f"{rate:,.0f}/s, loss {loss:.3g}")
         self.row = {}
 
 
