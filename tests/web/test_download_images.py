@@ -16,12 +16,13 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
-from download_images import told
+from download_images import shown
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
+from processes import wait_for
 from shard_samples import Part, shard_samples
-from testbed.records.log import PROGRESS
+from testbed.records.log import PROGRESS_FILE, read_progress
 from testbed.records.manifest import problem, read_json, write_json
 from testbed.web.rate_limit import share_of_job
 
@@ -339,12 +340,14 @@ def test_what_is_in_shards_is_not_fetched_again(fetch, copied, fetched):
     assert answer["manifest"] == fetched[1]["manifest"]
 
 
-def test_progress_is_told_while_it_lasts(monkeypatch, caplog):
-    monkeypatch.setattr("download_images.PROGRESS_SECONDS", 0.05)
-    with caplog.at_level(PROGRESS), told(SimpleNamespace(done=50), 200, Counter({"success": 30, "http 404": 10})):
-        time.sleep(0.2)
-    assert re.fullmatch(r"50 of 200 URLs, \d+ per s, 75.0% gave an image, 0 min left", caplog.messages[0])
-    assert caplog.records[0].levelno == PROGRESS
+def test_progress_is_shown_while_it_lasts(monkeypatch, tmp_path):
+    monkeypatch.setattr("download_images.SHOWN_SECONDS", 0.05)
+    monkeypatch.setenv(PROGRESS_FILE, str(tmp_path / "progress"))
+    with shown(SimpleNamespace(done=50, images=40), 200):
+        wait_for(lambda: (tmp_path / "progress").is_file())
+    words, fraction = read_progress(tmp_path / "progress")
+    assert re.fullmatch(r"25% of 200 URLs, [\de.+]+ images/s, 80% success", words)
+    assert fraction == 0.25
 
 
 def test_a_chunk_has_an_end(fetch, hostile, tmp_path):

@@ -1,6 +1,5 @@
 # What happens when a run starts, is interrupted and ends.
 import os
-import re
 
 from snakemake.exceptions import WorkflowError
 
@@ -8,8 +7,15 @@ from testbed.planning.hooks import add_handlers
 from testbed.models.devices import DeviceError, check_gpus
 from testbed.training.slurm import jobs_in
 from testbed.records.warm_worker import WORKER, start_worker
-from testbed.records.processes import FORCERUN, end_jobs_on_interrupt, in_own_process
+from testbed.records.processes import (
+    FORCERUN,
+    end_jobs_on_interrupt,
+    end_jobs_on_terminate,
+    in_own_process,
+)
 from testbed.records.locks import FolderBusyError, hold
+from testbed.records.display import Display
+from testbed.records.messages import Messages
 
 
 def missing_gpus():
@@ -30,7 +36,38 @@ def missing_gpus():
     return []
 
 
+# Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.
+shell.prefix("set -euo pipefail; trap '' INT; ")
+interrupted = end_jobs_on_interrupt()
+
+
+def show_messages():
+    """Show Snakemake's messages as people read them: bars in a terminal, lines elsewhere; returns the bars or None.
+
+    Where the user names another logger (--logger), that one shows what it shows.
+    """
+    for handler in list(logger.handlers):
+        if handler.name == "DefaultStreamHandler":
+            handler.setFormatter(Messages(handler.formatter, interrupted))
+            if (
+                workflow.is_main_process
+                and not workflow.dryrun
+                and handler.can_color_tty()
+            ):
+                display = Display(handler.stream, handler.formatter)
+                for one in handler.filters:
+                    display.addFilter(one)
+                logger.removeHandler(handler)
+                logger.addHandler(display)
+                return display
+    return None
+
+
+display = show_messages()
+
+
 onstart:
+    end_jobs_on_terminate()
     # Who only looks may do so while another run is at work.
     is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
     if not is_looking:
@@ -52,6 +89,9 @@ onstart:
         )
     # Cluster jobs do not see the user's command line, but inherit the environment.
     os.environ[FORCERUN] = " ".join(sorted(workflow.dag_settings.forcerun))
+    # Before the worker starts, whose jobs write to what is the terminal then.
+    if display:
+        display.start()
     if workflow.local_exec and WORKER not in os.environ:
         try:
             workflow.worker = start_worker(".snakemake/worker")
@@ -60,12 +100,9 @@ onstart:
             logger.warning(f"Jobs start without a warm worker: {error}")
 
 
-# Snakemake's own prefix, and that jobs ignore Ctrl-C: Snakemake's process ends them.
-shell.prefix("set -euo pipefail; trap '' INT; ")
-interrupted = end_jobs_on_interrupt()
-
-
 onerror:
+    if display:
+        display.stop()
     if interrupted.is_set():
         logger.info(
             "Interrupted. What is done is kept, and the same command goes on from there."
@@ -73,6 +110,8 @@ onerror:
 
 
 onsuccess:
+    if display:
+        display.stop()
     # Not where a run made single files, or told something (plan, status, verify).
     if any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
         logger.info(
@@ -86,18 +125,3 @@ onsuccess:
 
 if not workflow.modifier.is_main_snakefile():
     add_handlers(workflow, onstart=onstart, onsuccess=onsuccess, onerror=onerror)
-
-
-UPDATED_FILES = re.compile(
-    "(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+"
-)
-
-
-def shorten_reason(record):
-    """Cut the files that earlier jobs of the same run made to three in a job's reason, of which some fill a screen."""
-    if reason := getattr(record, "reason", None):
-        record.reason = UPDATED_FILES.sub(r"\1, ...", reason)
-    return True
-
-
-logger.addFilter(shorten_reason)

@@ -29,9 +29,10 @@ import pyarrow.parquet as parquet
 from testbed.miniweb.server import open_proxy
 from testbed.records.files import publish
 from testbed.records.locks import locked
-from testbed.records.log import PROGRESS, log_to
+from testbed.records.log import log_to
 from testbed.records.manifest import ManifestError, digest, problem, read_json, record, write_json
 from testbed.records.processes import is_forced, terminate_with_parent
+from testbed.records.progress import SHOWN_SECONDS, Progress
 from testbed.records.warm_worker import run_warm
 from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
@@ -47,8 +48,6 @@ NETWORK_CAUSES = {"unknown host", "name lookup failed", "no connection", "proxy"
 
 FEW_ROWS = 20
 """A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
-
-PROGRESS_SECONDS = 30.0
 
 
 def chunk_size_of(folder: Path, wanted: int) -> int:
@@ -204,26 +203,23 @@ def run_tasks(tasks: list[Task], chunks: Chunks) -> Iterator[tuple[int, dict]]:
 
 
 @contextmanager
-def told(chunks: Chunks, urls: int, images: Counter) -> Iterator[None]:
-    """Context that says every half minute how far the `urls` to fetch are; `images` counts the causes so far."""
-    started = time.monotonic()
-    ended = threading.Event()
+def shown(chunks: Chunks, urls: int) -> Iterator[None]:
+    """Context that shows each second how far the `urls` to fetch are."""
+    progress, started, ended = Progress(urls, "URLs"), time.monotonic(), threading.Event()
 
-    def tell() -> None:
-        while not ended.wait(PROGRESS_SECONDS):
-            rate = chunks.done / (time.monotonic() - started)
-            tried = images.total()
-            success = f"{images['success'] / tried:.1%} gave an image" if tried else "no chunk done yet"
-            left = f"{(urls - chunks.done) / rate / 60:.0f} min left" if rate else "no answer yet"
-            logging.log(PROGRESS, "%d of %d URLs, %.0f per s, %s, %s", chunks.done, urls, rate, success, left)
+    def show() -> None:
+        while not ended.wait(SHOWN_SECONDS):
+            rate = chunks.images / (time.monotonic() - started)
+            success = f"{chunks.images / chunks.done:.0%}" if chunks.done else "no"
+            progress.update(chunks.done, f"{rate:.3g} images/s, {success} success")
 
-    teller = threading.Thread(target=tell, daemon=True, name="teller")
-    teller.start()
+    thread = threading.Thread(target=show, daemon=True, name="progress")
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        thread.join()
 
 
 def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -> dict:
@@ -251,13 +247,11 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     shutil.rmtree(scratch, ignore_errors=True)
     if tasks:
         scratch.mkdir()
-        fetched = Counter()
         with open_proxy(options["proxy"], pages) as proxy:
             chunks = Chunks(scratch, options, Fetcher(limits_of(options), None if proxy == "none" else proxy))
-            with told(chunks, sum(len(task.rows) for task in tasks), fetched):
+            with shown(chunks, sum(len(task.rows) for task in tasks)):
                 for number, entry in run_tasks(tasks, chunks):
                     entries[number] = entry
-                    fetched.update(entry["causes"])
                     logging.info("chunk %05d: %d of %d URLs gave an image", number, entry["successes"], entry["rows"])
         shutil.rmtree(scratch)
     remove_surplus(folder, entries)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from plan import table_of
 from testbed.experiment.experiment import Experiment
-from testbed.records.log import log_to
+from testbed.records.log import failure_in, log_to
 from testbed.records.manifest import ManifestError, read_json
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 DONE, RUNNING, FAILED, WAITING, INTERRUPTED = "done", "running", "failed", "waiting", "interrupted"
-LOG_END = 20_000
 TOP_CAUSES = 3
 
 
@@ -40,17 +39,6 @@ def is_held(folder: Path) -> bool:
     except OSError:
         return True
     return False
-
-
-def failure_in(log: Path) -> str:
-    """The error that a log ends with, or nothing."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_END))
-            lines = file.read().decode("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return next((line.partition(" CRITICAL ")[2] for line in reversed(lines) if " CRITICAL " in line), "")
 
 
 def state_of(product: str, log: str) -> State:

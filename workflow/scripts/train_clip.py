@@ -154,14 +154,17 @@ def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) ->
     parts = parts_of(architecture)
     try:
         with interruptible():
-            if processes_of(architecture) == 1:
-                status = train(run)
-            else:
-                request = folder / RUN / "run.json"
-                write_json(request, asdict(run))
-                status = run_processes(command_of(architecture, "testbed.training.trainer", request), log)
+            try:
+                if processes_of(architecture) == 1:
+                    status = train(run)
+                else:
+                    request = folder / RUN / "run.json"
+                    write_json(request, asdict(run))
+                    status = run_processes(command_of(architecture, "testbed.training.trainer", request), log)
+            except Interrupted as interruption:
+                logging.warning("%s", note_interruption(folder, interruption.name, parts))
+                raise
     except Interrupted as interruption:
-        logging.warning("%s", note_interruption(folder, interruption.name, parts))
         if interruption.name == "SIGUSR1":
             go_on_later()
         raise

@@ -15,6 +15,9 @@ from typing import TypeVar
 FORCERUN = "CLIP_TESTBED_FORCERUN"
 """Environment variable with the rules that the user forces; cluster jobs inherit it (see rules/hooks.smk)."""
 
+JOB_SECONDS = 20.0
+"""What jobs have to end after SIGTERM: a training on several devices ends its processes first (see training.launch)."""
+
 T, R = TypeVar("T"), TypeVar("R")
 
 
@@ -52,8 +55,9 @@ def terminate_with_parent(seconds: float = 1.0) -> None:
 def end_jobs_on_interrupt() -> threading.Event:
     """Let Ctrl-C end the jobs that this process started, and then the process itself; returns an event that it sets.
 
-    Jobs end by SIGTERM, silently, and by SIGKILL when Ctrl-C comes again. A terminal sends Ctrl-C to the jobs, too, which
-    have to ignore it: Python would raise it wherever they are, imports included, and print a traceback for each.
+    Jobs end by SIGTERM, silently, and by SIGKILL when Ctrl-C comes again or when they have not ended in time. A terminal
+    sends Ctrl-C to the jobs, too, which have to ignore it: Python would raise it wherever they are, imports included, and
+    print a traceback for each. `end_jobs_on_terminate` gives SIGTERM the same effect.
     """
     import psutil
 
@@ -69,10 +73,13 @@ def end_jobs_on_interrupt() -> threading.Event:
                     job.send_signal(number)
 
     def end_late_jobs() -> None:
-        # A job that was about to start when Ctrl-C came.
+        # A job that was about to start when the signal came, and one that does not end.
+        deadline = time.monotonic() + JOB_SECONDS
         while True:
             time.sleep(0.2)
             send(signal.SIGTERM)
+            if time.monotonic() > deadline:
+                send(signal.SIGKILL)
 
     def end_jobs(*_: object) -> None:
         if interrupted.is_set():
@@ -85,6 +92,15 @@ def end_jobs_on_interrupt() -> threading.Event:
 
     signal.signal(signal.SIGINT, end_jobs)
     return interrupted
+
+
+def end_jobs_on_terminate() -> None:
+    """Let SIGTERM do what Ctrl-C does, in place of Snakemake's own handler.
+
+    That handler takes a lock. Where the signal comes while the main thread itself has it, to choose jobs or to finish one,
+    Snakemake waits for ever. And it would let jobs go on to their end, cluster jobs for days.
+    """
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
 def is_forced(rule: str) -> bool:

@@ -29,6 +29,9 @@ def interruptible() -> Iterator[None]:
     """Context in which SIGTERM and SIGUSR1 raise `Interrupted`: what SLURM sends before it ends a job."""
 
     def interrupt(number: int, _) -> None:
+        # What follows in the context is not cut short when the signal comes again: from the process group, and Snakemake.
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGUSR1)}

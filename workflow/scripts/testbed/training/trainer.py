@@ -7,6 +7,7 @@ calls `train`.
 import csv
 import json
 import logging
+import math
 import os
 import random
 import sys
@@ -21,6 +22,7 @@ from zipfile import is_zipfile
 from testbed.models.networks import WEIGHTS_FILE, open_tokenizer
 from testbed.records.manifest import write_json
 from testbed.records.processes import terminate_with_parent
+from testbed.records.progress import Progress
 
 SPARE_SECONDS = 60.0
 """What is left of a job's time for a checkpoint and for going back into the queue."""
@@ -71,14 +73,15 @@ class Trained(Exception):
 
 
 class Curve:
-    """The trainer's measurements as a CSV with a row per logged step, and for TensorBoard.
+    """The trainer's measurements as a CSV with a row per logged step, for TensorBoard, and for who watches.
 
     Has the one method of TensorBoard's writer that the trainer calls. Rows of steps from `first` on, which an
-    interrupted run left, are dropped, because these steps are taken again.
+    interrupted run left, are dropped, because these steps are taken again. `parts` are those of the whole training.
     """
 
-    def __init__(self, run: Run, steps_per_part: int, first: int):
+    def __init__(self, run: Run, steps_per_part: int, first: int, parts: int):
         self.batch_size = run.batch_size
+        self.progress = Progress(parts * steps_per_part * run.batch_size, "samples")
         self.steps_per_epoch = steps_per_part * run.parts
         self.row: dict[str, float] = {}
         path = Path(run.curve)
@@ -116,6 +119,8 @@ class Curve:
                 {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in self.row.items()}
             )
             self.file.flush()
+            rate, loss = (self.row.get(name, math.nan) for name in ("samples_per_second", "loss"))
+            self.progress.update(self.row["samples_seen"], f"{rate:,.0f}/s, loss {loss:.3g}")
         self.row = {}
 
 
@@ -207,7 +212,7 @@ def prepare(run: Run) -> None:
         late = False
         if is_master(args):
             steps = loaders["train"].dataloader.num_batches // args.accum_freq
-            curve = curve or Curve(run, steps, number * steps)
+            curve = curve or Curve(run, steps, number * steps, args.epochs)
             remove_checkpoints(Path(args.checkpoint_path), number)
             started.append(time.time())
             late = is_late(started, run.end)

@@ -45,7 +45,7 @@ class Chunks:
         self.seconds = options["chunk_deadline"]
         self.outcomes: list[dict] = []
         self.faults: list[OSError] = []
-        self.done = 0
+        self.done = self.images = 0
         chunks = self
 
         class Writer:
@@ -63,6 +63,7 @@ class Chunks:
                 try:
                     if image is not None:
                         add_member(self.tar, f"{key}.jpg", image)
+                        chunks.images += 1
                     chunks.outcomes.append(outcome)
                 except OSError as error:
                     chunks.faults.append(error)

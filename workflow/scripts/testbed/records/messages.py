@@ -1,0 +1,64 @@
+"""Snakemake's messages as a person reads them: without noise, and with one line for each job that fails."""
+
+import copy
+import logging
+import re
+import threading
+from pathlib import Path
+
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from testbed.records.log import failure_in
+
+NOISE = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
+"""Messages that say nothing of the experiment."""
+
+UPDATED_FILES = re.compile("(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+")
+EXIT_STATUS = re.compile(r"(died with <Signals\.\w+|returned non-zero exit status \d+)")
+RUN_FAILED = "At least one job did not complete successfully."
+LOOK_ABOVE = "Exiting because a job execution failed."
+
+
+class Messages(logging.Formatter):
+    """Formats Snakemake's log records by `default`, but for noise (which is empty) and for errors of jobs.
+
+    The error of a job is one line as soon as the job fails, and once more at the end of the run, where it stands last: its
+    traceback is in the rule's log. A run that is `interrupted` shows no errors of the jobs that it ended.
+    """
+
+    def __init__(self, default: logging.Formatter, interrupted: threading.Event):
+        super().__init__()
+        self.default, self.interrupted = default, interrupted
+        self.failures: dict[int, str] = {}
+        self.exits: dict[int | None, str] = {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        event, text = getattr(record, "event", None), record.getMessage()
+        if event == LogEvent.JOB_ERROR:
+            return "" if self.interrupted.is_set() else self.failure(record)
+        is_rule_error = event == LogEvent.ERROR and getattr(record, "exception", "") == "RuleException"
+        if is_rule_error and (found := EXIT_STATUS.search(text)):
+            # The error of the job follows, in the same thread.
+            self.exits[record.thread] = found[1].replace("<Signals.", "")
+            return ""
+        if event == LogEvent.ERROR and RUN_FAILED in text and (self.failures or self.interrupted.is_set()):
+            return "\n".join(self.failures.values())
+        if event == LogEvent.JOB_INFO:
+            # Files that earlier jobs of the same run made are cut to three, of which some reasons fill a screen.
+            record = copy.copy(record)
+            record.reason = UPDATED_FILES.sub(r"\1, ...", record.reason or "")
+            self.failures.pop(record.jobid, None)
+        if NOISE.match(text) or (text.startswith(LOOK_ABOVE) and self.failures):
+            return ""
+        return self.default.format(record)
+
+    def failure(self, record: logging.LogRecord) -> str:
+        """What is said of a failed job: the error that its log ends with, or else how its process ended."""
+        exit_status = self.exits.pop(record.thread, "")
+        log = next(iter(record.log), "")
+        more = "; ".join(f"{name}: {value}" for name, value in record.aux.items())
+        words = (
+            log and failure_in(Path(log))
+        ) or f"its process {exit_status or 'failed'}{f' ({more})' if more else ''}"
+        self.failures[record.jobid] = f"Error in rule {record.rule_name}{f', {log}' if log else ''}: {words}"
+        return self.failures[record.jobid]
