@@ -8,7 +8,8 @@ README = ROOT / "README.md"
 CONFIG_README = ROOT / "config" / "README.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
 SLURM = ROOT / "docs" / "slurm.md"
-PAGES = [README, CONFIG_README, OUTPUTS, SLURM]
+DEPLOYMENT = ROOT / "docs" / "deployment.md"
+PAGES = [README, CONFIG_README, OUTPUTS, SLURM, DEPLOYMENT]
 
 
 def text_of(page: Path) -> str:
