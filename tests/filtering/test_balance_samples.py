@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import shutil
 from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
@@ -135,6 +136,18 @@ def test_a_larger_t_keeps_what_a_smaller_one_does_and_another_seed_keeps_others(
     kept = {t: set(balanced(pool, tmp_path, f"t{t}", t=t)[1]["uid"].to_pylist()) for t in (3, 12, 40)}
     assert kept[3] < kept[12] < kept[40]
     assert set(balanced(pool, tmp_path, "seed", seed=1, t=12)[1]["uid"].to_pylist()) != kept[12]
+
+
+def test_a_filter_upon_a_filter_draws_anew(pool, tmp_path):
+    """Else those that a first filter keeps by their draw would be kept by the second."""
+    samples, matches, counts = pool
+    manifest = read_json(samples / "manifest.json")
+    other = shutil.copytree(samples, tmp_path / "other")
+    write_json(other / "manifest.json", manifest | {"pool": "other"})
+    first, second = (
+        set(balanced((folder, matches, counts), tmp_path, t=12)[1]["uid"].to_pylist()) for folder in (samples, other)
+    )
+    assert first - second and second - first
 
 
 def test_the_table_of_entries_counts_before_and_after(pool, tmp_path):

@@ -153,3 +153,8 @@ def test_every_part_is_in_order_and_recorded(pool, tmp_path):
     assert numbers(kept) == list(range(5, 24))
     assert [file["rows"] for file in manifest["files"]] == [2, 7, 7, 3]
     assert read_json(tmp_path / "kept" / "000000.json")["file"] == manifest["files"][0]
+
+
+@pytest.mark.parametrize(("fraction", "lowest"), [(0.26, 7), (0.24, 8), (0.01, 9), (1, 0)])
+def test_the_best_fraction_is_rounded_to_whole_samples(fraction, lowest):
+    assert best(np.arange(10.0), fraction) == lowest

@@ -25,7 +25,7 @@ from testbed.training.recipe import (
     trainer_arguments,
     warmup_steps,
 )
-from testbed.training.trainer import SPARE_SECONDS, checkpoints_in, is_late, number_of, remove_checkpoints
+from testbed.training.trainer import SPARE_SECONDS, Curve, Run, checkpoints_in, is_late, number_of, remove_checkpoints
 from train_clip import CURVE, WEIGHTS_FILE, finished, train_clip
 
 PLAIN = {"batch_size": 64, "epochs": 8, "workers": 0, "gpus": 1, "nodes": 1, "checkpoints_per_epoch": 1, "extra": {}}
@@ -346,6 +346,18 @@ def test_the_curve_of_a_training(model, architecture):
     assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert 0 < rates[7] < 0.2
+
+
+def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path):
+    path = tmp_path / CURVE
+    path.write_text("step,loss\n" + "".join(f"{step},1\n" for step in range(6)) + "6")
+    resumed = Curve(Run([], 0, 1, 16, str(path)), 4, 4)
+    resumed.add_scalar("train/loss", 2.0, 4)
+    resumed.write()
+    assert [(row["step"], row["loss"]) for row in curve(tmp_path)] == [
+        *((str(step), "1") for step in range(4)),
+        ("4", "2"),
+    ]
 
 
 def test_tensorboard_has_the_curve_too(run_model, architecture, trainset, tmp_path):

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +82,20 @@ def test_the_bytes_are_those_of_the_server(server, fetcher):
 def test_what_may_pass_is_tried_again_and_nothing_else(server, fetcher, behaviour, visits):
     fetcher.fetch(server.url(behaviour, "visits"))
     assert server.visits[f"/{behaviour}/visits"] == visits
+
+
+def test_waits_between_tries_double(server, monkeypatch):
+    waits = []
+    monkeypatch.setattr("testbed.web.fetch.time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
+    monkeypatch.setattr("testbed.web.fetch.random", SimpleNamespace(uniform=lambda *_: 1.0))
+    assert Fetcher(Limits(**PATIENT, retries=3)).fetch(server.url("reset", "doubled")) == (None, "connection broken")
+    assert waits == [0.05, 0.1, 0.2]
+
+
+def test_a_host_is_left_alone_for_no_longer_than_a_url_may_take(server):
+    fetcher = Fetcher(Limits(**LIMITS))
+    assert fetcher.fetch(server.url("ask-tomorrow", "long")) == (None, "http 429")
+    assert fetcher.pace.pauses["127.0.0.1"] - time.monotonic() <= LIMITS["deadline"]
 
 
 def test_retry_after_is_obeyed(server):
