@@ -1,5 +1,6 @@
 """What a person sees of a run in a terminal, what a log gets, and how a run ends that is told to end."""
 
+import json
 import os
 import re
 import shutil
@@ -23,19 +24,12 @@ INTERRUPTED = "Interrupted. What is done is kept, and the same command goes on f
 ENDING_SECONDS = 10.0
 
 
-def experiment(folder: Path, **changes: object) -> Path:
-    """The tiny experiment with values of sections replaced, as a file in `folder`."""
-    config = yaml.safe_load(TINY.read_text())
-    for section, values in changes.items():
-        config[section] = config[section] | values
-    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
-    return folder / "changed.yaml"
-
-
 def long_training(folder: Path) -> Path:
-    """The tiny experiment with a training that lasts until a test ends it."""
-    recipe = yaml.safe_load(TINY.read_text())["architectures"]["mini_rn"]
-    return experiment(folder, architectures={"mini_rn": recipe | {"epochs": 20_000}})
+    """The tiny experiment with a training that lasts until a test ends it, as a file in `folder`."""
+    config = yaml.safe_load(TINY.read_text())
+    config["architectures"]["mini_rn"]["epochs"] = 20_000
+    (folder / "long.yaml").write_text(yaml.safe_dump(config))
+    return folder / "long.yaml"
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -123,9 +117,9 @@ def test_a_dry_run_in_a_terminal_is_as_it_was(folder):
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_failed_job_ends_with_its_error(folder, terminal):
     """The last line is the error of the job; its traceback is in the rule's log, and nowhere else."""
-    recipe = yaml.safe_load(TINY.read_text())["architectures"]["mini_rn"]
-    config = experiment(folder, architectures={"mini_rn": recipe | {"batch_size": 101}})
-    command = snakemake_command(EVALUATION, "--configfile", config)
+    trainset = folder / "results/trainsets/mini_yfcc/100/manifest.json"
+    trainset.write_text(json.dumps(json.loads(trainset.read_text()) | {"samples": 5}))
+    command = snakemake_command(EVALUATION, "--configfile", TINY)
     if terminal:
         with Terminal(command, folder) as program:
             assert program.wait() == 1

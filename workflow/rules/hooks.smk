@@ -51,7 +51,7 @@ def show_messages():
             handler.setFormatter(Messages(handler.formatter, interrupted))
             if (
                 workflow.is_main_process
-                and not workflow.dryrun
+                and not workflow.output_settings.dryrun
                 and handler.can_color_tty()
             ):
                 display = Display(handler.stream, handler.formatter)
