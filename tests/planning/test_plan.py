@@ -45,6 +45,14 @@ def test_the_stages_are_counted_from_the_experiment():
     }
 
 
+def test_an_ensemble_is_evaluated_with_all_of_its_members():
+    ensembles = {"both": {"shares": {"a": 1, "b": 2}}}
+    stages = {stage.rule: stage for stage in stages_of(*planned(ensembles=ensembles, costs={"evaluation_hours": 3}))}
+    # Four models, and two ensembles of two.
+    assert stages["evaluate_clip"].work == "6 models and ensembles on 5 test sets"
+    assert stages["evaluate_clip"].cpu == 3 * (4 + 2 * 2)
+
+
 def test_test_sets_are_counted_where_their_images_are_known():
     testsets = {
         "fetched": {"retrieve": "imagenetv2"},

@@ -16,7 +16,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
-from download_images import shown
+from download_images import failures_to_retry, shown
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
@@ -24,6 +24,7 @@ from processes import wait_for
 from shard_samples import Part, shard_samples
 from testbed.records.log import PROGRESS_FILE, read_progress
 from testbed.records.manifest import problem, read_json, write_json
+from testbed.records.processes import FORCERUN
 from testbed.web.rate_limit import share_of_job
 
 OPTIONS = {name: value for name, value in load(DEMO).config["download"].items() if name != "proxy"} | {
@@ -311,6 +312,15 @@ def test_chosen_failures_are_tried_once_more(fetch, hostile, tmp_path):
     assert {path for path in hostile.visits if hostile.visits[path] != visits[path]} == {"/missing/3"}
 
 
+def test_what_was_tried_again_is_left_unless_the_user_forces_it(monkeypatch):
+    entry = {"causes": {"success": 2, "http 429": 1, "http 503": 1}, "retried": ["http 429"]}
+    causes = ["http 429", "http 503", "http 404", "success"]
+    monkeypatch.delenv(FORCERUN, raising=False)
+    assert failures_to_retry(entry, causes) == {"http 503"}
+    monkeypatch.setenv(FORCERUN, "download_images")
+    assert failures_to_retry(entry, causes) == {"http 429", "http 503"}
+
+
 def test_images_of_a_second_pass_are_sharded_in_list_order(fetch, hostile, tmp_path):
     urls = hostile_part(tmp_path, hostile, ["ok", "busy-once", "png", "missing", "unavailable-once"])
     request = {"part": tmp_path / "part.parquet", "folder": tmp_path / "00000", "pages": []}
@@ -439,7 +449,8 @@ def test_a_second_pass_without_a_network_changes_nothing(fetch, hostile, tmp_pat
     assert fetch(**request, options=options)["manifest"]["causes"] == {"http 429": 30, "success": 5}
     before = {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")}
     options |= {"retry_failed": ["http 429"]}
-    dead = options | {"proxy": "http://127.0.0.1:9"}
-    assert "none of 30 URLs could be asked again (proxy)" in fetch(**request, options=dead)["error"]
+    for change, cause in ({"proxy": "http://127.0.0.1:9"}, "proxy"), ({"chunk_deadline": 0.0}, "out of time"):
+        error = fetch(**request, options=options | change)["error"]
+        assert f"none of 30 URLs could be asked again ({cause})" in error
     assert {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")} == before
     assert fetch(**request, options=options)["manifest"]["causes"] == {"success": 35}
