@@ -24,7 +24,7 @@ from tables import ROOT, in_turn, print_table
 
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
-from testbed.filtering.matching import Matcher, space_out  # noqa: E402
+from testbed.filtering.matching import Matcher, add_spaces  # noqa: E402
 
 PIECE = 20_000
 WORDS, PAIRS, TITLES = 338_119, 100_646, 61_235
@@ -86,7 +86,7 @@ def automaton_of(entries: list[str]):
 
 
 def search(automaton, captions: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    found = [sorted({number for _, number in automaton.iter(space_out(caption))}) for caption in captions]
+    found = [sorted({number for _, number in automaton.iter(add_spaces(caption))}) for caption in captions]
     offsets = np.concatenate([[0], np.cumsum([len(numbers) for numbers in found])])
     return offsets, np.array([number for numbers in found for number in numbers], np.int32)
 

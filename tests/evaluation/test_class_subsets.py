@@ -160,8 +160,8 @@ def test_a_map_tells_equal_names_apart():
         (None, ["cannot be read", "Correct the path"]),
         ("", ["must have the columns class,reference"]),
         ("name,label\ncat,1\n", ["must have the columns class,reference", "name"]),
-        ("class,reference\ncat\n", ["['cat'] is not a class and one of the reference's"]),
-        ("class,reference\ncat,\n", ["is not a class and one"]),
+        ("class,reference\ncat\n", ["['cat'] is not a class and a class of the reference"]),
+        ("class,reference\ncat,\n", ["is not a class and a class"]),
         ("class,reference\ncat,1\ncat,1\n", ["cat has 1 twice"]),
     ],
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from corrupt_testset import corrupt_testset
 from experiments import SCHEMA
-from testbed.evaluation.corruptions import KINDS, SIDE, CorruptionError, as_seen, corrupt, smear, zoom
+from testbed.evaluation.corruptions import KINDS, SIDE, CorruptionError, centre_crop, corrupt, directional_blur, zoom
 from testbed.evaluation.tasks import TestsetError, check_testset
 from testbed.experiment.errors import ExperimentError
 from testbed.miniweb.scenes import draw
@@ -180,7 +180,7 @@ def test_a_missing_file_of_the_original_is_named(tmp_path, original):
 @pytest.mark.parametrize(
     ("kind", "severity", "words"),
     [
-        ("frost", 1, "corrupt.kind: 'frost' is not a corruption. Name one of: gaussian_noise"),
+        ("frost", 1, "corrupt.kind: 'frost' is not a corruption. Use one of: gaussian_noise"),
         ("fog", 0, "corrupt.severity: 0 .* 1 to 5"),
         ("fog", 6, "corrupt.severity: 6 .* 1 to 5"),
     ],
@@ -211,7 +211,7 @@ def test_sets_for_retrieval_keep_their_captions(tmp_path, original):
 )
 def test_images_of_any_size_and_mode_become_squares_of_at_most_224_pixels(size, mode, side):
     image = draw("cat", "photo", 1, 300).resize(size).convert(mode)
-    assert as_seen(image).size == (side, side)
+    assert centre_crop(image).size == (side, side)
     for kind in KINDS:
         result = corrupt(image, kind, 3, "key")
         assert (result.size, result.mode) == ((side, side), "RGB")
@@ -220,7 +220,7 @@ def test_images_of_any_size_and_mode_become_squares_of_at_most_224_pixels(size, 
 def test_the_middle_square_is_seen():
     image = Image.new("RGB", (300, 100), "red")
     image.paste("blue", (100, 0, 200, 100))
-    assert np.unique(np.asarray(as_seen(image)).reshape(-1, 3), axis=0).tolist() == [[0, 0, 255]]
+    assert np.unique(np.asarray(centre_crop(image)).reshape(-1, 3), axis=0).tolist() == [[0, 0, 255]]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_point_becomes_a_disk_and_a_streak():
     # Lattice points within a radius of 3.
     assert (disk > 1e-3).sum() == 29
     assert disk.sum() == pytest.approx(1)
-    rows, columns = np.nonzero(smear(point, 10, 3, 0)[..., 0] > 1e-12)
+    rows, columns = np.nonzero(directional_blur(point, 10, 3, 0)[..., 0] > 1e-12)
     assert set(rows) == {100}
     assert sorted(columns) == list(range(80, 101))
 

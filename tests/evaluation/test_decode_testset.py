@@ -51,7 +51,7 @@ def test_pictures_are_those_of_the_models_transform(model, testset, decode):
         sample for shard in sorted((testset / "test").glob("*.tar")) for sample in read_samples(shard, decoded.task)
     ]
     assert decoded.keys == [key for key, _, _ in samples]
-    assert decoded.answers == [int(label) for _, _, label in samples]
+    assert decoded.targets == [int(label) for _, _, label in samples]
     assert len(decoded.images) == len(samples)
     for (_, content, _), pixels in zip(samples, decoded.images, strict=True):
         with Image.open(io.BytesIO(content)) as image:

@@ -108,7 +108,7 @@ def test_shift_scale_and_baseline_are_chosen(page):
 def test_an_address_brings_the_view_back(browser, page, file):
     words = "#shift=imagenet-sketch&scale=linear&baseline=pool%3Awit&hide=laion%2Fmini_rn&off=bands&light=redcaps_wit"
     browser.open(file, words)
-    assert page.run("[state.shift, state.scale, state.baseline, state.lit]") == [
+    assert page.run("[state.shift, state.scale, state.baseline, state.highlighted]") == [
         "imagenet-sketch", "linear", "pool:wit", "redcaps_wit",
     ]  # fmt: skip
     assert not any(name.startswith("laion-") for name in points(page))
@@ -116,7 +116,7 @@ def test_an_address_brings_the_view_back(browser, page, file):
     page.run("update({ scale: 'logit' })")
     assert page.run("location.hash") == words.replace("linear", "logit")
     browser.open(file, "#shift=nothing&scale=none&baseline=%3Cscript%3E&hide=nobody&light=nobody")
-    assert page.run("[state.shift, state.scale, state.baseline, state.lit, state.hidden.size]") == [
+    assert page.run("[state.shift, state.scale, state.baseline, state.highlighted, state.hidden.size]") == [
         "imagenet-v2", "logit", "standard_extended", None, 0,
     ]  # fmt: skip
 

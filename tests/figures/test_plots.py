@@ -16,7 +16,7 @@ from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
 from plot_mixture import combine_lines, plot_mixture
 from testbed.figures.axes import panel_limits, percent_ticks
-from testbed.figures.backdrop import COMBINED
+from testbed.figures.background import COMBINED
 from testbed.figures.style import BASELINE as BASELINE_COLOUR
 from testbed.figures.style import (
     COLOURS,
@@ -195,7 +195,7 @@ def test_mixture_without_a_member_is_named():
     evaluations = example(n=2000)
     with pytest.raises(FigureError, match="mixture both: pool 'drawings' has no evaluated model"):
         mixture_figure(evaluations[evaluations["pool"] != "drawings"])
-    with pytest.raises(FigureError, match="mixture both: 'both' is none of the experiment's pools"):
+    with pytest.raises(FigureError, match="mixture both: 'both' is not a pool of the experiment"):
         mixture_figure(evaluations, POOLS[:2])
 
 

@@ -91,20 +91,20 @@ def test_a_file_has_to_have_its_sha256(tmp_path):
     right = hashlib.sha256(b"a\n").hexdigest()
     one = {"kind": "list", "path": path}
     assert build_list([one | {"sha256": right}])[0] == ["a"]
-    with pytest.raises(EntryError, match=f"list.txt: its SHA-256 is {right} and not {'0' * 64}. Get the right file"):
+    with pytest.raises(EntryError, match=f"list.txt: has the SHA-256 {right} and not {'0' * 64}. Get the right file"):
         build_list([one | {"sha256": "0" * 64}])
     written(tmp_path / "list.more.txt", "b\n")
-    with pytest.raises(EntryError, match="it is 2 files, and not one"):
+    with pytest.raises(EntryError, match="matches 2 files, and sha256 is that of one"):
         build_list([{"kind": "list", "path": f"{tmp_path}/list*.txt", "sha256": right}])
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "content", "words"),
     [
-        ("unigrams", "x.txt", b"word\n", "x.txt:1: 'word' is no number"),
-        ("titles", "x.txt", b"a 3\nTitle many\n", "x.txt:2: 'many' is no number"),
+        ("unigrams", "x.txt", b"word\n", "x.txt:1: 'word' is not a number"),
+        ("titles", "x.txt", b"a 3\nTitle many\n", "x.txt:2: 'many' is not a number"),
         ("list", "x.txt", b"caf\xe9\n", "x.txt: cannot be read as UTF-8"),
-        ("list", "x.json", b"[1, 2]", "x.json: is no list of texts"),
+        ("list", "x.json", b"[1, 2]", "x.json: is not a list of strings"),
         ("list", "x.json", b"{", "x.json: is not JSON"),
         ("list", "x.txt.gz", b"plain", "x.txt.gz: cannot be read"),
     ],
@@ -141,9 +141,9 @@ def test_the_mini_webs_words_are_those_of_its_captions():
     [
         ("x.json", "[" * 100_000, "x.json: is not JSON"),
         ("x.json", "[" + "9" * 5000 + "]", "x.json: is not JSON"),
-        ("x.json", '["\\ud83d"]', "x.json: is no list of texts"),
+        ("x.json", '["\\ud83d"]', "x.json: is not a list of strings"),
         ("counts.txt", "dog 100\ndog -50\n", "counts.txt: 'dog' has a count below 0"),
-        ("counts.txt", "dog nan\n", "counts.txt:1: 'nan' is no number"),
+        ("counts.txt", "dog nan\n", "counts.txt:1: 'nan' is not a number"),
     ],
 )
 def test_odd_lists_are_errors_that_name_the_file(tmp_path, name, content, words):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plot_entries import draw_entries, sentence
-from plot_scores import coarser, draw_scores
+from plot_entries import draw_entries, summary
+from plot_scores import draw_scores, merge_bins
 from testbed.filtering.selection import BINS, EDGES, histogram_of
 
 TABLE = pd.DataFrame(
@@ -29,7 +29,7 @@ def test_entries_are_drawn_before_and_after():
 
 
 def test_the_sentence_has_the_shares_of_the_head():
-    text = sentence(FACTS, TABLE)
+    text = summary(FACTS, TABLE)
     assert "45 of 150 samples stay (30.0%; 44 expected), t = 20" in text
     assert f"{140 / 146:.1%} of all matches before and {50 / 56:.1%} after" in text
     assert "4 of 9 entries are in captions. 2 of them" in text
@@ -45,7 +45,7 @@ def test_scores_are_all_in_the_histogram():
 @pytest.mark.parametrize("spread", [0.001, 0.05, 0.4])
 def test_joined_bins_hold_every_score(bins, spread):
     counts = histogram_of(np.random.default_rng(0).normal(0.9, spread, 1000))
-    edges, starts = coarser(counts, bins)
+    edges, starts = merge_bins(counts, bins)
     joined = np.add.reduceat(counts[: round((edges[-1] + 1) * BINS / 2)], starts)
     assert joined.sum() == 1000
     assert len(edges) == len(starts) + 1 <= bins + 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.filtering.matching import MARKS, SHORT, Matcher, Words, can_match, space_out, tokens_of
+from testbed.filtering.matching import PUNCTUATION, SHORT, Matcher, WordTable, add_spaces, can_match, tokenise
 
 ALPHABET = [*"ab,.!`;?:-", "ab", " ", " ", "  ", "\t", "\n", "\r", "é", "猫", "\u00a0", "\0"]
 LONG = "x" * SHORT
@@ -116,19 +116,19 @@ def test_no_texts_and_no_entries_give_no_matches():
 def test_tokens_are_those_of_the_spaced_text(number):
     chosen = random.Random(number)
     texts = [nasty(chosen, 20) for _ in range(20)]
-    tokens = tokens_of(pa.array(texts))
+    tokens = tokenise(pa.array(texts))
     found: list[list[bytes]] = [[] for _ in texts]
     for start, end, text in zip(tokens.starts, tokens.ends, tokens.texts, strict=True):
         found[text].append(tokens.content[start:end].tobytes())
-    assert found == [space_out(text)[1:-1].encode().split(b" ") for text in texts]
+    assert found == [add_spaces(text)[1:-1].encode().split(b" ") for text in texts]
     assert tokens.last.tolist() == (np.cumsum([len(words) for words in found]) - 1).tolist()
 
 
 def test_many_words_are_found_whatever_their_hashes():
     words = [f"{number:x}".encode() for number in range(50_000)] + [LONG.encode() + str(n).encode() for n in range(50)]
-    table = Words(words)
+    table = WordTable(words)
     texts = pa.array([word.decode() for word in words] + ["unknown", "g1"])
-    assert table.look_up(tokens_of(texts)).tolist() == [*range(1, len(words) + 1), 0, 0]
+    assert table.look_up(tokenise(texts)).tolist() == [*range(1, len(words) + 1), 0, 0]
 
 
 @pytest.mark.parametrize("number", range(40))
@@ -137,5 +137,5 @@ def test_an_entry_that_cannot_match_is_in_no_text(number):
     chosen = random.Random(number)
     for _ in range(40):
         entry = nasty(chosen, 6)
-        texts = [entry, re.sub(f" ?([{MARKS}]) ?", r"\1", entry), f" {entry} ", entry.replace(" ", "  ")]
+        texts = [entry, re.sub(f" ?([{PUNCTUATION}]) ?", r"\1", entry), f" {entry} ", entry.replace(" ", "  ")]
         assert any(literally([entry], text) for text in texts) == can_match(entry)

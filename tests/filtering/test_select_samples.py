@@ -6,8 +6,8 @@ import pytest
 from pyarrow import parquet
 
 from filter_tables import table_of, write_pool
-from select_samples import SelectionError, best, select_samples
-from testbed.filtering.selection import keep_basic, known_languages, words_of
+from select_samples import SelectionError, fraction_threshold, select_samples
+from testbed.filtering.selection import count_words, keep_basic, known_languages
 from testbed.records.manifest import read_json, record, write_json
 from testbed.records.parts import parts_of
 
@@ -74,7 +74,7 @@ def test_a_fraction_of_each_class_is_kept(pool, scores, tmp_path):
 
 def test_scores_that_equal_the_last_are_kept():
     scores = np.array([0.1, 0.3, 0.3, 0.2], np.float32)
-    assert (scores >= best(scores, 0.25)).tolist() == [False, True, True, False]
+    assert (scores >= fraction_threshold(scores, 0.25)).tolist() == [False, True, True, False]
 
 
 def test_sql_asks_for_the_lists_own_columns_and_for_those_of_filters_before(pool, scores, tmp_path):
@@ -94,7 +94,7 @@ def test_sql_sees_the_images_own_size_and_the_lists_under_another_name(pool, tmp
 
 
 def test_a_filter_that_keeps_nothing_is_an_error(pool, tmp_path):
-    with pytest.raises(SelectionError, match="filter kept: none of the 24 samples of mine is kept.*where: likes < 0"):
+    with pytest.raises(SelectionError, match="filter kept: keeps none of the 24 samples of mine.*where: likes < 0"):
         selected(pool, tmp_path / "kept", method="sql", where="likes < 0")
 
 
@@ -137,7 +137,7 @@ def test_images_are_measured_as_they_were_fetched():
 
 def test_words_are_those_of_str_split():
     texts = ["", " ", "a", " a  b\u00a0c ", "ä-ö ü", "\u3000x"]
-    assert words_of(pa.chunked_array([texts])).to_pylist() == [len(text.split()) for text in texts]
+    assert count_words(pa.chunked_array([texts])).to_pylist() == [len(text.split()) for text in texts]
 
 
 def test_languages_are_named_by_py3langid(pool, tmp_path):
@@ -157,4 +157,4 @@ def test_every_part_is_in_order_and_recorded(pool, tmp_path):
 
 @pytest.mark.parametrize(("fraction", "lowest"), [(0.26, 7), (0.24, 8), (0.01, 9), (1, 0)])
 def test_the_best_fraction_is_rounded_to_whole_samples(fraction, lowest):
-    assert best(np.arange(10.0), fraction) == lowest
+    assert fraction_threshold(np.arange(10.0), fraction) == lowest

@@ -48,7 +48,7 @@ def test_the_configuration_says_how_images_are_normalised(run_model, model, arch
             "openai was trained with another activation than RN50. Write RN50-quickgelu.",
         ),
         ({"model": "RN51", "tag": "openai"}, "open_clip has no openai of RN51; it has none of this model."),
-        ({"checkpoint": "nowhere.pt"}, "nowhere.pt is no checkpoint of "),
+        ({"checkpoint": "nowhere.pt"}, "nowhere.pt is not a checkpoint of "),
     ],
 )
 def test_what_is_no_checkpoint_is_an_error(run_model, architecture, tmp_path, entry, words):
@@ -65,4 +65,4 @@ def test_weights_of_another_model_are_an_error(run_model, model, tmp_path):
     (tmp_path / "wider" / CONFIG_FILE).write_text(json.dumps(config))
     answer = run_model("retrieve", model=tmp_path / "wider", checkpoint=model / WEIGHTS_FILE, folder=tmp_path / "out")
     assert answer["error"] == "PretrainedError"
-    assert "is no checkpoint of" in answer["message"]
+    assert "is not a checkpoint of" in answer["message"]

@@ -53,12 +53,12 @@ def test_difference_and_its_error_are_those_of_one_regression():
 
 def test_pools_are_compared_where_all_have_models():
     lines = fit_lines(pd.concat([points({"a": X}), points({"b": X + 1.5}, X + 1)]), "logit")
-    assert lines.common(["a", "b"]) == pytest.approx(expit((-0.2 + 0.5) / 2))
-    assert lines.common(["a", "b"], at=0.5) == 0.5
-    assert np.isnan(lines.common(["a", "b"], at=0.9))
-    assert np.isnan(lines.common(["a", "nobody"]))
+    assert lines.common_reference(["a", "b"]) == pytest.approx(expit((-0.2 + 0.5) / 2))
+    assert lines.common_reference(["a", "b"], at=0.5) == 0.5
+    assert np.isnan(lines.common_reference(["a", "b"], at=0.9))
+    assert np.isnan(lines.common_reference(["a", "nobody"]))
     apart = fit_lines(pd.concat([points({"a": X}), points({"b": X}, X + 5)]), "logit")
-    assert np.isnan(apart.common(["a", "b"]))
+    assert np.isnan(apart.common_reference(["a", "b"]))
     assert np.isnan(apart.difference("a", "b", np.nan).interval(0.95).low)
 
 
@@ -68,7 +68,7 @@ def test_pools_without_a_line_are_left_out():
     assert set(lines.pools) == {"a"}
     # two models per pool leave no degree of freedom: a difference, and no interval
     pair = fit_lines(points({"a": X[:2], "b": X[:2] + 1}, X[:2]), "logit")
-    difference = pair.difference("b", "a", pair.common(["a", "b"]))
+    difference = pair.difference("b", "a", pair.common_reference(["a", "b"]))
     assert pair.freedom == 0
     assert difference.value > 10
     assert np.isnan(difference.interval(0.95).low)

@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from testbed.evaluation.testsets import ANSWERS
+from testbed.evaluation.testsets import TARGET_EXTENSIONS
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.testsets import TEMPLATES
 from testbed.records.files import add_member
@@ -18,7 +18,7 @@ def write_testset(folder, task, samples):
     for shard in range(2):
         with tarfile.open(folder / "test" / f"{shard}.tar", "w") as archive:
             for number, (image, answer) in enumerate(samples[shard * half : (shard + 1) * half], shard * half):
-                add_member(archive, f"s{number:04d}.{ANSWERS[task]}", answer)
+                add_member(archive, f"s{number:04d}.{TARGET_EXTENSIONS[task]}", answer)
                 add_member(archive, f"s{number:04d}.png", image)
     return folder
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from plot_contrastive import plot_contrastive
-from simulate_contrastive import KEY, MARGIN, STATEMENTS, fit_rates, simulate, tabulate, tell
+from simulate_contrastive import KEY, MARGIN, STATEMENTS, fit_rates, log_summary, simulate, tabulate
 from testbed.figures.style import save_figure
 from testbed.theory.contrastive import Encoders, Pairs, leading_error, learn, learn_filtered, with_best_threshold
 
@@ -115,7 +115,7 @@ def made_up(exponents: dict[str, float], repeats: int = 6) -> pd.DataFrame:
 
 def stated(errors: pd.DataFrame) -> list[bool]:
     rates = fit_rates(errors, tabulate(errors))
-    tell(rates)
+    log_summary(rates)
     return rates.loc[rates["stated"].notna(), "seen"].tolist()
 
 

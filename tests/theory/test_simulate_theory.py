@@ -8,7 +8,17 @@ from scipy.stats import norm
 
 import simulate_theory
 from plot_theory import plot_theory
-from simulate_theory import accuracies, cleaning, compare, filtering, judge, mixing, simulate, tell, trends
+from simulate_theory import (
+    accuracies,
+    cleaning,
+    comparison_row,
+    filtering,
+    log_summary,
+    mixing,
+    simulate,
+    tabulate,
+    trends,
+)
 from testbed.figures.style import save_figure
 from testbed.theory.closed_forms import (
     SETTING,
@@ -161,17 +171,17 @@ def all_wrong_labels(share, mean, teacher, threshold):
 )
 def test_a_wrong_closed_form_is_noticed(monkeypatch, closed_form, wrong, simulated, caplog):
     monkeypatch.setattr(simulate_theory, closed_form, wrong)
-    table = judge(list(simulated(np.random.default_rng(0))))
+    table = tabulate(list(simulated(np.random.default_rng(0))))
     assert not table["within"].all()
-    tell(table)
+    log_summary(table)
     assert any("standard errors apart" in record.getMessage() for record in caplog.records)
 
 
 def test_the_bound_holds_for_all_rows_together():
-    rows = [compare("trend", "A", 1, "slope", 0, distance, 1) for distance in (0, 4.05, -4.1, 10)]
-    assert judge(rows)["within"].tolist() == [True, False, False, False]
-    rows += [compare("trend", "A", 1, "slope", 0, 0, 1)] * 196
-    assert judge(rows)["within"].tolist()[:4] == [True, True, True, False]
+    rows = [comparison_row("trend", "A", 1, "slope", 0, distance, 1) for distance in (0, 4.05, -4.1, 10)]
+    assert tabulate(rows)["within"].tolist() == [True, False, False, False]
+    rows += [comparison_row("trend", "A", 1, "slope", 0, 0, 1)] * 196
+    assert tabulate(rows)["within"].tolist()[:4] == [True, True, True, False]
 
 
 def test_equal_seeds_give_equal_tables(tables):

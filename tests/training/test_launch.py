@@ -8,8 +8,8 @@ import time
 import pytest
 
 from processes import ROOT
-from testbed.training.launch import Interrupted, command_of, interruptible, processes_of, run_processes, threads_of
-from testbed.training.slurm import end_of_job, jobs_in
+from testbed.training.launch import Interrupted, interruptible, launch_command, processes_of, run_processes, threads_of
+from testbed.training.slurm import job_end_time, jobs_in
 
 PLAIN = {"gpus": 1, "nodes": 1, "workers": 3, "cpus_per_gpu": 0}
 
@@ -26,8 +26,8 @@ def test_processes_and_their_cores(changes, processes, threads):
 def test_one_node_is_torchruns_and_several_are_slurms():
     module = ["-m", "testbed.training.trainer", "run.json"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
-    assert command_of(PLAIN | {"gpus": 4}, "testbed.training.trainer", "run.json") == [*torchrun, *module]
-    srun = command_of(PLAIN | {"gpus": 4, "nodes": 2}, "testbed.training.trainer", "run.json")
+    assert launch_command(PLAIN | {"gpus": 4}, "testbed.training.trainer", "run.json") == [*torchrun, *module]
+    srun = launch_command(PLAIN | {"gpus": 4, "nodes": 2}, "testbed.training.trainer", "run.json")
     wanted = {
         "--nodes=2",
         "--ntasks=8",
@@ -70,5 +70,5 @@ def test_what_processes_say_is_added_to_the_log(tmp_path):
 def test_outside_of_slurm_there_is_no_end_and_no_queue(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    assert end_of_job() is None
+    assert job_end_time() is None
     assert jobs_in(ROOT) == []

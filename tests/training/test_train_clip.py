@@ -18,15 +18,23 @@ from testbed.records.provenance import made_from
 from testbed.training.recipe import (
     RUN,
     TrainingError,
-    batches_per_part,
+    batches_per_interval,
     device_batch,
     loading_processes,
     optimiser_steps,
     trainer_arguments,
     warmup_steps,
 )
-from testbed.training.trainer import SPARE_SECONDS, Curve, Run, checkpoints_in, is_late, number_of, remove_checkpoints
-from train_clip import CURVE, WEIGHTS_FILE, finished, train_clip
+from testbed.training.trainer import (
+    RESERVED_SECONDS,
+    Curve,
+    Run,
+    checkpoint_number,
+    checkpoints_in,
+    exceeds_time_limit,
+    remove_checkpoints,
+)
+from train_clip import CURVE, WEIGHTS_FILE, train_clip, valid_record
 
 PLAIN = {"batch_size": 64, "epochs": 8, "workers": 0, "gpus": 1, "nodes": 1, "checkpoints_per_epoch": 1, "extra": {}}
 
@@ -41,7 +49,7 @@ def curve(folder: Path) -> list[dict[str, str]]:
 
 
 def lost(folder: Path, number: int) -> None:
-    """Cut the checkpoint after `number` parts."""
+    """Cut the checkpoint with this number."""
     (path,) = folder.glob(f"{RUN}/*/checkpoints/epoch_{number}.pt")
     path.write_bytes(path.read_bytes()[:-1000])
 
@@ -65,7 +73,7 @@ def lost(folder: Path, number: int) -> None:
     ],
 )
 def test_batches_and_steps_are_those_of_the_trainer(changes, size, batches, steps):
-    assert batches_per_part(PLAIN | changes, size) == batches
+    assert batches_per_interval(PLAIN | changes, size) == batches
     assert optimiser_steps(PLAIN | changes, size) == steps
 
 
@@ -91,7 +99,10 @@ def test_a_batch_that_cannot_be_cut_is_refused(changes, words):
 
 
 def test_parts_smaller_than_a_batch_are_refused():
-    with pytest.raises(TrainingError, match="checkpoints_per_epoch: 11 parts of 640 samples are smaller than a batch"):
+    with pytest.raises(
+        TrainingError,
+        match="11 checkpoints in 640 samples leave 59 samples .* less than a batch",
+    ):
         optimiser_steps(PLAIN | {"checkpoints_per_epoch": 11}, 640)
 
 
@@ -118,13 +129,13 @@ def test_every_loading_process_can_fill_a_batch(wanted, shards, processes):
     assert loading_processes(wanted, shards, 64) == processes
 
 
-@pytest.mark.parametrize(("dealt", "processes"), [(2, 4), (4, 2), (8, 1)])
-def test_devices_and_parts_take_their_share_of_the_shards(dealt, processes):
-    assert loading_processes(4, [250] * 8, 64, dealt) == processes
+@pytest.mark.parametrize(("groups", "processes"), [(2, 4), (4, 2), (8, 1)])
+def test_devices_and_parts_take_their_share_of_the_shards(groups, processes):
+    assert loading_processes(4, [250] * 8, 64, groups) == processes
 
 
 def test_devices_without_a_batch_are_refused():
-    with pytest.raises(TrainingError, match=r"8 shards in 9 parts .* may be less than a batch of 64"):
+    with pytest.raises(TrainingError, match=r"8 shards in 9 groups .* may have less than a batch of 64"):
         loading_processes(4, [250] * 8, 64, 9)
 
 
@@ -280,12 +291,12 @@ def test_a_forced_training_that_was_killed_goes_on(run_model, killed, architectu
 
 def test_damaged_weights_are_no_finished_training(copied):
     request = read_json(copied / "record.json")["request"]
-    assert finished(copied, request)
-    assert finished(copied, "another request") is None
+    assert valid_record(copied, request)
+    assert valid_record(copied, "another request") is None
     content = bytearray(weights(copied))
     content[-1] ^= 1
     (copied / WEIGHTS_FILE).write_bytes(content)
-    assert finished(copied, request) is None
+    assert valid_record(copied, request) is None
 
 
 def killed_training(scripts_environment, folder: Path, how: int = signal.SIGKILL, **request) -> dict:
@@ -314,9 +325,9 @@ def test_of_checkpoints_the_last_two_stay(tmp_path):
     for number in (1, 11):
         path = tmp_path / f"epoch_{number}.pt"
         path.write_bytes(path.read_bytes()[:-5])
-    assert [number_of(path) for path in checkpoints_in(tmp_path)] == [10, 9, 8, 2]
+    assert [checkpoint_number(path) for path in checkpoints_in(tmp_path)] == [10, 9, 8, 2]
     remove_checkpoints(tmp_path, 10)
-    assert sorted(number_of(path) for path in tmp_path.iterdir()) == [9, 10, 11]
+    assert sorted(checkpoint_number(path) for path in tmp_path.iterdir()) == [9, 10, 11]
 
 
 def test_parts_of_an_epoch_have_checkpoints_of_their_own(
@@ -386,12 +397,12 @@ def test_a_signal_ends_a_training_that_goes_on_later(
 
 
 def test_a_part_begins_if_it_can_end_before_the_job_does():
-    assert not is_late([0.0, 100.0], None)
+    assert not exceeds_time_limit([0.0, 100.0], None)
     # The first is always tried.
-    assert not is_late([0.0], 10.0)
-    assert not is_late([0.0, 100.0], 100.0 + 110.0 + SPARE_SECONDS)
-    assert is_late([0.0, 100.0], 100.0 + 109.0 + SPARE_SECONDS)
-    assert is_late([0.0, 100.0, 120.0], 120.0 + 109.0 + SPARE_SECONDS)
+    assert not exceeds_time_limit([0.0], 10.0)
+    assert not exceeds_time_limit([0.0, 100.0], 100.0 + 110.0 + RESERVED_SECONDS)
+    assert exceeds_time_limit([0.0, 100.0], 100.0 + 109.0 + RESERVED_SECONDS)
+    assert exceeds_time_limit([0.0, 100.0, 120.0], 120.0 + 109.0 + RESERVED_SECONDS)
 
 
 def test_several_devices_share_a_batch(run_model, architecture, trainset, tmp_path):
@@ -429,7 +440,7 @@ def test_options_of_the_trainer_are_passed_through(run_model, architecture, trai
 def test_a_training_does_not_go_on_with_other_devices(run_model, killed, architecture, trainset, tmp_path):
     folder = shutil.copytree(killed, tmp_path / killed.name)
     answer = run_model("train", architecture=architecture | {"gpus": 2}, trainset=trainset, seed=0, folder=folder)
-    assert "was begun on 1 devices and is to go on with 2" in answer["message"]
+    assert "was started on 1 devices and cannot resume on 2" in answer["message"]
     assert run_model("train", architecture=architecture, trainset=trainset, seed=0, folder=folder)["epochs"] == [1]
 
 
@@ -461,7 +472,7 @@ def test_an_unknown_model_is_an_error(run_model, architecture, trainset, tmp_pat
         "train", architecture=architecture | {"model": "RN51"}, trainset=trainset, seed=0, folder=tmp_path
     )
     assert answer["error"] == "NetworkError"
-    assert "RN51 is neither a folder nor a model that open_clip" in answer["message"]
+    assert "RN51 is neither a folder nor a model of open_clip" in answer["message"]
 
 
 def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, trainset, tmp_path):
@@ -478,7 +489,7 @@ def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, tr
         ({"value": float("nan")}, "weights are not finite (weight, ...)"),
         ({"value": float("inf")}, "weights are not finite (weight, ...)"),
         ({"value": 1.0, "steps": None}, "the trainer ended after 0 of 2 checkpoints"),
-        ({"value": 1.0, "steps": 7}, "the trainer took 7 of 8 steps"),
+        ({"value": 1.0, "steps": 7}, "the trainer made 7 of 8 steps"),
     ],
 )
 def test_a_model_that_is_not_whole_is_not_exported(run_model, tmp_path, trained, words):

@@ -1,10 +1,10 @@
-"""Keep the samples of a pool that MetaCLIP's balancing keeps.
+"""Balance the samples of a pool by MetaCLIP's rule.
 
-Whether a sample stays depends on its uid, its entries and their counts alone: not on the order of samples, on parts or on
-how often the job was begun.
+Whether a sample is kept depends only on its uid, its entries and their counts: not on the order of samples, the parts, or
+restarts of the job.
 
 In:  the table of the pool's samples, the entries in their captions, and the counts of entries
-Out: a manifest; beside it the rows that stay, with keep_probability, in parts like those of the pool, each with its record;
+Out: a manifest; beside it the kept rows, with keep_probability, in parts like those of the pool, each with its record;
      and a table of entries with their counts before and after
 """
 
@@ -34,50 +34,50 @@ TABLE_COLUMNS = ("entry", "count", "kept", "kept_share", "part")
 
 
 class Balance:
-    """Which rows of each part of a pool stay."""
+    """Selects the rows of each part of a pool."""
 
     def __init__(self, samples: Path, matches: Path, counts: np.ndarray, t: int, key: str):
         self.samples, self.matches, self.counts, self.t, self.key = samples, matches, counts, t, key
         self.parts, self.found = parts_of(samples), parts_of(matches)
 
     def entries(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets and numbers of the entries in each row of a part."""
+        """Offsets and entry numbers of each row of a part."""
         column = read_part(self.matches, self.found[name])["entries"].combine_chunks()
         return column.offsets.to_numpy() - column.offsets[0].as_py(), column.flatten().to_numpy()
 
     def probabilities(self, name: str) -> np.ndarray:
         return keep_probabilities(*self.entries(name), self.counts, self.t)
 
-    def keeps(self, name: str) -> np.ndarray:
-        """Whether each row of a part stays."""
+    def is_kept(self, name: str) -> np.ndarray:
+        """Whether each row of a part is kept."""
         uids = read_part(self.samples, self.parts[name], ["uid"])["uid"].to_pylist()
         return draw(uids, self.key) < self.probabilities(name)
 
     def kept(self, name: str) -> pa.Table:
-        """The rows of a part that stay."""
+        """The kept rows of a part."""
         table = with_columns(
             read_part(self.samples, self.parts[name]), {"keep_probability": pa.array(self.probabilities(name))}
         )
-        return table.filter(pa.array(self.keeps(name)))
+        return table.filter(pa.array(self.is_kept(name)))
 
 
 def count_kept(balance: Balance) -> tuple[np.ndarray, float]:
-    """How often each entry is matched by samples that stay, and how many samples are expected to stay."""
+    """The matches of each entry in kept samples, and the expected number of kept samples."""
     counts, expected = np.zeros(len(balance.counts), np.int64), 0.0
     for name in balance.parts:
         offsets, entries = balance.entries(name)
-        stays = np.repeat(balance.keeps(name), np.diff(offsets))
-        counts += np.bincount(entries[stays], minlength=len(counts))
+        is_kept = np.repeat(balance.is_kept(name), np.diff(offsets))
+        counts += np.bincount(entries[is_kept], minlength=len(counts))
         expected += float(balance.probabilities(name).sum())
     return counts, expected
 
 
 def table_rows(names: list[str], counts: np.ndarray, kept: np.ndarray, t: int) -> Iterator[tuple]:
-    """A row for each entry that is matched, the most frequent first; those with t matches or more are the head."""
+    """A row for each entry with matches, the most frequent first; entries with t or more matches are the head."""
     order = np.lexsort((np.arange(len(counts)), -counts))
     for number in order[: np.count_nonzero(counts)].tolist():
-        count, stays = int(counts[number]), int(kept[number])
-        yield names[number], count, stays, round(stays / count, 6), "head" if count >= t else "tail"
+        count, after = int(counts[number]), int(kept[number])
+        yield names[number], count, after, round(after / count, 6), "head" if count >= t else "tail"
 
 
 def write_table(rows: Iterator[tuple], path: Path) -> None:
@@ -99,17 +99,17 @@ def balance_samples(
     t: int | None = None,
     tail_fraction: float | None = None,
 ) -> dict:
-    """Write the samples that stay into `folder` and what became of entries into the file `table`; returns the manifest.
+    """Write the kept samples into `folder` and the table of entries into the file `table`; returns the manifest.
 
     `samples`, `matches` and `counted` are the folders of the pool's samples, of the entries in their captions and of the
-    entries' counts. `t` is given, or follows from `tail_fraction` (see `threshold_of`).
+    entries' counts. `t` is given, or computed from `tail_fraction` (see `threshold_of`).
     """
     facts, parent = read_json(counted / "manifest.json"), read_json(samples / "manifest.json")
     entries = read_part(counted, facts["files"][0])
     counts = entries["count"].to_numpy()
     t = threshold_of(counts, tail_fraction) if t is None else t
-    # With the pool in the key, the draws of one filter upon another are independent, and those of two filters of one pool
-    # are the same: a larger t keeps what a smaller one does.
+    # The key has the name of the pool. So a filter of a filtered pool draws independent numbers, and two filters of one
+    # pool draw the same numbers: a larger t keeps all samples that a smaller t keeps.
     balance = Balance(samples, matches, counts, t, f"balance {seed} {parent['pool']}")
     requests = {
         name: [file["sha256"], balance.found[name]["sha256"], facts["files"][0]["sha256"], t, balance.key]
@@ -120,7 +120,7 @@ def balance_samples(
     write_table(table_rows(entries["entry"].to_pylist(), counts, kept, t), table)
     number = sum(file["rows"] for file in files)
     tail = counts[(counts > 0) & (counts < t)]
-    logging.info("%s: %d of %d samples stay, %.1f expected", folder.name, number, parent["samples"], expected)
+    logging.info("%s: %d of %d samples kept, %.1f expected", folder.name, number, parent["samples"], expected)
     return {
         "pool": folder.name,
         "from": parent["pool"],

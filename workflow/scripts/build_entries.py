@@ -1,7 +1,7 @@
-"""Put the entries that captions are matched with into one list, sorted, so that an entry's number never moves.
+"""Merge a filter's lists of entries into one sorted list, in which each entry has a fixed number.
 
 In:  the lists that the filter names
-Out: a manifest, which says where entries come from; beside it entries.parquet
+Out: a manifest with the origin of the entries; beside it entries.parquet
 """
 
 import logging
@@ -29,7 +29,7 @@ ENTRIES_FILE = "entries.parquet"
 def build_entries(lists: list[dict], folder: Path) -> dict:
     """Write all entries of `lists` into `folder`; returns the manifest.
 
-    Raises `EntryError` where a list cannot be read, or where none of its entries could be in any text.
+    Raises `EntryError` if a list cannot be read, or if no text can contain any of the entries.
     """
     entries, origins = build_list(lists)
     possible = count_possible(folder.name, entries)
@@ -50,8 +50,8 @@ def count_possible(filter: str, entries: list[str]) -> int:
     if possible := sum(map(can_match, entries)):
         return possible
     raise EntryError(
-        f"filter {filter}: none of its {len(entries)} entries can be in a caption: each has a mark (, . ; : ? ! `) "
-        "that is a part of a word. Give another list of entries"
+        f"filter {filter}: none of its {len(entries)} entries can be in a caption: each has a punctuation mark "
+        "(, . ; : ? ! `) inside a word. Give another list of entries"
     )
 
 

@@ -1,8 +1,8 @@
-"""Check the paper's findings against this run: which it supports, which it contradicts, and which it leaves undecided.
+"""Check the paper's findings against this run: whether it supports, contradicts, or does not decide each of them.
 
 In:  results/tables/evaluations.csv
-Out: results/claims.csv, a row per claim; results/tables/comparisons.csv, a row for each difference that a claim rests on;
-     results/report/claims.html, the same to read
+Out: results/claims.csv, a row per claim; results/tables/comparisons.csv, a row for each comparison of a claim;
+     results/report/claims.html, both as a page
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ HEAD = "<tr>" + "".join(
     for title in ["pool", "other pool", "test set", "architecture", "at", "difference, points", "interval", "verdict"]
 )
 ROW = (
-    "<tr><td>{one}</td><td>{other}</td><td>{testset}</td><td>{architecture}</td><td class=number>{at}</td>"
+    "<tr><td>{pool}</td><td>{other}</td><td>{testset}</td><td>{architecture}</td><td class=number>{at}</td>"
     "<td class=number>{value}</td><td class=number>{interval}</td><td>{verdict}</td></tr>"
 )
 MARKS = {SUPPORTED: "&#10003;", CONTRADICTED: "&#10007;", UNDECIDED: "?"}
@@ -91,18 +91,22 @@ def check_claims(
     named: Sequence[Mapping],
     settings: Settings,
 ) -> list[Claim]:
-    """The claims about `pools` (see `testbed.pools.Pool`) on `evaluations`; `named` are the experiment's own."""
+    """The claims about `pools` (see `testbed.experiment.pools.Pool`) on `evaluations`; `named` are the experiment's own."""
     return all_claims(pair_with_reference(evaluations, reference), pools, named, settings)
 
 
 def claims_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
-    """One row of `CLAIM_COLUMNS` per claim; of a claim without comparisons the statistic's cells are empty."""
+    """One row of `CLAIM_COLUMNS` per claim; the statistic's cells are empty for a claim without comparisons."""
     rows = []
     for claim in claims:
         row = {"claim": claim.name, "statement": claim.statement, "verdict": claim.verdict, "rule": claim.rule}
         row |= {"comparisons": len(claim.comparisons), **_counts(claim), "confidence": settings.line_confidence}
         if one := claim.statistic:
-            row |= {"subject": f"{one.one} minus {one.other}", "architecture": one.architecture, "testset": one.testset}
+            row |= {
+                "subject": f"{one.pool} minus {one.other}",
+                "architecture": one.architecture,
+                "testset": one.testset,
+            }
             row |= {"reference_value": one.difference.at, "difference": one.difference.value, "tests": one.tests}
             row |= {"difference_low": one.low, "difference_high": one.high}
         rows.append(row)
@@ -110,9 +114,9 @@ def claims_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
 
 
 def comparisons_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFrame:
-    """One row of `COMPARISON_COLUMNS` per comparison of `claims`; differences in percentage points."""
+    """One row of `COMPARISON_COLUMNS` per comparison of `claims`; differences are in percentage points."""
     rows = [
-        [one.claim, one.one, one.other, one.architecture, one.testset, one.difference.at]
+        [one.claim, one.pool, one.other, one.architecture, one.testset, one.difference.at]
         + [one.difference.value, one.low, one.high, settings.line_confidence, one.tests, one.verdict]
         for claim in claims
         for one in claim.comparisons
@@ -121,7 +125,7 @@ def comparisons_table(claims: Sequence[Claim], settings: Settings) -> pd.DataFra
 
 
 def claims_page(claims: Sequence[Claim], settings: Settings) -> str:
-    """An HTML page that needs no other file: each claim with its verdict, and behind a click what it rests on."""
+    """A self-contained HTML page: each claim with its verdict, and its comparisons in a collapsible table."""
     verdicts = [claim.verdict for claim in claims]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in (SUPPORTED, CONTRADICTED, UNDECIDED)]
     sections = []
@@ -157,7 +161,7 @@ def _counts(claim: Claim) -> dict[str, int]:
 
 
 def _statistic(claim: Claim) -> str:
-    """The comparison that a claim's value in the table comes from, in words."""
+    """A sentence about the comparison whose difference is in the table of claims."""
     one = claim.statistic
     if one is None or not np.isfinite(one.low):
         return ""
@@ -166,21 +170,21 @@ def _statistic(claim: Claim) -> str:
 
 
 def difference_in_words(one: Comparison) -> str:
-    """Which pool of a comparison is above or below the other and by how much, or that this is not certain."""
+    """A sentence: which pool of a comparison is above or below the other and by how much, or that this is not certain."""
     value, low, high = one.difference.value, one.low, one.high
     if low <= 0 <= high:
         return (
-            f"no certain difference between {one.one} and {one.other} on {one.testset}, "
+            f"no certain difference between {one.pool} and {one.other} on {one.testset}, "
             f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
         )
     way = "above"
     if value < 0:
         way, value, low, high = "below", -value, -high, -low
-    return f"{one.one} {way} {one.other} on {one.testset} by {value:.1f} points ({low:.1f} to {high:.1f})"
+    return f"{one.pool} {way} {one.other} on {one.testset} by {value:.1f} points ({low:.1f} to {high:.1f})"
 
 
 def _row(one: Comparison) -> str:
-    names = {name: escape(getattr(one, name)) for name in ("one", "other", "testset", "architecture")}
+    names = {name: escape(getattr(one, name)) for name in ("pool", "other", "testset", "architecture")}
     known = np.isfinite(one.difference.value)
     return ROW.format(
         **names,

@@ -1,13 +1,13 @@
-"""See that captions have some of a filter's entries, as soon as the list of their source is prepared.
+"""Check that captions contain some of a filter's entries, as soon as the list of their source is prepared.
 
-That none has is known here, and not after the download of images that the filter would drop. Where the source's list and
-those of entries are there before a run begins, `expect_match` says so before any work.
+This check fails before the download of images that the filter would drop. If the source's list and the lists of entries
+exist before a run begins, `expect_match` fails even before the run.
 
-All captions of the list are looked through. Where only some that are not among the source's `samples` have an entry,
-count_entries says so.
+The check searches all captions of the list. If only captions outside of the source's `samples` contain an entry,
+count_entries fails later.
 
 In:  the list of entries, and the pairs of the source that the filter's samples are from
-Out: a JSON file that says how many captions were looked through until one had an entry
+Out: a JSON file with the number of captions searched until one contained an entry
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from build_entries import count_possible
-from testbed.filtering.entry_lists import build_list, no_match, usable_entries
+from testbed.filtering.entry_lists import build_list, no_match_error, read_usable_entries
 from testbed.filtering.matching import Matcher
 from testbed.lists.list_files import find_files
 from testbed.lists.pairs import LONGEST_CAPTION
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 BATCH = 20_000
-"""Captions that are looked through at once, and entries that are looked for first."""
+"""Captions that are searched together, and entries that are searched for first."""
 
 EARLY = 1_000_000
-"""Captions that are looked through before a run; where none of so many has an entry and there are more, the job sees."""
+"""Captions that are searched before a run. If none of them contains an entry and there are more, the job searches all."""
 
 
 def check_entries(entries: Path, pairs: Path) -> int:
-    """How many captions of the file `pairs` it takes to meet an entry of those in the folder `entries`.
+    """Number of captions in the file `pairs` searched until one contains an entry of the folder `entries`.
 
-    Raises `EntryError` where no caption has any.
+    Raises `EntryError` if no caption contains any.
     """
     listed = read_json(entries / "manifest.json")["files"][0]
     with parquet.ParquetFile(pairs) as file:
         captions = (batch["caption"] for batch in file.iter_batches(BATCH, columns=["caption"]))
-        return meet_entry(entries.name, read_part(entries, listed)["entry"].to_pylist(), captions)
+        return count_until_match(entries.name, read_part(entries, listed)["entry"].to_pylist(), captions)
 
 
 def expect_match(
@@ -64,52 +64,52 @@ def expect_match(
     columns: dict[str, str],
     private_networks: Iterable[str] = (),
 ) -> None:
-    """Raise `EntryError` where none of the entries of `lists` is in any usable caption of a released list.
+    """Raise `EntryError` if no usable caption of a released list contains any entry of `lists`.
 
-    Mostly one of the first entries is in one of the first captions; more are read where it is not. Of a list of more than
-    `EARLY` captions nothing is said where none of the first has an entry.
+    The first captions usually contain one of the first entries; otherwise all entries and more captions are read. A list
+    with more than `EARLY` captions passes if none of the first ones contains an entry.
     """
-    few = set(islice(chain.from_iterable(map(usable_entries, lists)), BATCH))
+    first_entries = set(islice(chain.from_iterable(map(read_usable_entries, lists)), BATCH))
     released = partial(released_captions, path, format, columns, private_networks)
-    first = next(released(), None)
-    # A list without usable rows is reported with the list.
-    if first is None or len(Matcher(sorted(few)).match(first)[1]):
+    captions = next(released(), None)
+    # Another check reports a list without usable rows.
+    if captions is None or len(Matcher(sorted(first_entries)).match(captions)[1]):
         return
     entries, _ = build_list(lists)
     count_possible(filter, entries)
-    logging.info("filter %s: looking through the captions of %s for its entries", filter, path)
-    meet_entry(filter, entries, released(), EARLY)
+    logging.info("filter %s: searching the captions of %s for its entries", filter, path)
+    count_until_match(filter, entries, released(), EARLY)
 
 
 def released_captions(
     path: str, format: str, columns: dict[str, str], private_networks: Iterable[str]
 ) -> Iterator[pa.Array]:
-    """The captions of the usable rows of a released list, in batches; raises `ListError` where it cannot be read."""
+    """The captions of a released list's usable rows, in batches; raises `ListError` if the list cannot be read."""
     resolved = resolve_format(format, columns)
     networks = [ipaddress.ip_network(network) for network in private_networks]
-    judge = partial(validate_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
-    for _, (_, (_, _, captions), _) in map_batches(judge, find_files(path, resolved.container), resolved, {}):
+    validate = partial(validate_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
+    for _, (_, (_, _, captions), _) in map_batches(validate, find_files(path, resolved.container), resolved, {}):
         yield captions
 
 
-def meet_entry(filter: str, entries: list[str], batches: Iterable[pa.Array], most: float = inf) -> int:
-    """How many captions are looked through until one has an entry, or about `most`.
+def count_until_match(filter: str, entries: list[str], batches: Iterable[pa.Array], limit: float = inf) -> int:
+    """Number of captions searched until one contains an entry, or until `limit` is reached.
 
-    Raises `EntryError` where there are captions, fewer than that, and none has.
+    Raises `EntryError` if the captions end before `limit` and none contains an entry.
     """
-    matcher, looked = Matcher(entries), 0
+    matcher, searched = Matcher(entries), 0
     for captions in batches:
-        looked += len(captions)
-        if looked >= most or len(matcher.match(captions)[1]):
-            return looked
-    if looked:
-        raise no_match(filter, len(entries), looked)
-    return looked
+        searched += len(captions)
+        if searched >= limit or len(matcher.match(captions)[1]):
+            return searched
+    if searched:
+        raise no_match_error(filter, len(entries), searched)
+    return searched
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     terminate_with_parent()
     captions = check_entries(Path(snakemake.input.entries).parent, Path(snakemake.input.pairs))
-    logging.info("an entry is among the first %d captions", captions)
+    logging.info("one of the first %d captions contains an entry", captions)
     write_json(snakemake.output.checked, {"captions": captions})

@@ -1,4 +1,4 @@
-"""Put the metrics of all models into one table, the interface between evaluation and statistics.
+"""Concatenate the metrics of all models into one table, the interface between evaluation and statistics.
 
 In:  one table per model
 Out: results/tables/evaluations.csv
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def collect_evaluations(tables: list[Path], output: Path) -> None:
-    """Write the rows of `tables` under one header to `output`, in order and with values as they are written.
+    """Write the rows of `tables` to `output` under one header, in order and with unchanged values.
 
-    Raises `EvaluationsError` where a table is not sound or two of them speak of the same model and test set.
+    Raises `EvaluationsError` if a table is invalid, or if two tables have the same model and test set.
     """
     read_evaluations(tables)
     temporary = output.with_name(f".{output.name}.tmp")

@@ -1,11 +1,11 @@
-"""Make a synthetic shift: a test set with the keys, labels and texts of another, and its images corrupted.
+"""Make a synthetic shift: a copy of a test set with corrupted images.
 
-Images are stored as ImageNet-C's are, as JPEG of quality 85: numbers on ImageNet-C hold for such files, and noise that is
-kept without loss takes several times the room.
+Images are JPEG files of quality 85, as in ImageNet-C. Published accuracies on ImageNet-C are for such files, and lossless
+files of noisy images are several times larger.
 
 In:  the folder of a test set in CLIP_benchmark's local WebDataset format
 Out: a manifest; beside it classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt and test/N.tar with
-     <key>.jpg and <key>.cls of each image, and test/N.json (the shard's record, by which it is kept after a kill)
+     <key>.jpg and <key>.cls of each image, and test/N.json (the shard's record: a restarted job keeps recorded shards)
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from testbed.evaluation.corruptions import corrupt, jpeg_file, parameters_of
-from testbed.evaluation.tasks import ANSWERS, CLIP_BENCHMARK_FILES, TestsetError, check_testset, task_of
+from testbed.evaluation.tasks import CLIP_BENCHMARK_FILES, TARGET_EXTENSIONS, TestsetError, check_testset, task_of
 from testbed.evaluation.testsets import read_samples, shards_of
 from testbed.records.files import add_member, publish, sha256
 from testbed.records.locks import locked
@@ -30,40 +30,40 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 QUALITY = 85
-# CLIP_benchmark's sets for image-text retrieval or with several labels say so in dataset_type.txt.
+# Test sets for image-text retrieval or multi-label classification have dataset_type.txt.
 TEXTS = (*CLIP_BENCHMARK_FILES, "dataset_type.txt")
 
 
 def corrupt_file(content: bytes, kind: str, severity: int, key: str) -> bytes:
-    """The image file `content`, corrupted, as a JPEG file; raises `TestsetError` where it cannot be decoded."""
+    """The corrupted image of the file `content`, as a JPEG file; raises `TestsetError` if it cannot be decoded."""
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
-    # What Pillow raises for broken files of one format or another.
+    # Pillow raises these for damaged files of different formats.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise TestsetError(
-            f"the image of {key} cannot be decoded ({error}). Replace it, or take {key} out of the test set."
+            f"the image of {key} cannot be decoded ({error}). Replace it, or remove {key} from the test set."
         ) from error
     return jpeg_file(corrupt(image, kind, severity, key), QUALITY)
 
 
 def write_shard(source: Path, task: str, kind: str, severity: int, path: Path) -> int:
-    """Write the shard `source` with corrupted images as `path`, image by image; returns their number."""
+    """Write the shard `source` with corrupted images to `path`; returns the number of images."""
     temporary, images = path.with_name(f".{path.name}.tmp"), 0
     with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for key, content, answer in read_samples(source, task):
+        for key, content, target in read_samples(source, task):
             try:
                 add_member(archive, f"{key}.jpg", corrupt_file(content, kind, severity, key))
             except TestsetError as error:
                 raise TestsetError(f"{source}: {error}") from error
-            add_member(archive, f"{key}.{ANSWERS[task]}", answer)
+            add_member(archive, f"{key}.{TARGET_EXTENSIONS[task]}", target)
             images += 1
     publish(temporary, path)
     return images
 
 
 def valid_record(path: Path, request: str) -> dict | None:
-    """The record of the shard `path`, or None unless the shard is whole and was made as `request` asks."""
+    """The record of the shard `path`, or None unless the shard is complete and matches `request`."""
     try:
         entry = read_json(path.with_suffix(".json"))
     except ManifestError:
@@ -72,10 +72,10 @@ def valid_record(path: Path, request: str) -> dict | None:
 
 
 def corrupt_testset(original: str, source: Path, kind: str, severity: int, folder: Path, again: bool = False) -> dict:
-    """Write the test set `original` (in the folder `source`), corrupted, into `folder`; returns its manifest.
+    """Write a corrupted copy of the test set `original` (in the folder `source`) into `folder`; returns its manifest.
 
-    Shards that are whole and of the same request are kept, unless `again`. Raises `CorruptionError` for an unknown kind
-    or severity, `ExperimentError` for a missing file and `TestsetError` for a broken one.
+    Complete shards with the same request are kept, unless `again`. Raises `CorruptionError` for an unknown kind or
+    severity, `ExperimentError` for a missing file and `TestsetError` for a damaged one.
     """
     parameters = parameters_of(kind, severity)
     check_testset(original, source)

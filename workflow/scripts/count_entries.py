@@ -1,4 +1,4 @@
-"""Count in how many captions of a pool each entry is.
+"""Count the captions of a pool that contain each entry.
 
 In:  the list of entries, and the matches of the pool's captions
 Out: counts.parquet with a row for each entry (entry, count), and a manifest
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.filtering.entry_lists import no_match
+from testbed.filtering.entry_lists import no_match_error
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -28,9 +28,9 @@ COUNTS_FILE = "counts.parquet"
 
 
 def count_entries(entries: Path, matches: Path, folder: Path) -> dict:
-    """Count the matches in the folder `matches` into `folder`; returns the manifest.
+    """Count the matches in the folder `matches` and write the counts into `folder`; returns the manifest.
 
-    Raises `EntryError` where no caption has any of the entries.
+    Raises `EntryError` if no caption contains any entry.
     """
     listed = read_json(entries / "manifest.json")["files"][0]
     counts, samples, matched = np.zeros(listed["rows"], np.int64), 0, 0
@@ -40,12 +40,12 @@ def count_entries(entries: Path, matches: Path, folder: Path) -> dict:
             samples += len(chunk)
             matched += int(np.count_nonzero(np.diff(chunk.offsets.to_numpy())))
     if not matched:
-        raise no_match(folder.name, len(counts), samples)
+        raise no_match_error(folder.name, len(counts), samples)
     names = read_part(entries, listed)["entry"]
     temporary = folder / f".{COUNTS_FILE}.tmp"
     parquet.write_table(pa.table({"entry": names, "count": counts}), temporary, compression="zstd")
     publish(temporary, folder / COUNTS_FILE)
-    logging.info("%d of %d captions have an entry, %d in all", matched, samples, counts.sum())
+    logging.info("%d of %d captions contain an entry; %d matches", matched, samples, counts.sum())
     return {
         "samples": samples,
         "matched": matched,

@@ -1,10 +1,10 @@
 """Decode, resize and crop the images of a test set once for all models of an architecture.
 
-Decoding takes most of an evaluation's time, and is the same for every model; here it needs no GPU. What a model's
-transform does behind the crop (to numbers, normalised) is done by evaluate_clip, on its device.
+Decoding takes most of an evaluation's time, is the same for every model, and needs no GPU here. evaluate_clip applies the
+rest of the transform (conversion to float, normalisation) on its device.
 
 In:  a test set in CLIP_benchmark's local WebDataset format, and the architecture's model
-Out: a manifest; beside it images.npy (N, H, W, 3) in bytes and samples.parquet with key and answer of each
+Out: a manifest; beside it images.npy (N, H, W, 3; uint8) and samples.parquet with the key and answer (target) of each
 """
 
 import io
@@ -18,7 +18,7 @@ from PIL import Image
 
 from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
 from testbed.evaluation.tasks import TestsetError, task_of
-from testbed.evaluation.testsets import IMAGES_FILE, SAMPLES_FILE, answer_of, count_samples, read_samples, shards_of
+from testbed.evaluation.testsets import IMAGES_FILE, SAMPLES_FILE, count_samples, parse_target, read_samples, shards_of
 from testbed.models.networks import model_folder, network_config
 from testbed.records.files import publish
 from testbed.records.locks import locked
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 def preprocessing_of(model: str, tag: str | None = None) -> Preprocessing:
-    """How images are framed for `model`, a name that open_clip knows or a folder with an open_clip_config.json.
+    """The preprocessing of `model`, which is a name in open_clip or a folder with an open_clip_config.json.
 
-    Published weights, known by their `tag`, may have a preprocessing of their own.
+    The pretrained weights `tag` may have their own preprocessing.
     """
     config = network_config(model, tag)
     return Preprocessing.of(
@@ -44,39 +44,39 @@ def preprocessing_of(model: str, tag: str | None = None) -> Preprocessing:
 
 
 def decode_shard(
-    shard: Path, task: str, preprocessing: Preprocessing, target: Path, start: int
+    shard: Path, task: str, preprocessing: Preprocessing, output: Path, start: int
 ) -> tuple[list[str], list]:
-    """Write the pictures of a shard into the array file `target` from row `start` on; returns keys and answers.
+    """Write the images of a shard into the array file `output` from row `start` on; returns keys and targets.
 
     Raises `TestsetError` for an image that cannot be decoded.
     """
-    images = np.load(target, mmap_mode="r+")
-    keys, answers = [], []
-    for place, (key, content, answer) in enumerate(read_samples(shard, task), start):
+    images = np.load(output, mmap_mode="r+")
+    keys, targets = [], []
+    for row, (key, content, target) in enumerate(read_samples(shard, task), start):
         try:
             with Image.open(io.BytesIO(content)) as image:
                 image.load()
-                images[place] = np.asarray(preprocessing(image))
+                images[row] = np.asarray(preprocessing(image))
         except (OSError, ValueError, SyntaxError) as error:
             raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
         keys.append(key)
-        answers.append(answer_of(answer, task))
+        targets.append(parse_target(target, task))
     images.flush()
     logging.info("%s: %d images", shard, len(keys))
-    return keys, answers
+    return keys, targets
 
 
 def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folder: Path, workers: int) -> dict:
     """Decode the test set in the folder `testset` into `folder` with `workers` processes; returns the manifest.
 
-    Raises `TestsetError` where its task is not `task`, or where a sample is not whole.
+    Raises `TestsetError` if its task is not `task`, or if a sample is incomplete.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     if task_of(testset) != task:
         raise TestsetError(
-            f"{testset}: its task is {task_of(testset)} by its dataset_type.txt, and {task} in the experiment. Set "
+            f"{testset}: its task is {task_of(testset)} by its dataset_type.txt, and {task} in the experiment. Correct "
             "testsets.*.task."
         )
     shards = shards_of(testset)
@@ -87,16 +87,16 @@ def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folde
     tasks = [(shard, task, preprocessing, temporary, start) for shard, start in zip(shards, starts, strict=True)]
     if workers:
         with ProcessPoolExecutor(workers) as pool:
-            parts = list(pool.map(decode_shard, *zip(*tasks, strict=True)))
+            decoded = list(pool.map(decode_shard, *zip(*tasks, strict=True)))
     else:
-        parts = [decode_shard(*task) for task in tasks]
-    keys = [key for part, _ in parts for key in part]
-    answers = [answer for _, part in parts for answer in part]
+        decoded = [decode_shard(*task) for task in tasks]
+    keys = [key for of_shard, _ in decoded for key in of_shard]
+    targets = [target for _, of_shard in decoded for target in of_shard]
     if len(keys) != sum(counts) or not keys:
-        raise TestsetError(f"{testset}: {sum(counts)} images, and {len(keys)} samples. Copy the test set again.")
+        raise TestsetError(f"{testset}: has {sum(counts)} images but {len(keys)} samples. Copy the test set again.")
     publish(temporary, folder / IMAGES_FILE)
     rows = folder / f".tmp.{SAMPLES_FILE}"
-    parquet.write_table(pa.table({"key": keys, "answer": answers}), rows, compression="zstd")
+    parquet.write_table(pa.table({"key": keys, "answer": targets}), rows, compression="zstd")
     publish(rows, folder / SAMPLES_FILE)
     files = [record(folder / name) for name in (IMAGES_FILE, SAMPLES_FILE)]
     return {"images": len(keys), "task": task, "preprocessing": vars(preprocessing), "files": files}

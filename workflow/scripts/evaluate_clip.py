@@ -1,19 +1,20 @@
-"""Evaluate a model, or an ensemble, zero-shot on all test sets: CLIP_benchmark's prompts and metric code.
+"""Evaluate a model, or an ensemble, zero-shot on all test sets, with CLIP_benchmark's prompts and metric code.
 
-Test sets are local WebDatasets in CLIP_benchmark's format, with their own class names and prompt templates, whose images
-decode_testset has decoded. Their task is classification, multi-label classification or retrieval. Text heads are computed
-once for each list of classes. Where a shift has a part of the reference's classes, both are scored over these alone, too
-(see testbed.subsets). Of classifications each image's prediction is kept, so that accuracies can be counted again.
+Test sets are local WebDatasets in CLIP_benchmark's format, with their own class names and prompt templates.
+decode_testset has decoded their images. Their task is classification, multi-label classification or retrieval. If a shift
+has a subset of the reference's classes, both are also scored over these classes only (see
+testbed.evaluation.class_subsets). For classification the prediction for each image is recorded, so that accuracies can be
+recomputed.
 
-An ensemble's members are models of one architecture. By default their logits are averaged; with `average: weights` the
-weights are, which is a model again. Recalls of retrieval come from embeddings, which cannot be averaged across members
-that have no common space: ensembles by logits have none.
+The members of an ensemble are models of one architecture. By default their logits are averaged. With `average: weights`
+their weights are averaged, which gives one model. Recall@k for retrieval is computed from embeddings, which cannot be
+averaged across models: ensembles with averaged logits have none.
 
-In:  manifests of models (and their folders), the test sets' folders and those of their decoded images
+In:  manifests of models (and their folders), the folders of the test sets and of their decoded images
 Out: a table of metrics with the columns of results/tables/evaluations.csv, and a parquet table with a row per image and
-     scoring: testset, classes (all, or the shift whose classes count), key, label, prediction, rank (place of the label
-     among the five best classes, 0 the best; null below). Labels and predictions over a shift's classes are the shift's.
-     Beside them manifest.json, which records them and where they come from
+     scoring: testset, classes (all, or the shift whose classes were scored), key, label, prediction, rank (of the label
+     among the five best classes, 0 for the best, else null). Over a shift's classes, labels and predictions are the
+     shift's. Beside them manifest.json, which records the files and their inputs
 """
 
 import csv
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 PACKAGES = ("torch", "open_clip_torch", "clip_benchmark", "numpy")
-"""Packages that decide what an evaluation gives, whose versions are recorded."""
+"""Packages that affect the result of an evaluation; their versions are recorded."""
 
 
 def evaluate_clip(
@@ -49,10 +50,7 @@ def evaluate_clip(
     reference: str,
     subsets: Sequence[Subset],
 ) -> tuple[list[dict], dict[str, list]]:
-    """Evaluate on `testsets`, name to its folder and that of its decoded images.
-
-    Returns metric rows and the table of predictions.
-    """
+    """The metric rows and the table of predictions on `testsets` (name to its folder and that of its decoded images)."""
     folders = {testset: folder for testset, (folder, _) in testsets.items()}
     rows, table = [], {name: [] for name in PREDICTION_COLUMNS}
 
@@ -82,7 +80,7 @@ def evaluate_clip(
 def subsets_of(
     testsets: Mapping[str, tuple[Path, Path]], reference: str, class_maps: Mapping[str, Path | str]
 ) -> list[Subset]:
-    """Which test sets are scored over a part of the reference's classes; raises `ClassesError` as `find_subsets` does."""
+    """The class subsets of the test sets for classification; raises `ClassesError` as `find_subsets` does."""
     names = {
         testset: read_lines(folder / "classnames.txt")
         for testset, (folder, _) in testsets.items()
@@ -124,10 +122,10 @@ if __name__ == "__main__":
     terminate_with_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]
     params, config = snakemake.params, snakemake.config
-    # In the experiment's order, which changes nothing but that of rows.
+    # In the experiment's order, which is the order of the rows.
     testsets = {name: tuple(map(Path, params.testsets[name])) for name in config["testsets"]}
     with locked(Path(snakemake.output.metrics).parent) as own:
-        # Made for the files of before, it would speak of others.
+        # The old manifest describes the old files.
         (own / "manifest.json").unlink(missing_ok=True)
         run = run_environment(params.device, PACKAGES)
         subsets = subsets_of(testsets, params.reference, dict(params.class_maps))

@@ -1,4 +1,4 @@
-"""Write the interactive scatter of effective robustness: every shift, scale and baseline in one page, without a network.
+"""Write the interactive scatter plot of effective robustness: every shift, scale and baseline in one offline page.
 
 In:  results/tables/evaluations.csv, resources/baselines.csv, the metrics of published checkpoints and the table of public
      models
@@ -35,12 +35,12 @@ def explore_robustness(
     baselines: pd.DataFrame | None = None,
     models: pd.DataFrame | None = None,
 ) -> str:
-    """The page as text; tables as `plot_effective_robustness` takes them.
+    """The HTML page; the tables are those of `plot_effective_robustness`.
 
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference` and `explorer_data` do.
     """
-    crosses = None if published is None else pair_with_reference(published, reference)
-    tables = Tables(pair_with_reference(evaluations, reference), crosses, models, baselines)
+    published_pairs = None if published is None else pair_with_reference(published, reference)
+    tables = Tables(pair_with_reference(evaluations, reference), published_pairs, models, baselines)
     return explorer_page(explorer_data(tables, experiment, reference, shifts, pools, settings))
 
 

@@ -1,6 +1,6 @@
-"""Fit the lines of standard ImageNet models to the table that the ImageNet testbed published.
+"""Fit the lines of standard ImageNet models to the ImageNet testbed's published table.
 
-The result is committed as resources/baselines.csv, so that no run needs this: it shows where that file comes from.
+The result is committed as resources/baselines.csv, so no run needs this rule. The rule documents the origin of the file.
 
 In:  results/retrieved/imagenet_testbed.csv and resources/standard_models.csv
 Out: results/tables/baselines.csv
@@ -21,7 +21,7 @@ ORIGIN = "github.com/modestyachts/imagenet-testbed@0170eec robustness_top1s.csv 
 
 
 def fit_baselines(results: Path | str, types: Path | str, output: Path | str) -> None:
-    """Write the table of baselines of the testbed's `results` and the `types` of its models to `output`."""
+    """Write the table of baselines to `output`, from the testbed's `results` and the `types` of its models."""
     table = fit_standard(pd.read_csv(results), pd.read_csv(types), ORIGIN)
     table.to_csv(output, index=False, float_format="%.8g", lineterminator="\n")
 

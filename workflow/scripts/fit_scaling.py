@@ -1,4 +1,4 @@
-"""Fit how accuracy grows with the number of training samples: a power law of the error, per pool and test set.
+"""Fit a power law of the error as a function of the number of training samples, per pool and test set.
 
 In:  results/tables/evaluations.csv
 Out: results/tables/scaling.csv, a row per pool, architecture, test set and classes

@@ -1,8 +1,8 @@
-"""Fit the trend of every pool, and measure every model against the baseline.
+"""Fit the trend of every pool, and compute the effective robustness of every model.
 
-Reads `results/tables/evaluations.csv` and, for baselines of standard ImageNet models, `resources/baselines.csv`; writes
-`trends.csv`, one row per pool, architecture, shift and classes, and `effective_robustness.csv`, one row per model, shift
-and classes. What cannot be computed is an empty cell.
+In:  results/tables/evaluations.csv and, for baselines of standard ImageNet models, resources/baselines.csv
+Out: trends.csv, a row per pool, architecture, shift and classes; effective_robustness.csv, a row per model, shift and
+     classes. A value that cannot be computed is an empty cell
 """
 
 from typing import TYPE_CHECKING
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def fit_trends(
     evaluations: pd.DataFrame, reference: str, settings: Settings, baselines: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables `trends` and `effective_robustness` of `evaluations` (see `testbed.tables.read_evaluations`).
+    """The tables `trends` and `effective_robustness` of `evaluations` (see `read_evaluations`).
 
-    `baselines` is the table of `testbed.baselines.read_baselines`, which only baselines of standard models need.
-    Raises `EvaluationsError` if a model lacks its evaluation on `reference`, and `TrendError` if the baseline's pool
-    has no models. With the baseline `none` the second table has no rows.
+    `baselines` is the table of `read_baselines`, which only baselines of standard models need. Raises `EvaluationsError` if
+    a model has no evaluation on `reference`, and `TrendError` if the baseline's pool has no models. With the baseline
+    `none` the second table has no rows.
     """
     pairs = pair_with_reference(evaluations, reference)
     trends = fit_pool_trends(pairs, settings)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 BATCH = 20_000
-"""Captions that are matched together: enough to be quick, and few enough for the processor's cache."""
+"""Captions that are matched together: enough for speed, and few enough for the processor's cache."""
 
 
 def match_captions(matcher: Matcher, captions: pa.ChunkedArray) -> pa.Array:
-    """The numbers of the entries in each caption, ascending: a list for each."""
+    """A list for each caption: the numbers of its entries, ascending."""
     offsets, numbers = [np.zeros(1, np.int64)], []
     for start in range(0, len(captions), BATCH):
         batch = captions.slice(start, BATCH).combine_chunks()
@@ -43,7 +43,7 @@ def match_entries(entries: Path, samples: Path, folder: Path) -> dict:
     """Write the matches of the samples in the folder `samples` into `folder`; returns the manifest."""
     listed = read_json(entries / "manifest.json")["files"][0]
     parts = parts_of(samples)
-    # Built when it is first needed: a job that has all parts needs none.
+    # Built at first use: a job whose parts are all complete does not need it.
     matchers: list[Matcher] = []
 
     def make(name: str) -> pa.Table:

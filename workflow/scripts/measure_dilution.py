@@ -1,8 +1,8 @@
-"""Measure what mixing does: each mixture's trend beside those of its members, at one reference accuracy.
+"""Measure the effect of mixing: each mixture's trend and those of its members, at one reference accuracy.
 
-The paper finds that mixing sources dilutes: a mixture's trend lies between those of its members, below the best of them, and
-where it lies is foretold by output mixing, the average of the members' logits. Here are the numbers: the mixture's shifted
-accuracy, its best and worst member's, what the members' lines combined by their shares foretell, and the ensemble's.
+The paper finds that mixing sources dilutes robustness: a mixture's trend lies between those of its members, below the best.
+Output mixing, the average of the members' logits, predicts where it lies. The table has the shifted accuracies of the
+mixture, of its best and worst member, of the members' lines combined by their shares, and of the ensemble.
 
 In:  results/tables/evaluations.csv
 Out: results/tables/dilution.csv, a row per mixture, architecture, shift and classes
@@ -41,11 +41,11 @@ def measure_dilution(
     """One row of `DILUTION_COLUMNS` per mixture, architecture, shift and classes.
 
     `pools` are the experiment's, each with `name`, `kind` and the `members` of mixtures and ensembles with their shares.
-    `reference_value` is `settings.compare_at`, or where that is 0 the middle, on the scale, of the reference accuracies
-    that the mixture and all members reach; where they have none in common, the rest of the row is empty. Accuracies are
-    fractions, differences percentage points with intervals of the pairs bootstrap, which draws the models of every pool
-    for themselves. The best member is the one that is best in the sample, so that its lead is rather too large.
-    `combination` adds the members' lines on the scale, weighted by the shares.
+    `reference_value` is `settings.compare_at`; if that is 0, it is the midpoint, on the scale, of the range of reference
+    accuracies that the mixture and all members share. Without a common range, the rest of the row is empty. Accuracies are
+    fractions. Differences are percentage points with intervals of the pairs bootstrap, which resamples each pool
+    independently. The best member is the best in the sample, so its lead is biased upwards. `combination` is the sum of the
+    members' lines on the scale, weighted by the shares.
     """
     pairs = pair_with_reference(evaluations, reference)
     rows = []
@@ -62,14 +62,14 @@ def _measure(
     mixture: Mapping, ensemble: str | None, points: pd.DataFrame, lines: Lines, settings: Settings
 ) -> dict[str, object]:
     name, members = mixture["name"], mixture["members"]
-    at = lines.common([name, *members], settings.compare_at)
+    at = lines.common_reference([name, *members], settings.compare_at)
     row: dict[str, object] = {"reference_value": at, "ensemble": ensemble if ensemble in lines.pools else None}
     if np.isnan(at):
         return row
     heights = {pool: lines.height(pool, at) for pool in [name, *members]}
     drawn = {
-        pool: _draw_heights(points[points["pool"] == pool], at, place, settings)
-        for place, pool in enumerate([name, *members, *([row["ensemble"]] if row["ensemble"] else [])])
+        pool: _bootstrap_heights(points[points["pool"] == pool], at, index, settings)
+        for index, pool in enumerate([name, *members, *([row["ensemble"]] if row["ensemble"] else [])])
     }
     best, worst = max(members, key=heights.get), min(members, key=heights.get)
     low, high = percentile_interval(drawn[name], settings.line_confidence)
@@ -88,10 +88,10 @@ def _measure(
     return row
 
 
-def _draw_heights(own: pd.DataFrame, at: float, place: int, settings: Settings) -> NDArray[np.float64]:
-    """Heights (kept,) at `at` of lines through resampled models of one pool; each pool has random numbers of its own."""
+def _bootstrap_heights(own: pd.DataFrame, at: float, index: int, settings: Settings) -> NDArray[np.float64]:
+    """Values (kept,) at `at` of the lines of one pool's resampled models; each pool has its own random numbers."""
     x, y = scaled_points(own, settings.scale)
-    lines = bootstrap_lines(x, y, settings.bootstrap, settings.bootstrap_seed + place)
+    lines = bootstrap_lines(x, y, settings.bootstrap, settings.bootstrap_seed + index)
     return inverse(lines[:, 0] * float(transform(at, settings.scale)) + lines[:, 1], settings.scale)
 
 

@@ -1,4 +1,4 @@
-"""Measure OpenCLIP's published models by their published accuracies: what is drawn behind an experiment's own models.
+"""Compute the effective robustness of OpenCLIP's public models from their published accuracies, for the figures' background.
 
 In:  results/retrieved/openclip.csv, resources/baselines.csv, and resources/testsets.csv for the numbers of images
 Out: results/tables/reference_models.csv, with the columns of effective_robustness.csv
@@ -29,10 +29,10 @@ SHIFTS = {
     "imagenet-a": ("ImageNet-A", "imagenet-a"),
     "objectnet": ("ObjectNet", "objectnet"),
 }
-"""Of each test set the column in OpenCLIP's table, and its name in resources/testsets.csv."""
+"""For each test set, its column in OpenCLIP's table and its name in resources/testsets.csv."""
 
 CHANCE = 0.01
-"""Models below ten times the chance level of ImageNet have learnt nothing that a trend could speak of."""
+"""Models below ten times the chance level of ImageNet are left out: they say nothing about a trend."""
 
 
 class ReferenceError(ValueError):
@@ -40,10 +40,10 @@ class ReferenceError(ValueError):
 
 
 def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
-    """OpenCLIP's models as pairs (see `testbed.tables.pair_with_reference`), each model and test set once.
+    """OpenCLIP's models as pairs (see `pair_with_reference`), without repeats of model and test set.
 
-    `correct` is accuracy * n, not rounded, as in modestyachts/imagenet-testbed. Rows that repeat another's accuracies
-    under another name, and models at chance, are left out and logged.
+    `correct` is accuracy * n, not rounded, as in modestyachts/imagenet-testbed. Rows with the accuracies of another row,
+    and models at chance level, are left out and logged.
     """
     table = pd.read_csv(results)
     columns = ["name", "pretrained", REFERENCE[0], *(column for column, _ in SHIFTS.values())]
@@ -52,11 +52,11 @@ def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
         raise ReferenceError(f"{results}: lacks the column {', '.join(missing)}; delete it to retrieve it again")
     images = pd.read_csv(shipped(testsets)).set_index("retrieve")["images"]
     table = table[columns].dropna()
-    again, chance = table.duplicated(columns[2:]), table[REFERENCE[0]] < CHANCE
-    for reason, left_out in (("repeats another model's accuracies", again), ("is at chance", chance & ~again)):
+    repeated, chance = table.duplicated(columns[2:]), table[REFERENCE[0]] < CHANCE
+    for reason, left_out in (("repeats another model's accuracies", repeated), ("is at chance", chance & ~repeated)):
         for _, row in table[left_out].iterrows():
             log.info("%s, %s: %s, left out", row["name"], row["pretrained"], reason)
-    table = table[~again & ~chance]
+    table = table[~repeated & ~chance]
     n = int(images[REFERENCE[1]])
     parts = [
         pd.DataFrame(
@@ -82,11 +82,11 @@ def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
 
 
 def measure_reference_models(published: pd.DataFrame, baselines: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """One row of `ROBUSTNESS_COLUMNS` per published model and shift; a baseline of a pool is none for these models."""
+    """One row of `ROBUSTNESS_COLUMNS` per public model and shift; without values if the baseline is a pool's trend."""
     if settings.baseline not in STANDARD_BASELINES:
         named = published.assign(scale=settings.scale, baseline="none")
         return named.reindex(columns=ROBUSTNESS_COLUMNS)
-    # one group, and one warning, for each test set: the line is that of all architectures
+    # one group, and so one warning, per test set: the line is the same for all architectures
     together = published.assign(architecture="all architectures")
     measured = measure_robustness(together, standard_baseline(baselines, settings), settings)
     return measured.assign(architecture=published["architecture"])

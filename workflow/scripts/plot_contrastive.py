@@ -1,7 +1,7 @@
-"""Draw the errors of linear contrastive models with and without a teacher's filter: simulations beside leading terms.
+"""Draw the errors of linear contrastive models with and without a teacher's filter: simulations and leading terms.
 
-Reads `results/tables/contrastive.csv` and `contrastive_rates.csv` (see simulate_contrastive.py); writes
-`results/plots/contrastive.pdf` and `.png`.
+In:  results/tables/contrastive.csv and contrastive_rates.csv (see simulate_contrastive.py)
+Out: results/plots/contrastive.pdf and .png
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.figures.grids import lettered_grid
+from testbed.figures.layout import lettered_grid
 from testbed.figures.style import COLOURS, STYLE, save_figure
 from testbed.records.log import log_to
 from testbed.theory.contrastive import Pairs, leading_error
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 HEADLINE = "Linear contrastive learning on partly mismatched pairs, in the model of Pareek, Oh and Du (2025)"
 GREY, DASHED, DOTTED = "#555555", (0, (4, 1.4)), (0, (1, 1.3))
-LOOKS = {
+STYLES = {
     "unfiltered": {"color": COLOURS[1], "marker": "s", "linestyle": DASHED},
     "filtered": {"color": COLOURS[0], "marker": "o", "linestyle": "-"},
 }
-# of both methods' errors over samples: all pairs clean, and few
+# clean fractions in the panels of errors over samples: all pairs clean, and few
 SHOWN = (1, 1 / 16)
 STATED = {-1.0: "1/η", -0.5: "1/√η", 0.0: "constant"}
 CURVE = np.geomspace(1e-3, 1, 121)
 
 
 def plot_contrastive(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
-    """The figure of the tables of `simulate_contrastive`: a row of three panels for each precision of the noise."""
+    """The figure for the tables of `simulate_contrastive`: a row of three panels for each precision of the noise."""
     precisions = list(table["precision"].unique())
     titles = [
         title
@@ -54,7 +54,7 @@ def plot_contrastive(table: pd.DataFrame, rates: pd.DataFrame) -> Figure:
 
 
 def _legend() -> list[Line2D]:
-    entries = [Line2D([], [], label=name, linewidth=1.2, markersize=4, **look) for name, look in LOOKS.items()]
+    entries = [Line2D([], [], label=name, linewidth=1.2, markersize=4, **style) for name, style in STYLES.items()]
     hollow = {"color": GREY, "linestyle": "", "marker": "o", "markerfacecolor": "white"}
     return [
         *entries,
@@ -70,23 +70,23 @@ def _theory(precision: float, clean: float, samples: float, method: str, thresho
 
 
 def _simulated(axes: Axes, rows: pd.DataFrame, over: str, method: str) -> None:
-    """Simulated errors, hollow where there are too few samples."""
-    look = {**LOOKS[method], "linestyle": "", "markersize": 4, "zorder": 3}
+    """Draw simulated errors, with hollow markers if there are too few samples."""
+    style = {**STYLES[method], "linestyle": "", "markersize": 4, "zorder": 3}
     for enough, own in rows.groupby("enough_samples"):
         face = {} if enough else {"markerfacecolor": "white"}
-        axes.plot(own[over], own["error"], **look, **face)
+        axes.plot(own[over], own["error"], **style, **face)
 
 
 def _draw_samples(axes: Axes, table: pd.DataFrame, precision: float, threshold: float) -> None:
     sizes = np.array(sorted(table["samples"].unique()))
     for clean in SHOWN:
-        for method, look in LOOKS.items():
+        for method, style in STYLES.items():
             rows = table[(table["clean_fraction"] == clean) & (table["method"] == method)]
             line = [_theory(precision, clean, size, method, threshold) for size in sizes]
-            axes.plot(sizes, line, linewidth=1.2, **{**look, "marker": ""})
+            axes.plot(sizes, line, linewidth=1.2, **{**style, "marker": ""})
             _simulated(axes, rows, "samples", method)
     for clean in SHOWN:
-        ends = [_theory(precision, clean, sizes[-1], method, threshold) for method in LOOKS]
+        ends = [_theory(precision, clean, sizes[-1], method, threshold) for method in STYLES]
         label = "η = 1" if clean == 1 else f"η = 1/{1 / clean:g}"
         axes.annotate(
             label, (sizes[-1], np.sqrt(np.prod(ends))), (6, 0), textcoords="offset points", va="center", fontsize=6.5
@@ -101,9 +101,9 @@ def _draw_samples(axes: Axes, table: pd.DataFrame, precision: float, threshold: 
 
 def _draw_fractions(axes: Axes, table: pd.DataFrame, precision: float, threshold: float) -> None:
     samples = table["samples"].max()
-    for method, look in LOOKS.items():
+    for method, style in STYLES.items():
         line = [_theory(precision, clean, samples, method, threshold) for clean in CURVE]
-        axes.plot(CURVE, line, linewidth=1.2, **{**look, "marker": ""})
+        axes.plot(CURVE, line, linewidth=1.2, **{**style, "marker": ""})
         _simulated(axes, table[(table["samples"] == samples) & (table["method"] == method)], "clean_fraction", method)
     errors = table.loc[table["samples"] == samples, "error"]
     axes.set_yscale("log")
@@ -114,13 +114,13 @@ def _draw_fractions(axes: Axes, table: pd.DataFrame, precision: float, threshold
 
 def _draw_exponents(axes: Axes, rates: pd.DataFrame, precision: float, threshold: float) -> None:
     local = rates[rates["stated"].isna() & (rates["variable"] == "clean_fraction")]
-    for method, look in LOOKS.items():
+    for method, style in STYLES.items():
         line = np.log([_theory(precision, clean, 1, method, threshold) for clean in CURVE])
-        axes.plot(CURVE, np.gradient(line, np.log(CURVE)), linewidth=1.2, **{**look, "marker": ""})
+        axes.plot(CURVE, np.gradient(line, np.log(CURVE)), linewidth=1.2, **{**style, "marker": ""})
         rows = local[local["method"] == method]
         middle = np.sqrt(rows["variable_min"] * rows["variable_max"])
         bars = (rows["exponent"] - rows["exponent_low"], rows["exponent_high"] - rows["exponent"])
-        axes.errorbar(middle, rows["exponent"], yerr=bars, linewidth=0.8, **{**look, "linestyle": "", "markersize": 4})
+        axes.errorbar(middle, rows["exponent"], yerr=bars, linewidth=0.8, **{**style, "linestyle": "", "markersize": 4})
     for exponent, label in STATED.items():
         axes.axhline(exponent, color=GREY, linestyle=DOTTED, linewidth=0.9, zorder=1)
         axes.text(0.0011, exponent + 0.02, label, color=GREY, fontsize=6.5, va="bottom")

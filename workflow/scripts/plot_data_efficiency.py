@@ -1,6 +1,7 @@
-"""Draw accuracy over the number of training samples: a panel per test set, a power law of the error per pool.
+"""Draw accuracy against the number of training samples: a panel per test set, a power law of the error per pool.
 
-Reads `results/tables/evaluations.csv`; writes `results/plots/data_efficiency.pdf` and `.png`.
+In:  results/tables/evaluations.csv
+Out: results/plots/data_efficiency.pdf and .png
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from testbed.experiment.pools import in_order, testsets_in_order
-from testbed.figures.panels import new_figure
+from testbed.figures.layout import new_figure
 from testbed.figures.style import STYLE, FigureError, Series, make_series, save_figure, size_label, title_of
 from testbed.records.log import log_to
 from testbed.statistics.scaling import BEYOND, accuracy_at, accuracy_band, power_law
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 SHAPE = 0.8
 AREA = 22.0
-# inches that a letter of a tick's label takes, and from one label to the next
+# inches: width of a letter in a tick label, and distance between labels
 LETTER, GAP = 0.062, 0.08
 
 
@@ -37,16 +38,16 @@ def plot_data_efficiency(
 ) -> Figure:
     """The figure of all `pools` (each with `name` and `kind`) on `testsets`, in their order, over all classes.
 
-    A point is the mean over seeds, its bar goes from the worst to the best seed. Lines are power laws, thin where they
-    are extrapolated to twice the largest trainset, with the band of the pairs bootstrap where three models or more allow.
+    A point is the mean over seeds, with a bar from the worst to the best seed. Lines are power laws, thin where they are
+    extrapolated to twice the largest trainset. Three or more models have a band, from the pairs bootstrap.
 
-    Raises `FigureError` where no model of a known size was evaluated on one of `testsets`.
+    Raises `FigureError` if no model of a known size was evaluated on one of `testsets`.
     """
     whole = evaluations[(evaluations["classes"] == "all") & (evaluations["size"] > 0)]
     panels = [whole[whole["testset"] == testset] for testset in testsets]
     for testset, points in zip(testsets, panels, strict=True):
         if points.empty:
-            raise FigureError(f"no model was evaluated on {testset!r}; evaluate one, or take it from the test sets")
+            raise FigureError(f"no model was evaluated on {testset!r}; evaluate one, or remove it from the test sets")
     series = make_series(whole, pools)
     with matplotlib.rc_context(STYLE):
         labels = ("Training samples (logarithmic)", "Accuracy (%)")
@@ -58,7 +59,7 @@ def plot_data_efficiency(
                 own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
                 if not own.empty:
                     _draw(axes, own, one, settings)
-            # room for every line; bands of few models open like fans, and may leave the panel
+            # the limits include all lines; wide bands of few models may leave the panel
             axes.set_ylim(0, 1.05 * max(np.max(line.get_ydata()) for line in axes.lines))
     return figure
 
@@ -83,11 +84,11 @@ def _draw(axes: Axes, own: pd.DataFrame, one: Series, settings: Settings) -> Non
     line, lines = power_law(own, settings)
     if not np.isnan(line.slope):
         smallest, largest = own["size"].min(), own["size"].max()
-        look = {"color": one.colour, "linestyle": one.dashes, "zorder": 2.5}
+        style = {"color": one.colour, "linestyle": one.dashes, "zorder": 2.5}
         inside = np.geomspace(smallest, largest, 40)
         beyond = np.geomspace(largest, BEYOND * largest, 20)
-        axes.plot(inside, 100 * accuracy_at(line, inside), linewidth=1.3, **look)
-        axes.plot(beyond, 100 * accuracy_at(line, beyond), linewidth=0.6, **look)
+        axes.plot(inside, 100 * accuracy_at(line, inside), linewidth=1.3, **style)
+        axes.plot(beyond, 100 * accuracy_at(line, beyond), linewidth=0.6, **style)
         whole = np.concatenate([inside, beyond])
         low, high = accuracy_band(lines, whole, settings.line_confidence)
         axes.fill_between(whole, 100 * low, 100 * high, color=one.colour, alpha=0.1, linewidth=0, zorder=1.5)

@@ -1,7 +1,8 @@
-"""Draw the accuracy of every model under each shift over its accuracy on the reference, with the trend of every pool.
+"""Draw the accuracy of every model on each shift against its accuracy on the reference, with the trend of every pool.
 
-Reads `results/tables/evaluations.csv` and `trends.csv`, `resources/baselines.csv`, the metrics of published checkpoints
-and the table of public models; writes `results/plots/effective_robustness.pdf` and `.png`.
+In:  results/tables/evaluations.csv and trends.csv, resources/baselines.csv, the metrics of published checkpoints and the
+     table of public models
+Out: results/plots/effective_robustness.pdf and .png
 """
 
 import logging
@@ -12,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from testbed.experiment.pools import in_order, testsets_in_order
-from testbed.figures.backdrop import Backdrop
+from testbed.figures.background import Background
 from testbed.figures.panels import draw_panels
 from testbed.figures.style import make_series, save_figure
 from testbed.records.log import log_to
@@ -39,25 +40,25 @@ def plot_effective_robustness(
 ) -> Figure:
     """The main figure: one panel per shift with all `pools`, each a mapping with `name` and `kind`.
 
-    `published` are evaluations of published checkpoints, and `models` public models (see `testbed.backdrop`), which are
-    drawn behind them and are part of no trend. `baselines` is the table of `testbed.baselines.read_baselines`, of which the
-    settings' baseline is drawn.
+    `published` are evaluations of published checkpoints, and `models` public models (see `Background`). They are drawn
+    behind the pools and are not part of a trend. `baselines` is the table of `read_baselines`, from which the baseline of
+    `settings` is drawn.
 
     Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
     """
     pairs = pair_with_reference(evaluations, reference)
-    _tell_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
-    crosses = None if published is None else pair_with_reference(published, reference)
-    backdrop = Backdrop(crosses, models, baselines)
-    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, backdrop)
+    _warn_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
+    published_pairs = None if published is None else pair_with_reference(published, reference)
+    background = Background(published_pairs, models, baselines)
+    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, background)
 
 
-def _tell_differences(evaluated: set[str], named: list[str]) -> None:
+def _warn_differences(evaluated: set[str], named: list[str]) -> None:
     for pool in [name for name in named if name not in evaluated]:
         log.warning("pool %s: no model was evaluated, so it is not in the figure", pool)
     for pool in sorted(evaluated.difference(named)):
-        log.warning("pool %s: was evaluated, but is none of the figure's pools, so it is left out", pool)
+        log.warning("pool %s: was evaluated, but is not one of the figure's pools, so it is left out", pool)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Draw how a filter balances entries: their numbers of matches before and after, on logarithmic axes.
+"""Draw how a filter balances entries: their matches before and after, on logarithmic axes.
 
-In:  the filter's table of entries, and the manifest of the samples that it keeps
+In:  the filter's table of entries, and the manifest of the kept samples
 Out: the figure as PDF and PNG
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BEFORE, AFTER, GREY = "#777777", COLOURS[0], "#555555"
 
 
-def sentence(facts: dict, table: pd.DataFrame) -> str:
-    """What the filter did, in numbers."""
+def summary(facts: dict, table: pd.DataFrame) -> str:
+    """A summary of the filter's result in numbers."""
     head = table[table["part"] == "head"]
     share = head["count"].sum() / table["count"].sum()
     left = head["kept"].sum() / max(1, table["kept"].sum())
@@ -60,7 +60,7 @@ def draw_entries(table: pd.DataFrame, facts: dict) -> Figure:
         for axes in (ranks, points):
             axes.set(xscale="log", yscale="log")
             axes.legend(loc="best")
-        figure.suptitle(sentence(facts, table), fontsize=7.5, x=0.01, ha="left")
+        figure.suptitle(summary(facts, table), fontsize=7.5, x=0.01, ha="left")
     return figure
 
 

@@ -1,6 +1,7 @@
-"""Draw how the models of one pool learnt: a panel per model with its loss, its learning rate and its speed.
+"""Draw the learning curves of one pool's models: a panel per model with loss, learning rate and speed.
 
-Reads each model's `training.csv`; writes `results/plots/learning_curves/<pool>.pdf` and `.png`.
+In:  each model's training.csv
+Out: results/plots/learning_curves/<pool>.pdf and .png
 """
 
 import math
@@ -26,20 +27,20 @@ LOSS, RATE, CHANCE = COLOURS[0], "#999999", "#555555"
 
 
 def read_curve(path: Path | str) -> pd.DataFrame:
-    """The rows of a model's training.csv; raises `FigureError` where it is missing or holds no step."""
+    """The rows of a model's training.csv; raises `FigureError` if it is missing or has no step."""
     try:
         curve = pd.read_csv(path)
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise FigureError(
-            f"{path}: cannot be read ({error}). Force train_clip for this model to have its curve again."
+            f"{path}: cannot be read ({error}). Force train_clip for this model to write its learning curve again."
         ) from error
     if curve.empty:
-        raise FigureError(f"{path}: holds no step. Force train_clip for this model to have its curve again.")
+        raise FigureError(f"{path}: has no step. Force train_clip for this model to write its learning curve again.")
     return curve
 
 
 def draw_curve(axes: Axes, curve: pd.DataFrame, batch_size: int, title: str) -> None:
-    """Loss (left) and learning rate (right, without ticks) over the samples seen, and the loss of guessing."""
+    """Draw loss (left) and learning rate (right, without ticks) over the samples seen, and the loss of guessing."""
     seen = curve["samples_seen"]
     axes.plot(seen, curve["loss"], color=LOSS, linewidth=1.1, zorder=3)
     axes.axhline(math.log(batch_size), color=CHANCE, linewidth=0.8, linestyle=":")
@@ -59,7 +60,7 @@ def draw_curve(axes: Axes, curve: pd.DataFrame, batch_size: int, title: str) -> 
 def plot_learning_curves(pool: str, models: Sequence[dict]) -> Figure:
     """The figure of the `models` of `pool`, each with its `curve` (path), `architecture`, `size`, `seed` and `batch_size`.
 
-    Raises `FigureError` where a curve is missing.
+    Raises `FigureError` if a learning curve is missing.
     """
     columns = min(COLUMNS, len(models))
     rows = -(-len(models) // columns)
@@ -84,7 +85,7 @@ def plot_learning_curves(pool: str, models: Sequence[dict]) -> Figure:
             handles=[
                 Line2D([], [], color=colour, linestyle=dash, label=label) for label, (colour, dash) in lines.items()
             ],
-            # A title of the figure would lie over the legend.
+            # As the legend's title: a title of the figure would overlap the legend.
             title=pool,
             title_fontproperties={"size": 9, "weight": "bold"},
             loc="outside upper center",

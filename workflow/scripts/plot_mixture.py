@@ -1,8 +1,10 @@
-"""Draw one mixture's trend between those of its members, on each shift.
+"""Draw one mixture's trend and those of its members, on each shift.
 
-Reads the evaluations of the mixture's and its members' models, one CSV file per model with the columns of
-`results/tables/evaluations.csv`; writes `results/plots/mixtures/<mixture>.pdf` and `.png`. The trends are fitted here,
-so that this figure needs no other model than those that it shows.
+The trends are fitted here, so this figure needs only the models that it shows.
+
+In:  the evaluations of the models of the mixture and its members, one CSV file per model with the columns of
+     results/tables/evaluations.csv
+Out: results/plots/mixtures/<mixture>.pdf and .png
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from testbed.experiment.pools import ensemble_of, in_order, testsets_in_order
-from testbed.figures.backdrop import Backdrop
+from testbed.figures.background import Background
 from testbed.figures.panels import draw_panels
 from testbed.figures.style import FigureError, make_series, mixture_label, save_figure
 from testbed.records.log import log_to
@@ -36,10 +38,10 @@ def plot_mixture(
 ) -> Figure:
     """The figure of `mixture`, whose `members` are pools with their shares.
 
-    `pools` are the experiment's, in order, each with `name` and `kind`: with them a pool looks as it does in the main
-    figure, and the ensemble of the same members in the same shares is drawn too. Without them, members come first, then
-    the mixture. The baseline's pool is drawn if it was evaluated, and the line of standard models if `baselines` is given
-    (see `testbed.baselines.read_baselines`).
+    `pools` are the experiment's, in order, each with `name` and `kind`. With them a pool has the same style as in the main
+    figure, and the ensemble of the same members with the same shares is drawn too. Without them, the members come first,
+    then the mixture. The baseline's pool is drawn if it was evaluated, and the line of standard models if `baselines` (the
+    table of `read_baselines`) is given.
 
     Raises `FigureError` if the mixture or a member has no evaluated model, and as `draw_panels` does.
     """
@@ -49,22 +51,22 @@ def plot_mixture(
         if pool not in set(pairs["pool"]):
             raise FigureError(f"mixture {mixture}: pool {pool!r} has no evaluated model; evaluate one of its models")
         if pools is not None and pool not in [known["name"] for known in pools]:
-            raise FigureError(f"mixture {mixture}: {pool!r} is none of the experiment's pools; add it to them")
+            raise FigureError(f"mixture {mixture}: {pool!r} is not a pool of the experiment; add it")
     if pools is None:
         pools = _pools_of(mixture, members, settings.baseline_pool)
     ensemble = ensemble_of({"members": members}, pools)
     pairs = pairs[pairs["pool"].isin([*shown, ensemble, settings.baseline_pool])]
     series = make_series(pairs, pools, {mixture: mixture_label(members)})
     trends = fit_pool_trends(pairs, settings)
-    backdrop = Backdrop(baselines=baselines, combined=combine_lines(trends, mixture, members))
-    return draw_panels(pairs, trends, series, reference, shifts, settings, backdrop)
+    background = Background(baselines=baselines, combined=combine_lines(trends, mixture, members))
+    return draw_panels(pairs, trends, series, reference, shifts, settings, background)
 
 
 def combine_lines(trends: pd.DataFrame, mixture: str, members: Mapping[str, float]) -> pd.DataFrame:
-    """The lines that `members` foretell for `mixture`: their sum on the scale, weighted by the shares.
+    """The lines that `members` predict for `mixture`: the sum of theirs on the scale, weighted by the shares.
 
-    A row per architecture, testset and classes on which all members and the mixture have a trend, with `slope`,
-    `intercept`, and the mixture's own `reference_min` and `reference_max`.
+    Has a row per architecture, testset and classes for which all members and the mixture have a trend, with `slope`,
+    `intercept`, and the mixture's `reference_min` and `reference_max`.
     """
     total = sum(members.values())
     rows = []
@@ -75,8 +77,8 @@ def combine_lines(trends: pd.DataFrame, mixture: str, members: Mapping[str, floa
                 sum(share / total * lines.loc[pool, part] for pool, share in members.items())
                 for part in ("slope", "intercept")
             )
-            ends = lines.loc[mixture, ["reference_min", "reference_max"]]
-            rows.append([architecture, testset, classes, slope, intercept, *ends])
+            limits = lines.loc[mixture, ["reference_min", "reference_max"]]
+            rows.append([architecture, testset, classes, slope, intercept, *limits])
     columns = ["architecture", "testset", "classes", "slope", "intercept", "reference_min", "reference_max"]
     return pd.DataFrame(rows, columns=columns)
 

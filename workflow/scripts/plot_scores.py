@@ -1,6 +1,6 @@
-"""Draw the scores that a filter selects by: a histogram of all samples, and of those that are kept.
+"""Draw the CLIP scores of a filter: histograms of all samples and of the kept samples.
 
-In:  the manifests of the scores and of the samples that stay, which have their histograms
+In:  the manifests of the scores and of the kept samples, which contain the histograms
 Out: the figure as PDF and PNG
 """
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 SHOWN_BINS = 60
-"""About as many bars as can be told apart; narrow histograms are drawn in their own fine bins."""
+"""Largest number of bars, so that each is visible. A narrow histogram keeps its own fine bins."""
 
 
-def coarser(counts: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Edges and counts of the bins that are not empty, joined until there are at most `bins`."""
+def merge_bins(counts: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of at most `bins` merged bins that cover all counts, and the index of the first old bin in each."""
     filled = np.flatnonzero(counts)
     step = max(1, -(-(filled[-1] + 1 - filled[0]) // bins))
     first = filled[0] // step * step
@@ -34,9 +34,9 @@ def coarser(counts: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_scores(scores: dict, kept: dict) -> Figure:
-    """The figure of two histograms, those in the manifests of the scores and of the samples that are kept."""
+    """The figure of the histograms in the manifests of the scores and of the kept samples."""
     before, after = np.array(scores["histogram"]), np.array(kept["histogram"])
-    edges, starts = coarser(before, SHOWN_BINS)
+    edges, starts = merge_bins(before, SHOWN_BINS)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -49,7 +49,7 @@ def draw_scores(scores: dict, kept: dict) -> Figure:
         if not isinstance(threshold, dict):
             axes.axvline(threshold, color="#555555", linestyle=":", linewidth=0.9, label=f"threshold {threshold:.3f}")
         axes.set(xlabel="cosine similarity of image and caption", ylabel="samples", title=kept["pool"])
-        # Above the bars, which may be anywhere.
+        # The legend stands above the bars, which may be anywhere.
         axes.set_ylim(0, 1.35 * float(np.add.reduceat(before, starts).max()))
         axes.legend(loc="upper left")
     return figure

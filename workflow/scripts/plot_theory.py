@@ -1,7 +1,7 @@
-"""Draw the simple setting of `testbed.theory`, a reconstruction: closed forms as lines, Monte Carlo as markers.
+"""Draw the simple setting of testbed.theory.closed_forms, a reconstruction: closed forms as lines, Monte Carlo as markers.
 
-Reads `results/tables/theory.csv` and `theory_models.csv` (see simulate_theory.py); writes `results/plots/theory.pdf` and
-`.png`.
+In:  results/tables/theory.csv and theory_models.csv (see simulate_theory.py)
+Out: results/plots/theory.pdf and .png
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from testbed.figures.axes import scale_axes
-from testbed.figures.grids import lettered_grid
+from testbed.figures.layout import lettered_grid
 from testbed.figures.style import BASELINE, COLOURS, STYLE, save_figure
 from testbed.records.log import log_to
 from testbed.statistics.scales import transform
@@ -50,11 +50,11 @@ A, B, INPUT, OUTPUT = COLOURS[:4]
 SHARES = np.linspace(0, 1, 101)
 THRESHOLDS = np.linspace(-8, 8, 161)
 STANDARD_DASHES = (0, (2.2, 1.2))
-LOOKS = {
+STYLES = {
     "A": {"color": A, "marker": "o", "markersize": 3.6},
     "B": {"color": B, "marker": "s", "markersize": 3.4},
     "mixture": {"color": INPUT, "marker": "^", "markersize": 4.0},
-    # nearly in the same places: one within the other
+    # nearly at the same positions, so one is drawn inside the other
     "input mixing": {"color": INPUT, "marker": "^", "markersize": 7, "markerfacecolor": "white"},
     "output mixing": {"color": OUTPUT, "marker": "D", "markersize": 2.4, "zorder": 3.5},
 }
@@ -62,7 +62,7 @@ PURITIES = {"60 % clean": ("#222222", "P"), "30 % clean": ("#666666", "X"), "10 
 
 
 def plot_theory(table: pd.DataFrame, models: pd.DataFrame) -> Figure:
-    """The figure of the tables of `simulate_theory`."""
+    """The figure for the tables of `simulate_theory`."""
     with matplotlib.rc_context(STYLE):
         figure, panels = lettered_grid(HEADLINE, TITLES, 3, _legend(), 4)
         _draw_trends(panels[0], models)
@@ -76,7 +76,7 @@ def plot_theory(table: pd.DataFrame, models: pd.DataFrame) -> Figure:
 
 def _legend() -> list[Line2D]:
     def entry(name: str, label: str, dashes: object = "-") -> Line2D:
-        return Line2D([], [], linestyle=dashes, linewidth=1.2, label=label, **LOOKS[name])
+        return Line2D([], [], linestyle=dashes, linewidth=1.2, label=label, **STYLES[name])
 
     return [
         entry("A", "source A"),
@@ -95,8 +95,8 @@ def _probit_axes(axes: Axes, x: tuple[float, float], y: tuple[float, float]) -> 
     axes.set_ylabel("shifted accuracy (%)", labelpad=2)
 
 
-def _line(axes: Axes, incline: float, **look: object) -> None:
-    axes.axline((0, 0), slope=incline, **look)
+def _line(axes: Axes, incline: float, **style: object) -> None:
+    axes.axline((0, 0), slope=incline, **style)
 
 
 def _draw_trends(axes: Axes, models: pd.DataFrame) -> None:
@@ -105,13 +105,13 @@ def _draw_trends(axes: Axes, models: pd.DataFrame) -> None:
     _line(axes, 1, color=GREY, linestyle=DOTTED, linewidth=0.9)
     _line(axes, standard_slope(), color=BASELINE, linestyle=STANDARD_DASHES, linewidth=1.0)
     for name, own in models.groupby("setting", sort=False):
-        look = LOOKS[name]
-        _line(axes, float(slope(means[name])), color=look["color"], linewidth=1.2)
+        style = STYLES[name]
+        _line(axes, float(slope(means[name])), color=style["color"], linewidth=1.2)
         x, y = (transform(own[column], "probit") for column in ("reference_accuracy", "shifted_accuracy"))
-        small = {**look, "markersize": 0.55 * look["markersize"], "markeredgewidth": 0}
+        small = {**style, "markersize": 0.55 * style["markersize"], "markeredgewidth": 0}
         axes.plot(x, y, linestyle="", alpha=0.5, zorder=2.5, **small)
         star = {"marker": "*", "markersize": 10, "markeredgecolor": "white", "markeredgewidth": 0.6}
-        axes.plot(*probits(means[name]), linestyle="", color=look["color"], zorder=4, **star)
+        axes.plot(*probits(means[name]), linestyle="", color=style["color"], zorder=4, **star)
 
 
 def _draw_mixing(axes: Axes, table: pd.DataFrame) -> None:
@@ -120,24 +120,24 @@ def _draw_mixing(axes: Axes, table: pd.DataFrame) -> None:
     _line(axes, standard_slope(), color=BASELINE, linestyle=STANDARD_DASHES, linewidth=1.0)
     for statement, combine, dashes in (("input mixing", mixture, "-"), ("output mixing", ensemble, DASHED)):
         path = np.array([probits(combine([share, 1 - share], means)) for share in SHARES])
-        axes.plot(*path.T, color=LOOKS[statement]["color"], linestyle=dashes, linewidth=1.2)
+        axes.plot(*path.T, color=STYLES[statement]["color"], linestyle=dashes, linewidth=1.2)
         _markers(axes, table, statement, "shifted accuracy", transform, "reference accuracy")
     for name, mean in SOURCES.items():
-        _line(axes, float(slope(mean)), color=LOOKS[name]["color"], linewidth=0.8, alpha=0.7)
-        axes.plot(*probits(mean), linestyle="", zorder=4, **{**LOOKS[name], "markersize": 5})
+        _line(axes, float(slope(mean)), color=STYLES[name]["color"], linewidth=0.8, alpha=0.7)
+        axes.plot(*probits(mean), linestyle="", zorder=4, **{**STYLES[name], "markersize": 5})
     for share, side in ((0.1, (7, -3)), (0.5, (-31, -3)), (0.9, (6, 2))):
         place = probits(mixture([share, 1 - share], means))
         axes.annotate(f"{100 * share:g} % A", place, side, textcoords="offset points", fontsize=6, color=GREY)
 
 
 def _markers(axes: Axes, table: pd.DataFrame, statement: str, quantity: str, scale=None, against: str = "") -> None:
-    """Simulated values of a statement over its parameter or, on the probit scale, over another quantity."""
+    """Draw simulated values of a statement against its parameter or, on the probit scale, against another quantity."""
     rows = table[(table["statement"] == statement) & (table["quantity"] == quantity)]
     x, y = rows["parameter"], rows["monte_carlo"]
     if scale is not None:
         other = table[(table["statement"] == statement) & (table["quantity"] == against)]
         x, y = scale(other["monte_carlo"], "probit"), scale(y, "probit")
-    axes.plot(x, y, **{"linestyle": "", "zorder": 3, **LOOKS[statement]})
+    axes.plot(x, y, **{"linestyle": "", "zorder": 3, **STYLES[statement]})
 
 
 def _draw_slopes(axes: Axes, table: pd.DataFrame) -> None:
@@ -151,7 +151,7 @@ def _draw_slopes(axes: Axes, table: pd.DataFrame) -> None:
         _markers(axes, table, statement, "slope")
     axes.axhline(standard_slope(), color=BASELINE, linestyle=STANDARD_DASHES, linewidth=1.0)
     for name, place in (("A", 1), ("B", 0)):
-        axes.plot([place], [slope(SOURCES[name])], linestyle="", clip_on=False, zorder=4, **LOOKS[name])
+        axes.plot([place], [slope(SOURCES[name])], linestyle="", clip_on=False, zorder=4, **STYLES[name])
     _share_axis(axes, "slope on the probit scale")
 
 
@@ -167,7 +167,7 @@ def _draw_robustness(axes: Axes, table: pd.DataFrame) -> None:
     single = percent[(percent["statement"] == "accuracy") & (percent["quantity"] == "effective robustness")]
     for row in single.itertuples():
         place = {"A": 1, "B": 0}[row.setting]
-        axes.plot([place], [row.monte_carlo], linestyle="", clip_on=False, zorder=4, **LOOKS[row.setting])
+        axes.plot([place], [row.monte_carlo], linestyle="", clip_on=False, zorder=4, **STYLES[row.setting])
     _share_axis(axes, "effective robustness (points)")
 
 
@@ -181,13 +181,13 @@ def _share_axis(axes: Axes, label: str) -> None:
 def _draw_filters(axes: Axes, table: pd.DataFrame) -> None:
     for name, other in (("B", "A"), ("A", "B")):
         mean, teacher = SOURCES[name], SOURCES[other]
-        look = {"color": LOOKS[name]["color"], "linewidth": 1.2}
-        axes.plot(kept_fraction(mean, teacher, THRESHOLDS), filtered_slope(mean, teacher, THRESHOLDS), **look)
+        style = {"color": STYLES[name]["color"], "linewidth": 1.2}
+        axes.plot(kept_fraction(mean, teacher, THRESHOLDS), filtered_slope(mean, teacher, THRESHOLDS), **style)
         rows = table[table["setting"] == f"{name} filtered by {other}"]
         kept, slopes = (
             rows.loc[rows["quantity"] == quantity, "monte_carlo"] for quantity in ("kept fraction", "slope")
         )
-        axes.plot(kept, slopes, linestyle="", zorder=3, **LOOKS[name])
+        axes.plot(kept, slopes, linestyle="", zorder=3, **STYLES[name])
         axes.axhline(slope(teacher), color=GREY, linestyle=DOTTED, linewidth=0.9)
     axes.text(0.9, 0.80, "A filtered by B", color=A, fontsize=6.5, va="top")
     axes.text(0.9, 0.17, "B filtered by A", color=B, fontsize=6.5, va="bottom")
@@ -204,8 +204,8 @@ def _draw_cleaning(axes: Axes, table: pd.DataFrame) -> None:
         rows = table[table["setting"] == setting]
         share = float(setting.split()[0]) / 100
         curve = clean_share(share, mean, mean, THRESHOLDS)
-        axes.plot(_kept_of_dirty(share, THRESHOLDS), 100 * curve, color=colour, linewidth=1.2)
-        kept = _kept_of_dirty(share, rows["parameter"].to_numpy())
+        axes.plot(_kept_of_noisy(share, THRESHOLDS), 100 * curve, color=colour, linewidth=1.2)
+        kept = _kept_of_noisy(share, rows["parameter"].to_numpy())
         markers = {"color": colour, "marker": marker, "markersize": 5.2, "markeredgecolor": "white"}
         axes.plot(kept, 100 * rows["monte_carlo"], linestyle="", zorder=3, markeredgewidth=0.4, **markers)
         axes.axhline(100 * clean_share_limit(share), color=GREY, linestyle=DOTTED, linewidth=0.9)
@@ -216,15 +216,15 @@ def _draw_cleaning(axes: Axes, table: pd.DataFrame) -> None:
     _kept_axis(axes)
 
 
-def _kept_of_dirty(share: float, threshold: np.ndarray) -> np.ndarray:
-    """Kept fraction of a source of which only `share` is clean, filtered by its own teacher."""
+def _kept_of_noisy(share: float, threshold: np.ndarray) -> np.ndarray:
+    """Kept fraction of a source with a clean `share`, filtered by its own teacher."""
     mean = SOURCES["A"]
     right = kept_fraction(mean, mean, threshold)
     return share * right / clean_share(share, mean, mean, threshold)
 
 
 def _kept_axis(axes: Axes) -> None:
-    """Kept fraction, from all on the left to little on the right: filters grow stricter from left to right."""
+    """Set up the axis of the kept fraction, decreasing, so that filters become stricter from left to right."""
     axes.set_xscale("log")
     axes.set_xlim(1.05, 0.01)
     ticks = [1, 0.3, 0.1, 0.03, 0.01]

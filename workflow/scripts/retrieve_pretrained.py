@@ -1,8 +1,8 @@
-"""Bring a published checkpoint into the form of a trained model, so that it is evaluated like one.
+"""Convert a published checkpoint into the format of a trained model, so that it can be evaluated like one.
 
-In:  a model and one of its tags in open_clip's list of pretrained weights, or a checkpoint file of one's own
-Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors and, of a model whose tokenizer is not
-     open_clip's own, the tokenizer's files
+In:  a model and one of its tags in open_clip's list of pretrained weights, or the user's checkpoint file
+Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors and, if the tokenizer is not part of
+     open_clip, the tokenizer's files
 """
 
 import logging
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 class PretrainedError(RuntimeError):
-    """There is no such checkpoint, or it is not one of the model."""
+    """The checkpoint does not exist, or belongs to another model."""
 
 
 def ask_hub(url: str | None, proxy: str) -> None:
-    """Have huggingface_hub, which reads it when it is imported, ask the Hub at `url` (None: its own) through `proxy`."""
+    """Set the Hub's `url` (None: the default) and `proxy` for huggingface_hub, which reads them when it is imported."""
     if url:
         os.environ["HF_ENDPOINT"] = url.rstrip("/")
     if proxy != "none":
@@ -47,7 +47,7 @@ def ask_hub(url: str | None, proxy: str) -> None:
 def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: Path | None = None):
     """The open_clip model `model` with the weights of `tag` or of the file `checkpoint`; raises `PretrainedError`.
 
-    `cache` is the folder that a tag's weights are fetched into; None is where huggingface_hub keeps what it fetches.
+    `cache` is the folder for the downloaded weights of a tag; None is huggingface_hub's own cache.
     """
     import open_clip
 
@@ -59,15 +59,15 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: 
             )
         wanted = bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
         if wanted != bool(open_clip_config(model)["model_cfg"].get("quick_gelu")):
-            # open_clip warns of it, and the accuracies are wrong.
+            # open_clip only warns, and the accuracies would be wrong.
             other = model.removesuffix("-quickgelu") if not wanted else f"{model}-quickgelu"
             raise PretrainedError(f"pretrained: {tag} was trained with another activation than {model}. Write {other}.")
         try:
             return open_clip.create_model(model, pretrained=tag, cache_dir=cache)
         except (RuntimeError, OSError) as error:
             raise PretrainedError(
-                f"pretrained: {tag} of {model} cannot be loaded ({str(error)[:300]}). Fetch it once, where there is a "
-                "network, into a cache that this machine has too (HF_HOME): "
+                f"pretrained: {tag} of {model} cannot be loaded ({str(error)[:300]}). Download it once, on a machine with "
+                "internet access, into a cache that this machine shares (HF_HOME): "
                 f"uv run python -c \"import open_clip; open_clip.create_model('{model}', pretrained='{tag}')\"; or give the "
                 "file of its weights as checkpoint."
             ) from error
@@ -75,7 +75,9 @@ def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: 
     try:
         open_clip.load_checkpoint(network, checkpoint)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise PretrainedError(f"pretrained: {checkpoint} is no checkpoint of {model} ({str(error)[:300]}).") from error
+        raise PretrainedError(
+            f"pretrained: {checkpoint} is not a checkpoint of {model} ({str(error)[:300]}). Correct model or checkpoint."
+        ) from error
     return network
 
 
@@ -86,8 +88,8 @@ def retrieve_pretrained(
     from safetensors.torch import save_file
 
     network = load_pretrained(model, tag, checkpoint, cache)
-    config, taken = network_config(model, tag), network.visual.preprocess_cfg
-    preprocess = {**taken, **config.get("preprocess_cfg", {}), "size": taken["size"]}
+    config, used = network_config(model, tag), network.visual.preprocess_cfg
+    preprocess = {**used, **config.get("preprocess_cfg", {}), "size": used["size"]}
     write_json(folder / CONFIG_FILE, config | {"preprocess_cfg": preprocess})
     tokenizer = save_tokenizer(model, folder, offline=tag is None)
     temporary = folder / f".{WEIGHTS_FILE}.tmp"
@@ -113,7 +115,7 @@ if __name__ == "__main__":
     with (
         locked(Path(snakemake.output.manifest).parent) as folder,
         open_proxy(snakemake.config["download"]["proxy"], []) as proxy,
-        # What another origin has is not for the cache that huggingface_hub shares between projects.
+        # Downloads from another origin do not belong in huggingface_hub's cache, which projects share.
         tempfile.TemporaryDirectory(dir=folder) if url else nullcontext() as cache,
     ):
         ask_hub(url, proxy)

@@ -1,9 +1,9 @@
-"""Score the pairs of a pool by a teacher: the cosine similarity of the embeddings of image and caption.
+"""Compute the CLIP score of each pair of a pool: the cosine similarity of the teacher's embeddings of image and caption.
 
 In:  the table of the pool's samples, the source's shards, the teacher's folder, and the reference's class names and
-     templates where classes are asked for
-Out: a manifest; beside it a part for each part of that table, with clip_score of each row and, where asked for,
-     reference_class, the class that the teacher sees in the image; and NNNNNN.json (its record)
+     templates if the filter works per class
+Out: a manifest; beside it a part for each part of that table, with clip_score of each row and, for such filters,
+     reference_class, the class that the teacher predicts for the image; and NNNNNN.json (its record)
 """
 
 import io
@@ -40,7 +40,7 @@ CLASS_FILES = ("classnames.txt", "zeroshot_classification_templates.txt")
 
 
 class Teacher:
-    """A model that scores pairs: float32 throughout, as automatic mixed precision moves scores by more than 1e-3."""
+    """A model that scores pairs, in float32: automatic mixed precision changes scores by more than 1e-3."""
 
     def __init__(self, folder: Path, device: str, batch_size: int, workers: int, reference: Path | None = None):
         import torch
@@ -57,34 +57,34 @@ class Teacher:
             self.classes, templates = (read_lines(reference / name) for name in CLASS_FILES)
             self.head = zero_shot_classifier(self.model, self.tokenizer, self.classes, templates, device, amp=False)
 
-    def decode(self, shard: Path, places: list[tuple[int, str]]) -> list[np.ndarray]:
-        """The pictures (H, W, 3) of samples at places (offset, uid) of a shard, of the size that the model takes."""
+    def decode(self, shard: Path, samples: list[tuple[int, str]]) -> list[np.ndarray]:
+        """The preprocessed images (H, W, 3) of `samples` (offset, uid) in a shard."""
         from PIL import Image
 
-        pictures = []
+        decoded = []
         with open(shard, "rb") as file:
-            for offset, uid in places:
+            for offset, uid in samples:
                 try:
                     with Image.open(io.BytesIO(read_image(file, offset))) as image:
                         image.load()
-                        pictures.append(np.asarray(self.preprocessing(image)))
+                        decoded.append(np.asarray(self.preprocessing(image)))
                 except (OSError, ValueError, SyntaxError) as error:
                     raise SampleError(
                         f"{shard}: image {uid} cannot be decoded ({error}). Run `snakemake verify`."
                     ) from error
-        return pictures
+        return decoded
 
     def batches(self, shards: Path, table: "pa.Table") -> Iterator[tuple["torch.Tensor", list[str]]]:
-        """Images (B, H, W, 3) in bytes and captions of `table`; the next batch is decoded while the model works on one."""
+        """Images (B, H, W, 3; uint8) and captions of `table`. The next batch is decoded while the model computes one."""
         import torch
 
         rows = table.select(COLUMNS).to_pylist()
         starts = range(0, len(rows), self.batch_size)
         with ThreadPoolExecutor(self.workers) as pool:
 
-            def ask(start: int) -> list:
+            def submit(start: int) -> list:
                 batch = rows[start : start + self.batch_size]
-                # Each thread gets a run of neighbours, which lie in one shard: a part never spans several.
+                # Each thread gets consecutive rows, which lie in one shard: a part never spans several.
                 step = -(-len(batch) // self.workers)
                 runs = [batch[place : place + step] for place in range(0, len(batch), step)]
                 return [
@@ -92,21 +92,21 @@ class Teacher:
                     for run in runs
                 ]
 
-            pending = [ask(start) for start in starts[:1]]
+            pending = [submit(start) for start in starts[:1]]
             for place, start in enumerate(starts):
-                images = [picture for future in pending.pop() for picture in future.result()]
-                pending += [ask(later) for later in starts[place + 1 : place + 2]]
+                images = [image for future in pending.pop() for image in future.result()]
+                pending += [submit(later) for later in starts[place + 1 : place + 2]]
                 yield (
                     torch.from_numpy(np.stack(images)),
                     [row["caption"] for row in rows[start : start + self.batch_size]],
                 )
 
     def score(self, shards: Path, table: "pa.Table") -> "pa.Table":
-        """Scores of the pairs in `table`, whose images lie in the folder `shards`, in its order."""
+        """Scores of the pairs in `table`, in its order; their images are in the folder `shards`."""
         import pyarrow as pa
         import torch
 
-        scores, seen = [], []
+        scores, predicted = [], []
         with torch.no_grad():
             for images, captions in self.batches(shards, table):
                 pixels = normalise(images.to(self.device), self.mean, self.std)
@@ -114,16 +114,16 @@ class Teacher:
                 text = self.model.encode_text(self.tokenizer(captions).to(self.device), normalize=True)
                 scores.append((image * text).sum(dim=1).cpu().numpy())
                 if self.head is not None:
-                    seen.append((image @ self.head).argmax(dim=1).cpu().numpy())
+                    predicted.append((image @ self.head).argmax(dim=1).cpu().numpy())
         columns = {"clip_score": pa.array(np.concatenate(scores) if scores else [], pa.float32())}
         if self.head is not None:
-            names = [self.classes[number] for number in (np.concatenate(seen) if seen else [])]
+            names = [self.classes[number] for number in (np.concatenate(predicted) if predicted else [])]
             columns["reference_class"] = pa.array(names, pa.string())
         return pa.table(columns)
 
 
 def teacher_digest(folder: Path, reference: Path | None) -> str:
-    """Digest of what a score depends on besides the pair: the teacher's files, and the reference's classes."""
+    """Digest of the teacher's files and the reference's classes, on which scores depend."""
     files = [file["sha256"] for file in read_json(folder / "manifest.json")["files"]]
     return digest([files, [sha256(reference / name) for name in CLASS_FILES] if reference else None])
 
@@ -140,11 +140,11 @@ def score_pairs(
 ) -> dict:
     """Write the scores of the samples in the folder `samples` into `folder`; returns the manifest.
 
-    `shards` has the images and `teacher` the model; `reference` is the folder of the reference test set, or None where no
-    classes are asked for. Raises `SampleError` where an image is not where the table says or cannot be decoded.
+    `shards` has the images and `teacher` the model. `reference` is the folder of the reference test set, or None if no
+    classes are needed. Raises `SampleError` if an image is not where the table says, or cannot be decoded.
     """
     parts, model = parts_of(samples), teacher_digest(teacher, reference)
-    # Loaded when it is first needed: a job that has all parts needs none.
+    # Loaded at first use: a job whose parts are all complete does not need it.
     teachers: list[Teacher] = []
     started, done = time.monotonic(), 0
 
@@ -170,7 +170,7 @@ if __name__ == "__main__":
     run_warm(*EVALUATION)
     log_to(snakemake.log[0])
     terminate_with_parent()
-    params, how = snakemake.params, snakemake.config["evaluation"]
+    params, evaluation = snakemake.params, snakemake.config["evaluation"]
     teacher = Path(snakemake.input.teacher).parent
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = score_pairs(
@@ -179,8 +179,8 @@ if __name__ == "__main__":
             teacher,
             folder,
             params.device,
-            how["batch_size"],
-            how["workers"],
+            evaluation["batch_size"],
+            evaluation["workers"],
             Path(params.reference) if params.reference else None,
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

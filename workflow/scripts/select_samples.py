@@ -1,7 +1,7 @@
-"""Keep the samples of a pool whose rows fulfil a rule: a CLIP score, a condition in SQL, or simple rules.
+"""Select the samples of a pool by CLIP score, by a condition in SQL, or by simple rules.
 
-In:  the table of the pool's samples and, of the method clip_score, the scores of its pairs
-Out: a manifest; beside it the rows that stay, with their scores, in parts like those of the pool, each with its record
+In:  the table of the pool's samples and, for the method clip_score, the scores of its pairs
+Out: a manifest; beside it the kept rows, with their scores, in parts like those of the pool, each with its record
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from testbed.filtering.selection import histogram_of, keep_basic, language_of
+from testbed.filtering.selection import histogram_of, keep_basic, load_classifier
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json, write_json
@@ -29,27 +29,29 @@ class SelectionError(RuntimeError):
     """A filter keeps nothing."""
 
 
-def best(scores: np.ndarray, fraction: float) -> float:
-    """The lowest of the best `fraction` of `scores` (at least one of them); what equals it is as good."""
+def fraction_threshold(scores: np.ndarray, fraction: float) -> float:
+    """The score above which, or at which, the highest `fraction` of `scores` lies (at least one score)."""
     count = max(1, round(fraction * len(scores)))
     return float(np.partition(scores, len(scores) - count)[len(scores) - count])
 
 
 def thresholds_of(scores: Path, rules: Mapping) -> dict[str | None, float]:
-    """The lowest score that stays, for each class of the reference where `rules` ask for that, else under None."""
+    """The lowest kept score: for each class of the reference where `rules` say per_class, otherwise under the key None."""
     if "threshold" in rules:
         return {None: rules["threshold"]}
     columns = ["clip_score", *(["reference_class"] if rules.get("per_class") else [])]
     table = pa.concat_tables(list(read_parts(scores, columns)))
     values = table["clip_score"].to_numpy()
     if not rules.get("per_class"):
-        return {None: best(values, rules["fraction"])}
+        return {None: fraction_threshold(values, rules["fraction"])}
     classes = table["reference_class"].to_numpy()
-    return {name: best(values[classes == name], rules["fraction"]) for name in sorted(set(classes))}
+    return {name: fraction_threshold(values[classes == name], rules["fraction"]) for name in sorted(set(classes))}
 
 
-def by_score(scores: Path, rules: Mapping) -> tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], dict]:
-    """Filter by CLIP score: a function that keeps rows of a part, one that says what it depends on, and the thresholds."""
+def score_selector(
+    scores: Path, rules: Mapping
+) -> tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], dict]:
+    """A function that selects rows of a part by CLIP score, one that returns what this depends on, and the thresholds."""
     thresholds, parts = thresholds_of(scores, rules), parts_of(scores)
 
     def keep(name: str, table: pa.Table) -> pa.Table:
@@ -60,49 +62,49 @@ def by_score(scores: Path, rules: Mapping) -> tuple[Callable[[str, pa.Table], pa
             if rules.get("per_class")
             else [thresholds[None]]
         )
-        # In the scores' own precision, in which the threshold was one of them.
+        # Compared in float32, the precision of the scores: the threshold is one of them.
         return table.filter(pa.array(found["clip_score"].to_numpy() >= np.array(limits, np.float32)))
 
     numbers = {str(name): value for name, value in thresholds.items() if name is not None} or thresholds[None]
     return keep, lambda name: [parts[name]["sha256"], numbers], {"threshold": numbers}
 
 
-def by_row(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
-    """Filter by what the row says: a function that keeps rows of a part."""
+def row_selector(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
+    """A function that selects rows of a part by their own columns."""
     if rules["method"] == "sql":
-        # DuckDB is not in the environment of every method.
+        # The environments of other methods have no DuckDB.
         from testbed.filtering.conditions import keep_rows
 
         return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"])))
-    language = language_of() if "language" in rules else None
+    language = load_classifier() if "language" in rules else None
     return lambda name, table: table.filter(pa.array(keep_basic(table, rules, language)))
 
 
 def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | None = None) -> dict:
-    """Write the rows of the table in the folder `samples` that stay into `folder`; returns the manifest.
+    """Write the kept rows of the table in the folder `samples` into `folder`; returns the manifest.
 
-    `rules` are the filter's entry in the experiment, `scores` the folder of its scores. Raises `SelectionError` where no
-    row stays.
+    `rules` is the filter's section of the experiment, `scores` the folder of its scores. Raises `SelectionError` if no row
+    is kept.
     """
     parent, parts = read_json(samples / "manifest.json"), parts_of(samples)
     rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
     if scores:
-        keep, asked, facts = by_score(scores, rules)
+        select, dependencies, facts = score_selector(scores, rules)
     else:
-        keep, asked, facts = by_row(rules), lambda name: None, {}
-    requests = {name: [file["sha256"], rules, asked(name)] for name, file in parts.items()}
-    words = f"{folder.name}, selecting samples"
-    files = make_parts(folder, requests, lambda name: keep(name, read_part(samples, parts[name])), words)
+        select, dependencies, facts = row_selector(rules), lambda name: None, {}
+    requests = {name: [file["sha256"], rules, dependencies(name)] for name, file in parts.items()}
+    description = f"{folder.name}, selecting samples"
+    files = make_parts(folder, requests, lambda name: select(name, read_part(samples, parts[name])), description)
     number = sum(file["rows"] for file in files)
     if not number:
         raise SelectionError(
-            f"filter {folder.name}: none of the {parent['samples']} samples of {parent['pool']} is kept. Correct filters."
+            f"filter {folder.name}: keeps none of the {parent['samples']} samples of {parent['pool']}. Correct filters."
             f"{folder.name} ({', '.join(f'{key}: {value}' for key, value in rules.items() if key != 'method')})"
         )
     if scores:
         kept = [histogram_of(table["clip_score"].to_numpy()) for table in (read_part(folder, file) for file in files)]
         facts = facts | {"histogram": sum(kept).tolist()}
-    logging.info("%s: %d of %d samples stay", folder.name, number, parent["samples"])
+    logging.info("%s: %d of %d samples kept", folder.name, number, parent["samples"])
     return {
         "pool": folder.name,
         "from": parent["pool"],

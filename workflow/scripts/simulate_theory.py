@@ -1,7 +1,7 @@
-"""Check the closed forms of the simple setting of `testbed.theory.closed_forms`, a reconstruction, by Monte Carlo.
+"""Check the closed forms of testbed.theory.closed_forms, a reconstruction of the paper's simple setting, by Monte Carlo.
 
-Writes `results/tables/theory.csv`, one row per statement, setting and quantity with its closed form, its simulated value
-and their difference in standard errors; and `theory_models.csv`, the accuracies of single models of finite size.
+Out: results/tables/theory.csv, a row per statement, setting and quantity with its closed form, its simulated value and
+     their difference in standard errors; theory_models.csv, the accuracies of single models of finite size
 """
 
 import logging
@@ -45,15 +45,15 @@ THRESHOLDS = (-2.0, 0.0, 1.0, 2.0, 4.0)
 CLEAN = (0.1, 0.3, 0.6)
 TEST_IMAGES, TRAINING_SAMPLES, CHUNK = 200_000, 400_000, 10_000
 DELTA = 0.05
-# chance that any row of the table is outside of its bound although all closed forms are right
-FAMILY = 1e-3
+# probability that any row of the table is outside of its bound if all closed forms are right
+FAMILY_ERROR_RATE = 1e-3
 # models of each size that are drawn as points
 POINTS = 12
 
 Row = dict[str, object]
 
 
-def compare(
+def comparison_row(
     statement: str, setting: str, parameter: float, quantity: str, closed: float, simulated: float, error: float
 ) -> Row:
     """A row of the table; `error` is the standard error of the simulated value."""
@@ -68,15 +68,15 @@ def compare(
     }
 
 
-def judge(rows: list[Row]) -> pd.DataFrame:
-    """The table of `rows`: difference, the same in standard errors, and whether that is within Bonferroni's bound.
+def tabulate(rows: list[Row]) -> pd.DataFrame:
+    """The table of `rows`, with each difference, also in standard errors, and whether it is within Bonferroni's bound.
 
-    The bound is the one that all differences of right closed forms keep together, but with a chance of `FAMILY`.
+    If all closed forms are right, all differences are within the bound with a probability of 1 - `FAMILY_ERROR_RATE`.
     """
     table = pd.DataFrame(rows)
     table["difference"] = table["monte_carlo"] - table["closed_form"]
     table["standard_errors"] = table["difference"] / table["standard_error"]
-    table["within"] = table["standard_errors"].abs() <= norm.isf(FAMILY / 2 / len(table))
+    table["within"] = table["standard_errors"].abs() <= norm.isf(FAMILY_ERROR_RATE / 2 / len(table))
     return table
 
 
@@ -86,10 +86,10 @@ def members(share: float) -> tuple[list[float], list[Floats]]:
 
 
 def trends(rng: np.random.Generator) -> tuple[list[Row], pd.DataFrame]:
-    """Models of growing size of each source and of an even mixture: they move along a line that the source fixes.
+    """Rows for models of growing size of each source and of an even mixture, which move along the source's line.
 
-    Models are drawn from their exact distribution, N(theta, tau^2 / n I). Standard errors of lines are jackknife's over
-    repeats. Also returns models as points: setting, samples, reference_accuracy, shifted_accuracy.
+    Models are drawn from their exact distribution, N(theta, tau^2 / n I). Standard errors of lines are from the jackknife
+    over repeats. Also returns models as points: setting, samples, reference_accuracy, shifted_accuracy.
     """
     rows, points = [], []
     for name, mean in {**SOURCES, "mixture": mixture(*members(0.5))}.items():
@@ -99,15 +99,15 @@ def trends(rng: np.random.Generator) -> tuple[list[Row], pd.DataFrame]:
             noise = SETTING.source_noise / np.sqrt(size)
             models = padded + noise * rng.standard_normal((REPEATS, SETTING.dimension))
             scaled.append(probits(models))
-            beside = scaled[-1] @ [-slope(mean), 1]
-            inside.append(np.abs(beside) <= deviation_bound(models, mean, size, DELTA))
-            points.append(_points(name, size, scaled[-1][:POINTS]))
+            residuals = scaled[-1] @ [-slope(mean), 1]
+            inside.append(np.abs(residuals) <= deviation_bound(models, mean, size, DELTA))
+            points.append(_model_points(name, size, scaled[-1][:POINTS]))
             rows += _sizes_of(name, size, mean, scaled[-1])
         rows += _line_of(name, mean, np.stack(scaled))
         within = np.concatenate(inside)
         expected = bound_coverage(DELTA)
         error = np.sqrt(expected * (1 - expected) / within.size)
-        rows.append(compare("trend", name, np.nan, "models within the bound", expected, within.mean(), error))
+        rows.append(comparison_row("trend", name, np.nan, "models within the bound", expected, within.mean(), error))
     return rows, pd.concat(points)
 
 
@@ -115,34 +115,34 @@ def _sizes_of(name: str, size: int, mean: Floats, scaled: Floats) -> Iterator[Ro
     errors = scaled.std(axis=0, ddof=1) / np.sqrt(len(scaled))
     for place, axis in enumerate(("reference", "shifted")):
         expected, simulated = mean_probits(mean, size)[place], scaled[:, place].mean()
-        yield compare("trend", name, size, f"mean {axis} probit", expected, simulated, errors[place])
+        yield comparison_row("trend", name, size, f"mean {axis} probit", expected, simulated, errors[place])
 
 
 def _line_of(name: str, mean: Floats, scaled: Floats) -> Iterator[Row]:
-    """Slope and intercept of the line through the mean probits (sizes, repeats, 2) of each size."""
+    """Rows for slope and intercept of the line through the mean probits of each size; `scaled` is (sizes, repeats, 2)."""
     repeats = scaled.shape[1]
     total = scaled.sum(axis=1)
     fit = _fit(total / repeats)
     left_out = np.array([_fit((total - scaled[:, repeat]) / (repeats - 1)) for repeat in range(repeats)])
     errors = np.sqrt((repeats - 1) * left_out.var(axis=0))
-    yield compare("trend", name, np.nan, "slope", slope(mean), fit[0], errors[0])
-    yield compare("trend", name, np.nan, "intercept", 0, fit[1], errors[1])
+    yield comparison_row("trend", name, np.nan, "slope", slope(mean), fit[0], errors[0])
+    yield comparison_row("trend", name, np.nan, "intercept", 0, fit[1], errors[1])
 
 
 def _fit(points: Floats) -> Floats:
     return np.polyfit(points[:, 0], points[:, 1], 1)
 
 
-def _points(name: str, size: int, scaled: Floats) -> pd.DataFrame:
+def _model_points(name: str, size: int, scaled: Floats) -> pd.DataFrame:
     accuracies = ndtr(scaled)
     columns = {"reference_accuracy": accuracies[:, 0], "shifted_accuracy": accuracies[:, 1]}
     return pd.DataFrame({"setting": name, "samples": size, **columns})
 
 
 def evaluate(rng: np.random.Generator, logits: Mapping[tuple, list[Floats]], images: int = TEST_IMAGES) -> Floats:
-    """Accuracies (models, 2) on test images: of each model, the share with sign(sum of its members' logits) = y.
+    """Accuracies (models, 2) on test images: for each model, the share with sign(sum of its members' logits) = y.
 
-    `logits` holds, for each model, the vectors whose logits <w, x> are added.
+    `logits` has, for each model, the vectors whose logits <w, x> are added.
     """
     widths = [len(vectors) for vectors in logits.values()]
     vectors = np.stack([_pad(vector) for model in logits.values() for vector in model])
@@ -163,47 +163,47 @@ def _pad(vector: Floats) -> Floats:
 
 
 def accuracies(rng: np.random.Generator) -> list[Row]:
-    """Accuracy, slope and effective robustness of sources, mixtures and ensembles with unlimited training samples.
+    """Rows for accuracy, slope and effective robustness of sources, mixtures and ensembles, with unlimited samples.
 
     An ensemble adds the logits of its two members, each scaled to length 1.
     """
-    asked: dict[tuple, list[Floats]] = {("accuracy", name, np.nan): [mean] for name, mean in SOURCES.items()}
-    closed = {key: (model[0], float(slope(model[0]))) for key, model in asked.items()}
+    models: dict[tuple, list[Floats]] = {("accuracy", name, np.nan): [mean] for name, mean in SOURCES.items()}
+    closed = {key: (model[0], float(slope(model[0]))) for key, model in models.items()}
     for share in SHARES:
         shares, means = members(share)
         mixed = ("input mixing", "A + B", share)
-        asked[mixed] = [mixture(shares, means)]
-        closed[mixed] = (asked[mixed][0], mixture_slope(shares, means))
-        together = ("output mixing", "A + B", share)
-        asked[together] = [weight * mean / np.linalg.norm(mean) for weight, mean in zip(shares, means, strict=True)]
+        models[mixed] = [mixture(shares, means)]
+        closed[mixed] = (models[mixed][0], mixture_slope(shares, means))
+        combined = ("output mixing", "A + B", share)
+        models[combined] = [weight * mean / np.linalg.norm(mean) for weight, mean in zip(shares, means, strict=True)]
         weights = [weight / np.linalg.norm(mean) for weight, mean in zip(shares, means, strict=True)]
-        closed[together] = (ensemble(shares, means), mixture_slope(weights, means))
-    measured = evaluate(rng, asked)
+        closed[combined] = (ensemble(shares, means), mixture_slope(weights, means))
+    measured = evaluate(rng, models)
     return [
         row
-        for key, accuracy in zip(asked, measured, strict=True)
+        for key, accuracy in zip(models, measured, strict=True)
         for row in _accuracy_rows(key, *closed[key], accuracy, TEST_IMAGES)
     ]
 
 
 def _accuracy_rows(key: tuple, model: Floats, expected_slope: float, accuracy: Floats, images: int) -> Iterator[Row]:
-    """Standard errors are binomial, carried to slope and effective robustness by the delta method."""
+    """Rows of one model. Standard errors are binomial, for slope and effective robustness by the delta method."""
     errors = np.sqrt(accuracy * (1 - accuracy) / images)
     scaled = ndtri(accuracy)
     scaled_errors = errors / norm.pdf(scaled)
     measured_slope = scaled[1] / scaled[0]
     slope_error = np.hypot(scaled_errors[1], measured_slope * scaled_errors[0]) / scaled[0]
-    carried = norm.pdf(standard_slope() * scaled[0]) * standard_slope() * scaled_errors[0]
+    propagated = norm.pdf(standard_slope() * scaled[0]) * standard_slope() * scaled_errors[0]
     expected = ndtr(probits(model))
-    yield compare(*key, "reference accuracy", expected[0], accuracy[0], errors[0])
-    yield compare(*key, "shifted accuracy", expected[1], accuracy[1], errors[1])
-    yield compare(*key, "slope", expected_slope, measured_slope, slope_error)
+    yield comparison_row(*key, "reference accuracy", expected[0], accuracy[0], errors[0])
+    yield comparison_row(*key, "shifted accuracy", expected[1], accuracy[1], errors[1])
+    yield comparison_row(*key, "slope", expected_slope, measured_slope, slope_error)
     robustness = effective_robustness(probits(model)), effective_robustness(scaled)
-    yield compare(*key, "effective robustness", *robustness, np.hypot(errors[1], carried))
+    yield comparison_row(*key, "effective robustness", *robustness, np.hypot(errors[1], propagated))
 
 
 def mixing(rng: np.random.Generator) -> list[Row]:
-    """Slope of models trained on samples of the union, each source with its exact share."""
+    """Rows for the slope of models trained on the union of samples, each source with its exact share."""
     noise = SETTING.source_noise * rng.standard_normal((TRAINING_SAMPLES, 3))
     rows = []
     for share in SHARES:
@@ -211,15 +211,15 @@ def mixing(rng: np.random.Generator) -> list[Row]:
         first = np.arange(TRAINING_SAMPLES)[:, None] < round(share * TRAINING_SAMPLES)
         simulated, error = _trained_slope(np.where(first, *means) + noise, within=noise)
         expected = mixture_slope(shares, means)
-        rows.append(compare("input mixing", "A + B", share, "slope after training", expected, simulated, error))
+        rows.append(comparison_row("input mixing", "A + B", share, "slope after training", expected, simulated, error))
     return rows
 
 
 def _trained_slope(samples: Floats, within: Floats | None = None) -> tuple[float, float]:
     """Slope of the model that is the mean of `samples` (n, 3) of y x, and its standard error by the delta method.
 
-    The coordinates that are left out have the mean 0 and no part in a slope. `within` are deviations that the mean's
-    error comes from, where samples are no independent draws of one distribution.
+    The omitted coordinates have the mean 0 and no effect on a slope. `within` has the deviations that determine the error
+    of the mean, if samples are not independent draws from one distribution.
     """
     model = samples.mean(axis=0)
     simulated = float(slope(model))
@@ -230,7 +230,7 @@ def _trained_slope(samples: Floats, within: Floats | None = None) -> tuple[float
 
 
 def filtering(rng: np.random.Generator) -> list[Row]:
-    """Each source filtered by a teacher that learnt from the other one: what is kept, and the slope of its students."""
+    """Rows for each source filtered by the other's teacher: the kept fraction, and the slope of students."""
     rows = []
     noise = SETTING.source_noise * rng.standard_normal((TRAINING_SAMPLES, 3))
     for name, other in (("B", "A"), ("A", "B")):
@@ -243,14 +243,14 @@ def filtering(rng: np.random.Generator) -> list[Row]:
             expected = float(kept_fraction(mean, teacher, threshold))
             error = np.sqrt(expected * (1 - expected) / len(samples))
             share = len(kept) / len(samples)
-            rows.append(compare("filtering", setting, threshold, "kept fraction", expected, share, error))
+            rows.append(comparison_row("filtering", setting, threshold, "kept fraction", expected, share, error))
             expected = float(filtered_slope(mean, teacher, threshold))
-            rows.append(compare("filtering", setting, threshold, "slope", expected, *_trained_slope(kept)))
+            rows.append(comparison_row("filtering", setting, threshold, "slope", expected, *_trained_slope(kept)))
     return rows
 
 
 def cleaning(rng: np.random.Generator) -> list[Row]:
-    """Share of clean samples that a filter by the source's own teacher keeps, where the other labels are random."""
+    """Rows for the share of clean samples after a filter by the source's own teacher; the other labels are random."""
     rows = []
     mean = SOURCES["A"]
     teacher = mean / np.linalg.norm(mean)
@@ -263,21 +263,21 @@ def cleaning(rng: np.random.Generator) -> list[Row]:
             kept = scores >= threshold
             expected = float(clean_share(share, mean, teacher, threshold))
             error = np.sqrt(expected * (1 - expected) / kept.sum())
-            setting = f"{100 * share:g} % clean"
-            rows.append(compare("clean share", setting, threshold, "clean share", expected, clean[kept].mean(), error))
+            setting, simulated = f"{100 * share:g} % clean", clean[kept].mean()
+            rows.append(comparison_row("clean share", setting, threshold, "clean share", expected, simulated, error))
     return rows
 
 
 def simulate(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of comparisons and of single models; equal seeds give equal tables."""
+    """The tables of comparisons and of single models, equal for equal seeds."""
     rng = np.random.default_rng([seed, 0])
     lines, points = trends(rng)
-    table = judge([*lines, *accuracies(rng), *mixing(rng), *filtering(rng), *cleaning(rng)])
+    table = tabulate([*lines, *accuracies(rng), *mixing(rng), *filtering(rng), *cleaning(rng)])
     return table, points
 
 
-def tell(table: pd.DataFrame) -> None:
-    """Log how well simulation and closed forms agree, and warn of each row in which they do not."""
+def log_summary(table: pd.DataFrame) -> None:
+    """Log the largest difference between simulation and closed forms, and warn of each row outside of its bound."""
     furthest = table.loc[table["standard_errors"].abs().idxmax()]
     log.info(
         "%d comparisons; the largest difference is %.2f standard errors (%s, %s, %s)",
@@ -295,6 +295,6 @@ def tell(table: pd.DataFrame) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     table, models = simulate(snakemake.params.seed)
-    tell(table)
+    log_summary(table)
     table.to_csv(snakemake.output.comparisons, index=False)
     models.to_csv(snakemake.output.models, index=False)

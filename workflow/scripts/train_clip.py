@@ -1,15 +1,15 @@
 """Train one CLIP model from random initialisation with open_clip's trainer.
 
-Around the trainer: a fixed order of samples (open_clip seeds its sample buffer with the clock), random numbers that
-depend only on seed and epoch, so that a resumed run equals an undisturbed one, a check of the product, and a record.
-On several devices torchrun or SLURM's launcher starts the trainer; the global batch stays what the experiment says.
-A restarted job resumes from the newest checkpoint that loads; a finished one returns at once, unless the user forces
-the rule. A job that SLURM is about to end ends by itself, and one that sees its time run out goes back into the queue.
+The order of samples is fixed (open_clip seeds its sample buffer with the clock). Random numbers depend only on seed and
+epoch, so a resumed run equals an uninterrupted one. The weights are checked and recorded. On several devices torchrun or
+SLURM's srun starts the trainer; the global batch size stays that of the experiment. A restarted job resumes from the
+newest checkpoint that loads. A complete training is kept, unless the user forces the rule. A job ends when SLURM
+announces its end, and requeues itself before its time limit.
 
 In:  a trainset's manifest
-Out: a manifest; beside it open_clip_config.json and open_clip_model.safetensors and, of a model whose
-     tokenizer is not open_clip's own, the tokenizer's files (so that open_clip's ``local-dir:<folder>`` loads the model),
-     record.json, training.csv (the learning curve) and tensorboard/
+Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors, the tokenizer's files if the tokenizer is
+     not part of open_clip (open_clip's ``local-dir:<folder>`` loads the model), record.json, training.csv (the learning
+     curve) and tensorboard/
 """
 
 import logging
@@ -30,47 +30,47 @@ from testbed.records.manifest import ManifestError, problem, read_json, record, 
 from testbed.records.processes import is_forced, terminate_with_parent
 from testbed.records.provenance import made_from, now, run_environment
 from testbed.records.warm_worker import run_warm
-from testbed.training.launch import Interrupted, command_of, interruptible, processes_of, run_processes
+from testbed.training.launch import Interrupted, interruptible, launch_command, processes_of, run_processes
 from testbed.training.recipe import (
     RUN,
     TrainingError,
     accumulated_batches,
+    checkpoint_count,
     loading_processes,
     optimiser_steps,
-    parts_of,
     request_of,
     trained_config,
     trainer_arguments,
 )
-from testbed.training.slurm import end_of_job, go_on_later
-from testbed.training.trainer import OUT_OF_TIME, TRAINED, Run, checkpoints_in, number_of, train
+from testbed.training.slurm import job_end_time, requeue_job
+from testbed.training.trainer import OUT_OF_TIME, TRAINED, Run, checkpoint_number, checkpoints_in, train
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 PACKAGES = ("torch", "open_clip_torch", "webdataset", "numpy")
-"""Packages that decide what a training makes, whose versions are recorded."""
+"""Packages that affect the result of a training; their versions are recorded."""
 
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
 
 def remove_unreadable(folder: Path) -> None:
-    """Remove the trainer's newest checkpoints in `folder` until one loads, with which the trainer goes on."""
+    """Remove the newest checkpoints in `folder` that do not load, so that the trainer resumes from one that does."""
     import torch
 
-    for path in sorted(folder.glob("epoch_[0-9]*.pt"), key=number_of, reverse=True):
+    for path in sorted(folder.glob("epoch_[0-9]*.pt"), key=checkpoint_number, reverse=True):
         try:
             torch.load(path, map_location="cpu", weights_only=True)
             return
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            logging.warning("%s does not load (%s); stepping back", path, error)
+            logging.warning("%s does not load (%s); removed, the training resumes from the one before", path, error)
             path.unlink()
 
 
-def export(folder: Path, parts: int, steps: int) -> None:
-    """Move the weights of a training of `parts` and `steps` to `folder`, from where the trainer wrote them.
+def export(folder: Path, checkpoints: int, steps: int) -> None:
+    """Move the weights that the trainer wrote into `folder`; `checkpoints` and `steps` are those of the whole training.
 
-    Raises `TrainingError` where it has not come to its end or has left out steps, or its weights are not finite.
+    Raises `TrainingError` if the training is not complete or skipped steps, or if its weights are not finite.
     """
     import torch
     from safetensors.torch import load_file
@@ -79,8 +79,8 @@ def export(folder: Path, parts: int, steps: int) -> None:
         trained = read_json(folder / RUN / TRAINED)
     except ManifestError:
         raise TrainingError(
-            f"{folder}: the trainer ended after {checkpoints_done(folder)} of {parts} checkpoints. Its messages are in the "
-            "rule's log; the same command continues from the last one."
+            f"{folder}: the trainer ended after {completed_checkpoints(folder)} of {checkpoints} checkpoints. Its messages "
+            "are in the rule's log. Run the same command again to resume from the last checkpoint."
         ) from None
     weights = load_file(folder / RUN / WEIGHTS_FILE)
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
@@ -89,17 +89,17 @@ def export(folder: Path, parts: int, steps: int) -> None:
             f"{folder}: weights are not finite ({', '.join(bad[:3])}, ...). Lower architectures.*.learning_rate or use "
             f"another precision, and delete {folder / RUN}."
         )
-    # Half-precision scaling leaves out steps whose gradients overflow; otherwise each batch has to count.
+    # Half-precision gradient scaling skips steps whose gradients overflow; otherwise every step must be there.
     if trained["steps"] not in (steps, None) and not trained["scaled"]:
         raise TrainingError(
-            f"{folder}: the trainer took {trained['steps']} of {steps} steps; its messages are in the rule's log. Delete "
+            f"{folder}: the trainer made {trained['steps']} of {steps} steps. Its messages are in the rule's log. Delete "
             f"{folder / RUN} and run the same command again."
         )
     publish(folder / RUN / WEIGHTS_FILE, folder / WEIGHTS_FILE)
 
 
-def finished(folder: Path, request: str) -> dict | None:
-    """The record of a training in `folder` that answers `request` and is whole, or None."""
+def valid_record(folder: Path, request: str) -> dict | None:
+    """The record of the training in `folder`, or None unless it is complete and matches `request`."""
     try:
         entry = read_json(folder / "record.json")
     except ManifestError:
@@ -107,51 +107,54 @@ def finished(folder: Path, request: str) -> dict | None:
     return None if entry["request"] != request or any(problem(folder, file) for file in entry["files"]) else entry
 
 
-def checkpoints_done(folder: Path) -> int:
-    """How many parts a training in `folder` has behind it, by its newest checkpoint."""
-    return max((number_of(path) for path in checkpoints_in(folder / RUN / folder.name / "checkpoints")), default=0)
+def completed_checkpoints(folder: Path) -> int:
+    """The number of the newest checkpoint of the training in `folder`; 0 if there is none."""
+    return max(
+        (checkpoint_number(path) for path in checkpoints_in(folder / RUN / folder.name / "checkpoints")), default=0
+    )
 
 
-def prepare_folder(folder: Path, config: dict, begun: dict, run: dict) -> list[dict]:
-    """Make `folder` ready for the training that `begun` describes: what an earlier, different one left is removed.
+def prepare_folder(folder: Path, config: dict, training: dict, run: dict) -> list[dict]:
+    """Prepare `folder` for a training, and remove the files of an earlier, different one.
 
-    Returns the run_environment of the training's runs so far: of those that left checkpoints, and of this one, `run`.
-    Raises `TrainingError` where the same one was begun on another number of devices: steps would not fit together.
+    `training` has its request and devices, `run` the run environment of this run. Returns the run environments of all runs
+    of this training: those that left checkpoints, and this one. Raises `TrainingError` if the training was started on
+    another number of devices, because its steps would not match.
     """
     try:
         before = read_json(folder / "request.json")
     except ManifestError:
         before = {}
-    if before.get("request") != begun["request"]:
+    if before.get("request") != training["request"]:
         shutil.rmtree(folder / RUN, ignore_errors=True)
         before = {}
-    elif before.get("devices", 1) != begun["devices"] and checkpoints_done(folder):
+    elif before.get("devices", 1) != training["devices"] and completed_checkpoints(folder):
         raise TrainingError(
-            f"{folder}: was begun on {before.get('devices', 1)} devices and is to go on with {begun['devices']}. Set "
+            f"{folder}: was started on {before.get('devices', 1)} devices and cannot resume on {training['devices']}. Set "
             f"architectures.*.gpus and nodes back, or delete {folder / RUN} to start over."
         )
     for name in (WEIGHTS_FILE, "record.json", OUT_OF_TIME, INTERRUPTED, f"{RUN}/{TRAINED}"):
         (folder / name).unlink(missing_ok=True)
-    # The trainer loads any weights that lie beside the configuration, so these are the last to come.
+    # After the removal of old weights: the trainer would load weights that lie beside the configuration.
     write_json(folder / CONFIG_FILE, config)
-    runs = [*(before.get("runs", []) if checkpoints_done(folder) else []), run]
-    write_json(folder / "request.json", begun | {"runs": runs})
+    runs = [*(before.get("runs", []) if completed_checkpoints(folder) else []), run]
+    write_json(folder / "request.json", training | {"runs": runs})
     return runs
 
 
-def note_interruption(folder: Path, cause: str, parts: int) -> str:
-    """Leave in `folder` why the training ended before its time; returns it in words."""
-    done = checkpoints_done(folder)
-    write_json(folder / INTERRUPTED, {"cause": cause, "checkpoints": done, "planned": parts})
-    return f"{folder}: interrupted ({cause}) after {done} of {parts} checkpoints; the same command goes on from there"
+def record_interruption(folder: Path, cause: str, planned: int) -> str:
+    """Record in `folder` why and after how many of `planned` checkpoints the training was interrupted; returns a message."""
+    done = completed_checkpoints(folder)
+    write_json(folder / INTERRUPTED, {"cause": cause, "checkpoints": done, "planned": planned})
+    return f"{folder}: interrupted ({cause}) after {done} of {planned} checkpoints; the same command resumes from there"
 
 
 def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) -> None:
-    """Run the trainer to its end; raises `TrainingError` where it gives up, or where the job's time runs out.
+    """Run the trainer to its end; raises `TrainingError` if it fails or reaches the job's time limit.
 
     Raises `Interrupted` on the signals that announce the end of a job.
     """
-    parts = parts_of(architecture)
+    checkpoints = checkpoint_count(architecture)
     try:
         with interruptible():
             try:
@@ -160,21 +163,21 @@ def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) ->
                 else:
                     request = folder / RUN / "run.json"
                     write_json(request, asdict(run))
-                    status = run_processes(command_of(architecture, "testbed.training.trainer", request), log)
+                    status = run_processes(launch_command(architecture, "testbed.training.trainer", request), log)
             except Interrupted as interruption:
-                logging.warning("%s", note_interruption(folder, interruption.name, parts))
+                logging.warning("%s", record_interruption(folder, interruption.name, checkpoints))
                 raise
     except Interrupted as interruption:
         if interruption.name == "SIGUSR1":
-            go_on_later()
+            requeue_job()
         raise
     if (folder / OUT_OF_TIME).exists():
-        message = note_interruption(folder, "time limit", parts)
+        message = record_interruption(folder, "time limit", checkpoints)
         logging.warning("%s", message)
-        go_on_later()
+        requeue_job()
         raise TrainingError(message)
     if status:
-        raise TrainingError(f"{folder}: open_clip's trainer gave up with status {status}; its messages are in the log.")
+        raise TrainingError(f"{folder}: open_clip's trainer failed with status {status}. Its messages are in the log.")
 
 
 def train_clip(
@@ -186,10 +189,10 @@ def train_clip(
     loggers: dict | None = None,
     log: Path | None = None,
 ) -> dict:
-    """Train a model of `architecture` (the experiment's entry) on the trainset in the folder `trainset`, in `folder`.
+    """Train a model on the trainset in the folder `trainset`, and write it into `folder`; returns the record.
 
-    `loggers` is the experiment's `training` section, `log` takes what further processes say. Returns the record. A
-    training that is complete is kept unless `start_over`. Raises `TrainingError` if the trainer leaves no model of the
+    `architecture` is a section of the experiment, `loggers` its `training` section, and `log` the file for the output of
+    further processes. A complete training is kept unless `start_over`. Raises `TrainingError` if there is no model of the
     planned epochs with finite weights.
     """
     loggers = loggers or {}
@@ -203,7 +206,7 @@ def train_clip(
     check_random(architecture["model"])
     config = trained_config(network_config(architecture["model"]), architecture)
     request = request_of(architecture, config, samples, seed)
-    entry = finished(folder, request)
+    entry = valid_record(folder, request)
     if entry and not start_over:
         logging.info("%s is complete", folder)
         return entry
@@ -215,12 +218,11 @@ def train_clip(
     run = run_environment(architecture["device"], PACKAGES)
     runs = prepare_folder(folder, config, {"request": request, "devices": devices}, run)
     tokenizer = save_tokenizer(architecture["model"], folder)
-    asked = architecture
-
+    recipe = architecture
     shards = [file["samples"] for file in samples["files"]]
     batch = architecture["batch_size"] // accumulated_batches(architecture)
-    dealt = architecture["checkpoints_per_epoch"] * devices
-    workers = loading_processes(architecture["workers"], shards, batch // devices, dealt)
+    checkpoints_per_epoch = architecture["checkpoints_per_epoch"]
+    workers = loading_processes(architecture["workers"], shards, batch // devices, checkpoints_per_epoch * devices)
     architecture = {**architecture, "workers": workers}
     arguments = trainer_arguments(architecture, trainset, size, seed, folder)
     if loggers.get("wandb_project"):
@@ -229,12 +231,14 @@ def train_clip(
         arguments += ["--report-to=wandb", f"--wandb-project-name={loggers['wandb_project']}"]
     remove_unreadable(folder / RUN / folder.name / "checkpoints")
     board = str(folder / "tensorboard") if loggers.get("tensorboard") else None
-    parts = architecture["checkpoints_per_epoch"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
-    training = Run(arguments, seed, parts, architecture["batch_size"], str(folder / CURVE), board, end_of_job())
+    training = Run(
+        *(arguments, seed, checkpoints_per_epoch, architecture["batch_size"]),
+        *(str(folder / CURVE), board, job_end_time()),
+    )
     run_trainer(training, architecture, folder, log)
-    export(folder, parts_of(architecture), optimiser_steps(architecture, size))
+    export(folder, checkpoint_count(architecture), optimiser_steps(architecture, size))
     seen = optimiser_steps(architecture, size) * architecture["batch_size"]
     entry = {
         "request": request,
@@ -243,7 +247,7 @@ def train_clip(
         "samples_seen": seen,
         "versions": {name: version(name) for name in ("torch", "open_clip_torch")},
         "seed": seed,
-        "recipe": asked,
+        "recipe": recipe,
         "runs": runs,
         "finished": now(),
         "made_from": made_from(trainset / "manifest.json"),

@@ -1,1 +1,1 @@
-"""Evaluation: test sets, preprocessing, models that answer, metrics, class subsets and corruptions."""
+"""Evaluation: test sets, preprocessing, logits, metrics, class subsets and corruptions."""

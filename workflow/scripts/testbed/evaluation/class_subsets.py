@@ -1,9 +1,9 @@
-"""Accuracy over a shift's own classes, as modestyachts/imagenet-testbed has it (its settings val-on-<shift>-classes).
+"""Accuracy over a shift's own classes, as in modestyachts/imagenet-testbed (its settings val-on-<shift>-classes).
 
-ImageNet-R, ImageNet-A and ObjectNet have a part of ImageNet's classes, which makes them easier than 1,000 classes are. So
-the reference is scored once more over these classes alone: its images of them, and the prediction is the best among them.
-Where several of the reference's classes are one of the shift's (ObjectNet's chair is three of ImageNet's), the best of them
-counts for it. The shift is scored in the same way, by the reference's names of its classes.
+ImageNet-R, ImageNet-A and ObjectNet have a subset of ImageNet's classes, which makes them easier than 1,000 classes. So the
+reference is also scored over these classes only: on its images of these classes, with predictions among these classes.
+If several classes of the reference are one class of the shift (ObjectNet's chair is three ImageNet classes), the largest of
+their logits counts. The shift is scored in the same way, with the reference's names of its classes.
 """
 
 import csv
@@ -23,33 +23,33 @@ MAP_COLUMNS = ["class", "reference"]
 
 
 class ClassesError(ValueError):
-    """The classes of a shift are not among the reference's, or a map of them does not fit."""
+    """The classes of a shift are not among the reference's, or a class map is wrong."""
 
 
 @dataclass(frozen=True)
 class Subset:
-    """The classes of the test set `shift`: of each of its labels, the labels of the reference that it stands for."""
+    """The classes of the test set `shift`: for each of its labels, the labels of the reference that it stands for."""
 
     shift: str
     groups: list[list[int]]
 
     def restrict(self, logits: "torch.Tensor") -> "torch.Tensor":
-        """Logits of the shift's classes (N, groups) from those of the reference's (N, C): the best of each group."""
+        """Logits (N, groups) of the shift's classes from those (N, C) of the reference's: the largest of each group."""
         import torch
 
         return torch.stack([logits[:, group].amax(dim=1) for group in self.groups], dim=1)
 
     def labels_of(self, labels: "torch.Tensor") -> "torch.Tensor":
         """The shift's labels (N,) for the reference's (N,); -1 where the shift has no such class."""
-        own = {label: place for place, group in enumerate(self.groups) for label in group}
-        return labels.new_tensor([own.get(label, -1) for label in labels.tolist()])
+        shift_labels = {label: index for index, group in enumerate(self.groups) for label in group}
+        return labels.new_tensor([shift_labels.get(label, -1) for label in labels.tolist()])
 
 
 def read_class_map(path: Path | str) -> dict[str, list[str]]:
-    """A map of classes: for names of the shift's classes, the reference's classes by name or by label.
+    """The class map in the CSV file `path`: from names of the shift's classes to the reference's, by name or by label.
 
-    It is a CSV file with the columns `MAP_COLUMNS`, one row per pair, below lines that begin with "#". A class without a
-    row has the reference's name. Raises `ClassesError` for a file that is missing or no such table, and for a repeated row.
+    The file has the columns `MAP_COLUMNS` and one row per pair; lines that begin with "#" are comments. A class without a
+    row has the same name in the reference. Raises `ClassesError` if the file cannot be read as such, or repeats a row.
     """
     try:
         lines = Path(shipped(path)).read_text(encoding="utf-8").splitlines()
@@ -61,10 +61,10 @@ def read_class_map(path: Path | str) -> dict[str, list[str]]:
     mapped: dict[str, list[str]] = {}
     for row in rows[1:]:
         if len(row) != len(MAP_COLUMNS) or not all(cell.strip() for cell in row):
-            raise ClassesError(f"{path}: {row} is not a class and one of the reference's. Correct it.")
+            raise ClassesError(f"{path}: {row} is not a class and a class of the reference. Correct it.")
         name, target = (cell.strip() for cell in row)
         if target in mapped.setdefault(name, []):
-            raise ClassesError(f"{path}: {name} has {target} twice. Take one out.")
+            raise ClassesError(f"{path}: {name} has {target} twice. Remove one.")
         mapped[name].append(target)
     return mapped
 
@@ -74,13 +74,13 @@ def match_classes(
 ) -> list[list[int]]:
     """For each of a shift's class `names`, the labels of the `reference`'s classes that it stands for.
 
-    `mapped` is what `read_class_map` gives, and empty where there is no map. Raises `ClassesError` for a class without a
-    counterpart, a counterpart that the reference lacks or has twice by that name, and one that two classes share.
+    `mapped` is the result of `read_class_map`, empty without a map. Raises `ClassesError` if the reference lacks a class or
+    has its name twice, and if two classes of the shift share a class of the reference.
     """
     unknown = sorted(set(mapped) - set(names))
     if unknown:
         raise ClassesError(f"{', '.join(unknown)}: no such class in the shift's classnames.txt. Correct the map.")
-    groups = [[_label_of(target, name, reference) for target in mapped.get(name, [name])] for name in names]
+    groups = [[_find_label(target, name, reference) for target in mapped.get(name, [name])] for name in names]
     owner: dict[int, str] = {}
     for name, group in zip(names, groups, strict=True):
         for label in group:
@@ -94,10 +94,10 @@ def match_classes(
 
 
 def check_class_map(path: Path | str, names: Path | str, reference: Path | str) -> None:
-    """Check the map at `path`, as far as it can be known before the test sets are there.
+    """Check the class map at `path`, as far as possible before the test sets exist.
 
     `names` and `reference` are the classnames.txt of the shift and of the reference. Raises `ClassesError` as
-    `read_class_map` does, and as `match_classes` where both files exist.
+    `read_class_map` does and, if both files exist, as `match_classes` does.
     """
     mapped = read_class_map(path)
     if Path(names).is_file() and Path(reference).is_file():
@@ -107,7 +107,7 @@ def check_class_map(path: Path | str, names: Path | str, reference: Path | str) 
             raise ClassesError(f"{path}: {error}") from error
 
 
-def _label_of(target: str, name: str, reference: Sequence[str]) -> int:
+def _find_label(target: str, name: str, reference: Sequence[str]) -> int:
     labels = [label for label, known in enumerate(reference) if known == target]
     if not labels and target.isdecimal() and int(target) < len(reference):
         return int(target)
@@ -121,10 +121,10 @@ def _label_of(target: str, name: str, reference: Sequence[str]) -> int:
 
 
 def find_subsets(names: Mapping[str, Sequence[str]], reference: str, maps: Mapping[str, Path | str]) -> list[Subset]:
-    """The subsets of the `reference`'s classes that other test sets have; `names` are the classes of each test set.
+    """The class subsets of the test sets with fewer classes than the `reference`; `names` has the classes of each test set.
 
-    One with as many classes as the reference is no subset. One whose classes are not all found by name is left out and
-    logged; with a map (`maps`, test set to its file) that raises `ClassesError`.
+    `maps` has the class maps by test set. A test set whose classes are not all found is left out and logged; if it has a
+    class map, it raises `ClassesError`.
     """
     subsets = []
     for shift, own in names.items():

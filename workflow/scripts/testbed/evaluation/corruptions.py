@@ -1,10 +1,9 @@
-"""ImageNet-C's corruptions (Hendrycks & Dietterich 2019, arXiv 1903.12261) of an image, each in five severities.
+"""ImageNet-C's corruptions of an image (Hendrycks & Dietterich 2019, arXiv 1903.12261), each with five severities.
 
-The parameters are those of ImageNet-C's published code (hendrycks/robustness). What is computed is NumPy's, SciPy's and
-Pillow's work: they are maintained, and draw from a generator that is handed to them. Albumentations, which img2dataset
-brings, is archived, looks for updates when it is imported, and has other fog, snow, brightness and motion blur;
-imagecorruptions on PyPI does not run with today's scikit-image. Frost is missing: it lays photographs over the image that
-would have to be shipped.
+The parameters are those of ImageNet-C's published code (hendrycks/robustness). The implementation uses NumPy, SciPy and
+Pillow, which are maintained, and a given random generator. Albumentations, a dependency of img2dataset, is archived, checks
+for updates on import, and has different fog, snow, brightness and motion blur. imagecorruptions on PyPI does not run with
+current scikit-image. Frost is missing, because it needs photographs that would have to be shipped.
 """
 
 import hashlib
@@ -19,19 +18,19 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.signal import fftconvolve
 
 SIDE = 224
-"""Pixels of ImageNet-C's images, for which lengths in the parameters below are meant."""
+"""Side of ImageNet-C's images in pixels; lengths in the parameters below refer to it."""
 
 LUMA = (0.299, 0.587, 0.114)
 
 
 class CorruptionError(ValueError):
-    """There is no such corruption or severity."""
+    """The corruption or its severity does not exist."""
 
 
 class Kind(NamedTuple):
-    """A kind of corruption: the function of pixels, generator and parameters, and the parameters of each severity.
+    """A kind of corruption: a function of pixels, random generator and parameters, and the parameters of each severity.
 
-    `has_lengths` says that parameters are lengths in pixels, so that the function must see `SIDE` pixels.
+    `has_lengths` says that some parameters are lengths in pixels, so that the image must be `SIDE` pixels wide.
     """
 
     function: Callable[..., np.ndarray]
@@ -56,7 +55,7 @@ def shot_noise(pixels: np.ndarray, rng: np.random.Generator, photons: float) -> 
 
 
 def impulse_noise(pixels: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
-    """Salt and pepper, as much of each, in every channel by itself."""
+    """Salt-and-pepper noise, half of each, independent in every channel."""
     hit = rng.random(pixels.shape) < amount
     return np.where(hit, rng.integers(2, size=pixels.shape), pixels)
 
@@ -72,25 +71,26 @@ def defocus_blur(pixels: np.ndarray, rng: np.random.Generator, radius: int, soft
 
 
 def glass_blur(pixels: np.ndarray, rng: np.random.Generator, sigma: float, reach: int, rounds: int) -> np.ndarray:
-    """Blur, let each pixel take the colour of a random near one, blur again.
+    """Blur, replace each pixel by a random pixel nearby, and blur again.
 
-    The paper speaks of swaps. ImageNet-C's code copies, since both sides of its swap are views of one array; so do we.
+    The paper swaps pixels. ImageNet-C's code copies them, because both sides of its swap are views of one array. This code
+    copies too.
     """
     smooth = gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest")
     height, width = smooth.shape[:2]
-    taken = list(range(height * width))
-    # From the lower right to the upper left; a pixel may take what another has taken before.
+    origin = list(range(height * width))
+    # From the lower right to the upper left; a pixel may copy a pixel that was replaced before.
     inner = np.arange(height * width).reshape(height, width)[height - reach : reach : -1, width - reach : reach : -1]
     for _ in range(rounds):
         down, right = rng.integers(-reach, reach, size=(2, *inner.shape))
         near = inner + down * width + right
-        for place, other in zip(inner.ravel().tolist(), near.ravel().tolist(), strict=True):
-            taken[place] = taken[other]
-    shuffled = smooth.reshape(-1, 3)[taken].reshape(smooth.shape)
+        for target, source in zip(inner.ravel().tolist(), near.ravel().tolist(), strict=True):
+            origin[target] = origin[source]
+    shuffled = smooth.reshape(-1, 3)[origin].reshape(smooth.shape)
     return gaussian_filter(shuffled, (sigma, sigma, 0), mode="nearest")
 
 
-def smear(pixels: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
+def directional_blur(pixels: np.ndarray, radius: int, sigma: float, angle: float) -> np.ndarray:
     """ImageMagick's motion blur: half a Gaussian of 2 `radius` + 1 pixels in the direction of `angle` (degrees)."""
     taps = 2 * radius + 1
     weights = np.exp(-(np.arange(taps) ** 2) / (2 * sigma**2))
@@ -105,11 +105,11 @@ def smear(pixels: np.ndarray, radius: int, sigma: float, angle: float) -> np.nda
 
 
 def motion_blur(pixels: np.ndarray, rng: np.random.Generator, radius: int, sigma: float) -> np.ndarray:
-    return smear(pixels, radius, sigma, rng.uniform(-45, 45))
+    return directional_blur(pixels, radius, sigma, rng.uniform(-45, 45))
 
 
 def zoom(plane: np.ndarray, factor: float) -> np.ndarray:
-    """The middle of `plane` (H, W), enlarged by `factor` to the whole size."""
+    """The centre of `plane` (H, W), enlarged by `factor` to the full size."""
     height, width = plane.shape
     margins = np.array([width, height]) * (1 - 1 / factor) / 2
     box = (*margins, width - margins[0], height - margins[1])
@@ -118,7 +118,7 @@ def zoom(plane: np.ndarray, factor: float) -> np.ndarray:
 
 
 def zoom_blur(pixels: np.ndarray, rng: np.random.Generator, step: float, count: int) -> np.ndarray:
-    """Mean of the image and of `count` images enlarged by 1, 1 + `step`, 1 + 2 `step`, ..."""
+    """The mean of the image and of `count` enlarged images, by factors of 1, 1 + `step`, 1 + 2 `step`, ..."""
     total = pixels.copy()
     for number in range(count):
         total += np.stack([zoom(plane, 1 + number * step) for plane in np.moveaxis(pixels, 2, 0)], axis=2)
@@ -136,18 +136,18 @@ def snow(
     sigma: float,
     share: float,
 ) -> np.ndarray:
-    """Flakes (the peaks of enlarged noise, smeared as they fall) over an image that is whitened but for `share`."""
+    """Flakes (peaks of enlarged noise, with motion blur) over an image that keeps a `share` of its colours."""
     flakes = zoom(rng.normal(mean, spread, size=pixels.shape[:2]), factor).astype(np.float64)
     flakes = np.clip(np.where(flakes < threshold, 0, flakes), 0, 1)
-    flakes = smear(flakes, radius, sigma, rng.uniform(-135, -45))
+    flakes = directional_blur(flakes, radius, sigma, rng.uniform(-135, -45))
     white = np.maximum(pixels, (pixels @ LUMA)[..., None] * 1.5 + 0.5)
     return share * pixels + (1 - share) * white + (flakes + np.rot90(flakes, 2))[..., None]
 
 
 def plasma(rng: np.random.Generator, size: int, decay: float) -> np.ndarray:
-    """Cloudy heights (size, size) between 0 and 1, periodic, by the diamond-square algorithm; `size` is a power of 2.
+    """A periodic fractal (size, size) between 0 and 1, by the diamond-square algorithm; `size` is a power of 2.
 
-    Noise becomes weaker by the square of `decay` from each scale to the next finer one.
+    The amplitude of the noise is divided by the square of `decay` from each scale to the next finer one.
     """
     heights, step, amplitude = np.zeros((size, size)), size, 1.0
     while step > 1:
@@ -172,7 +172,7 @@ def fog(pixels: np.ndarray, rng: np.random.Generator, thickness: float, decay: f
 
 
 def brightness(pixels: np.ndarray, rng: np.random.Generator, more: float) -> np.ndarray:
-    """Add `more` to HSV's value; hue and saturation stay, so that the channels of a pixel keep their ratios."""
+    """Add `more` to the value in HSV. Hue and saturation stay, so the channels of a pixel keep their ratios."""
     value = pixels.max(axis=2, keepdims=True)
     brighter = np.minimum(value + more, 1)
     return np.where(value > 0, pixels * brighter / np.where(value > 0, value, 1), brighter)
@@ -186,7 +186,7 @@ def contrast(pixels: np.ndarray, rng: np.random.Generator, share: float) -> np.n
 def elastic_transform(
     pixels: np.ndarray, rng: np.random.Generator, alpha: float, sigma: float, shift: float
 ) -> np.ndarray:
-    """Move three points by up to `shift` (an affine map), and every pixel along a field of noise, smoothed by `sigma`."""
+    """An affine map that moves three points by up to `shift`, and a displacement field of noise smoothed by `sigma`."""
     height, width = pixels.shape[:2]
     centre, arm = np.array([height // 2, width // 2]), min(height, width) // 3
     points = centre + arm * np.array([[1, 1], [1, -1], [-1, -1]])
@@ -215,7 +215,7 @@ def jpeg_file(image: Image.Image, quality: int) -> bytes:
     return file.getvalue()
 
 
-# The length that ImageNet-C's elastic transform counts in, 244 and not 224, as its code notes.
+# The unit of length of ImageNet-C's elastic transform: 244, not 224, as its code notes.
 E = 244
 KINDS = {
     "gaussian_noise": Kind(gaussian_noise, False, ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,))),
@@ -258,17 +258,15 @@ KINDS = {
 def parameters_of(kind: str, severity: int) -> tuple:
     """The parameters of a corruption; raises `CorruptionError` where there is no such kind or severity."""
     if kind not in KINDS:
-        raise CorruptionError(f"corrupt.kind: {kind!r} is not a corruption. Name one of: {', '.join(KINDS)}.")
+        raise CorruptionError(f"corrupt.kind: {kind!r} is not a corruption. Use one of: {', '.join(KINDS)}.")
     severities = KINDS[kind].severities
     if severity not in range(1, len(severities) + 1):
-        raise CorruptionError(
-            f"corrupt.severity: {severity!r} is not a severity. Give one from 1 to {len(severities)}."
-        )
+        raise CorruptionError(f"corrupt.severity: {severity!r} is not a severity. Use one from 1 to {len(severities)}.")
     return severities[severity - 1]
 
 
-def as_seen(image: Image.Image) -> Image.Image:
-    """The middle square of `image`, of at most `SIDE` pixels: what CLIP's transform for 224 pixels shows of it."""
+def centre_crop(image: Image.Image) -> Image.Image:
+    """The centre crop of `image` as in CLIP's transform for 224 pixels: a square of at most `SIDE` pixels."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     size = (min(side, SIDE),) * 2
@@ -276,17 +274,17 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def corrupt(image: Image.Image, kind: str, severity: int, key: str) -> Image.Image:
-    """Corrupt what CLIP sees of `image` (see `as_seen`); equal image, kind, severity and key give equal pixels.
+    """The corrupted centre crop of `image`; equal image, kind, severity and key give equal pixels.
 
     Corruptions whose parameters are lengths work at `SIDE` pixels: a smaller image is enlarged before and reduced
-    after, so that lengths keep their ratio to the image. Raises `CorruptionError` as `parameters_of`.
+    after, so that lengths keep their ratio to the image. Raises `CorruptionError` as `parameters_of` does.
     """
     parameters = parameters_of(kind, severity)
-    # Unlike `hash`, the same in every process.
+    # Python's `hash` differs between processes.
     seed = hashlib.sha256(f"{kind} {severity} {key}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed))
-    seen = as_seen(image)
-    size = (SIDE, SIDE) if KINDS[kind].has_lengths else seen.size
-    pixels = to_pixels(seen.resize(size, Image.Resampling.BICUBIC))
+    cropped = centre_crop(image)
+    size = (SIDE, SIDE) if KINDS[kind].has_lengths else cropped.size
+    pixels = to_pixels(cropped.resize(size, Image.Resampling.BICUBIC))
     result = to_image(KINDS[kind].function(pixels, rng, *parameters))
-    return result.resize(seen.size, Image.Resampling.BICUBIC)
+    return result.resize(cropped.size, Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Models that answer test sets: logits of one model, or the average of several, by CLIP_benchmark's code."""
+"""Zero-shot evaluation of one model, or of several with averaged logits, with CLIP_benchmark's code."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +23,17 @@ RECALLS = (1, 5, 10)
 
 
 class EvaluationError(RuntimeError):
-    """A model or a test set cannot be evaluated as it is."""
+    """A model or a test set cannot be evaluated."""
 
 
 def normalise(images: "torch.Tensor", mean: "torch.Tensor", std: "torch.Tensor") -> "torch.Tensor":
-    """Images (B, H, W, 3) in bytes as a model takes them (B, 3, H, W); `mean` and `std` (3, 1, 1) are on their device."""
-    # The steps of torchvision's ToTensor and Normalize, in their order: bit for bit the same numbers.
+    """The model's input (B, 3, H, W) for uint8 images (B, H, W, 3); `mean` and `std` (3, 1, 1) are on the same device."""
+    # The operations of torchvision's ToTensor and Normalize in their order, so that results are equal bit for bit.
     return images.permute(0, 3, 1, 2).contiguous().float().div(255).sub_(mean).div_(std)
 
 
 class Batches:
-    """A decoded test set's batches as CLIP_benchmark wants them: normalised images (B, 3, H, W) on `device`, and answers."""
+    """Batches of a decoded test set as CLIP_benchmark expects: normalised images (B, 3, H, W) on `device`, and targets."""
 
     def __init__(self, decoded: Decoded, preprocess: dict, batch_size: int, device: str):
         import torch
@@ -45,19 +45,19 @@ class Batches:
         import torch
 
         starts = range(0, len(self.decoded.keys), self.batch_size)
-        # The next batch comes from the disk while the model works on this one.
+        # The next batch is read from disk while the model computes this one.
         with ThreadPoolExecutor(1) as reader:
             pending = [reader.submit(self.read, start) for start in starts[:1]]
-            for place, start in enumerate(starts):
+            for number, start in enumerate(starts):
                 images = pending.pop().result()
-                pending += [reader.submit(self.read, later) for later in starts[place + 1 : place + 2]]
-                answers = self.decoded.answers[start : start + self.batch_size]
+                pending += [reader.submit(self.read, later) for later in starts[number + 1 : number + 2]]
+                targets = self.decoded.targets[start : start + self.batch_size]
                 if self.decoded.task != "retrieval":
-                    answers = torch.tensor(answers)
-                yield normalise(images.to(self.device), self.mean, self.std), answers
+                    targets = torch.tensor(targets)
+                yield normalise(images.to(self.device), self.mean, self.std), targets
 
     def read(self, start: int) -> "torch.Tensor":
-        """Images (B, H, W, 3) from `start` on, in bytes."""
+        """The batch of uint8 images (B, H, W, 3) that begins at `start`."""
         import torch
 
         return torch.from_numpy(np.array(self.decoded.images[start : start + self.batch_size]))
@@ -65,9 +65,9 @@ class Batches:
 
 @dataclass
 class Evaluator:
-    """A model that is evaluated on one test set after the other, or several whose logits are averaged by their shares.
+    """Evaluates one model on test sets, or several models whose logits are averaged with their shares as weights.
 
-    `networks` are pairs of a model and its share; all have the same tokenizer and are shown the same pixels.
+    `networks` are pairs of a model and its share; all have the same tokenizer and the same preprocessing.
     """
 
     networks: list[tuple[object, float]]
@@ -77,9 +77,9 @@ class Evaluator:
     heads: dict[tuple, list["torch.Tensor"]] = field(default_factory=dict)
 
     def head(self, folder: Path) -> list["torch.Tensor"]:
-        """Each network's text embeddings (D, C) of the classes of the test set in `folder`.
+        """Each network's zero-shot classification head: text embeddings (D, C) of the classes of the test set in `folder`.
 
-        Test sets with the same classes and templates share them.
+        Heads are cached for test sets with the same classes and templates.
         """
         from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
 
@@ -87,7 +87,7 @@ class Evaluator:
         templates = read_lines(folder / "zeroshot_classification_templates.txt")
         key = (tuple(names), tuple(templates))
         if key not in self.heads:
-            # Without automatic mixed precision: bfloat16 logits tie, and ties make accuracy depend on the order of classes.
+            # No automatic mixed precision: bfloat16 logits can tie, and then accuracy depends on the order of classes.
             self.heads[key] = [
                 zero_shot_classifier(network, self.tokenizer, names, templates, self.device, amp=False)
                 for network, _ in self.networks
@@ -95,24 +95,24 @@ class Evaluator:
         return self.heads[key]
 
     def batches(self, folder: Path, decoded: Decoded) -> Batches:
-        """The images of the test set in `folder`; raises `EvaluationError` if another preprocessing decoded them."""
+        """Batches of the test set in `folder`; raises `EvaluationError` if it was decoded with another preprocessing."""
         preprocess = self.networks[0][0].visual.preprocess_cfg
         preprocessing = Preprocessing.of(preprocess)
         if decoded.preprocessing != preprocessing:
             raise EvaluationError(
-                f"{folder}: was decoded with {decoded.preprocessing}, and the model takes {preprocessing}. Delete "
+                f"{folder}: was decoded with {decoded.preprocessing}, and the model needs {preprocessing}. Delete "
                 "results/decoded to have it decoded again."
             )
         return Batches(decoded, preprocess, self.batch_size, self.device)
 
     def logits(self, folders: Sequence[Path], decoded: Decoded) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Logits (N, C) of the first folder's images for the classes of all `folders` side by side, and labels (N, ...)."""
+        """Logits (N, C) of the first folder's images for the concatenated classes of all `folders`, and labels (N, ...)."""
         import torch
         from clip_benchmark.metrics.zeroshot_classification import run_classification
 
         batches, total = self.batches(folders[0], decoded), 0.0
-        for place, (network, share) in enumerate(self.networks):
-            head = torch.cat([self.head(folder)[place] for folder in folders], dim=1)
+        for index, (network, share) in enumerate(self.networks):
+            head = torch.cat([self.head(folder)[index] for folder in folders], dim=1)
             logits, labels = run_classification(network, head, batches, self.device, amp=False)
             total = total + share * logits
         return total, labels
@@ -120,12 +120,12 @@ class Evaluator:
     def classify(
         self, testset: str, folders: Mapping[str, Path], decoded: Decoded, reference: str, subsets: Sequence[Subset]
     ) -> Iterator[tuple[str, "torch.Tensor", "torch.Tensor", np.ndarray]]:
-        """The scorings of a classification: classes, logits (N, C), labels (N,) and keys (N,) of the images that count.
+        """The classes, logits (N, C), labels (N,) and image keys (N,) of each scoring: over all classes and over subsets.
 
-        `folders` are those of the test sets by name. Raises `EvaluationError` where a label has no class name.
+        `folders` has the folders of the test sets by name. Raises `EvaluationError` if a label has no class name.
         """
         own = [subset for subset in subsets if subset.shift == testset]
-        # The reference's classes lie beside the shift's own, so that one pass over the images gives both.
+        # The reference's classes are appended to the shift's, so that one pass over the images computes both.
         logits, labels = self.logits([folders[testset], *(folders[reference] for _ in own)], decoded)
         names = len(read_lines(folders[testset] / "classnames.txt"))
         check_labels(folders[testset], int(labels.max()) + 1, names)
@@ -134,16 +134,16 @@ class Evaluator:
         for subset in own:
             yield subset.shift, subset.restrict(logits[:, names:]), labels, keys
         for subset in subsets if testset == reference else []:
-            places = subset.labels_of(labels)
-            kept = places >= 0
+            shift_labels = subset.labels_of(labels)
+            kept = shift_labels >= 0
             if not kept.any():
                 raise EvaluationError(
                     f"{folders[testset]}: has no image of the classes of {subset.shift}. Copy the test set again."
                 )
-            yield subset.shift, subset.restrict(logits[kept]), places[kept], keys[kept.numpy()]
+            yield subset.shift, subset.restrict(logits[kept]), shift_labels[kept], keys[kept.numpy()]
 
     def precision(self, folder: Path, decoded: Decoded) -> list[dict]:
-        """CLIP_benchmark's mean average precision on images of several labels each."""
+        """CLIP_benchmark's mean average precision on a multi-label test set."""
         from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class
 
         logits, labels = self.logits([folder], decoded)
@@ -152,14 +152,16 @@ class Evaluator:
         return [{"metric": "mean_average_precision", "n": len(labels), "correct": None, "value": value}]
 
     def retrieval(self, folder: Path, decoded: Decoded) -> list[dict]:
-        """CLIP_benchmark's recalls: the share of texts with their image among the k best, and of images with a text."""
+        """CLIP_benchmark's recall@k: the share of texts whose image is among the top k, and of images with such a text."""
         from clip_benchmark.metrics.zeroshot_retrieval import evaluate
 
         if len(self.networks) > 1:
-            logging.info("%s: is a retrieval, which has no logits to average", folder)
+            logging.info(
+                "%s: a retrieval task has no logits to average, so the ensemble is not evaluated on it", folder
+            )
             return []
         images = len(decoded.keys)
-        queries = {"image": sum(len(captions) for captions in decoded.answers), "text": images}
+        queries = {"image": sum(len(captions) for captions in decoded.targets), "text": images}
         ks = [k for k in RECALLS if k <= images]
         model, batches = self.networks[0][0], self.batches(folder, decoded)
         values = evaluate(model, batches, self.tokenizer, self.device, amp=False, recall_k_list=ks)
@@ -176,7 +178,7 @@ class Evaluator:
 
 
 def check_labels(folder: Path, labels: int, names: int) -> None:
-    """Raise `EvaluationError` where the test set in `folder` has more labels than names of classes."""
+    """Raise `EvaluationError` if the test set in `folder` has more labels than class names."""
     if labels > names:
         raise EvaluationError(
             f"{folder}: an image has label {labels - 1}, and classnames.txt has {names} names. "
@@ -185,9 +187,9 @@ def check_labels(folder: Path, labels: int, names: int) -> None:
 
 
 def load_model(folder: Path, device: str):
-    """Model and tokenizer from a model's folder; raises `EvaluationError` if its files are not whole.
+    """The model and tokenizer in `folder`; raises `EvaluationError` if a file is damaged.
 
-    Raises `DeviceError` where `device` is cuda and there is none.
+    Raises `DeviceError` if `device` is cuda and there is no GPU.
     """
     import open_clip
 
@@ -205,20 +207,20 @@ def load_model(folder: Path, device: str):
 def load_evaluator(
     folders: Sequence[Path], shares: Sequence[float], average: str, device: str, batch_size: int
 ) -> Evaluator:
-    """What evaluates the model in a folder, or the models in several, averaged by `shares` in their logits or weights.
+    """The evaluator of the model in one folder, or of models in several whose logits or weights are averaged by `shares`.
 
-    Raises `EvaluationError` for models of different architectures, and for weights to average that open_clip and torch
-    of different versions drew at the beginning.
+    Raises `EvaluationError` for models of different architectures. When weights are averaged, also for models that
+    different versions of open_clip or torch initialised.
     """
     same = {CONFIG_FILE: [read_json(folder / CONFIG_FILE) for folder in folders]}
     if average == "weights":
         same["versions"] = [read_json(folder / "manifest.json")["versions"] for folder in folders]
-    for what, found in same.items():
-        for folder, own in zip(folders, found, strict=True):
-            if own != found[0]:
+    for name, values in same.items():
+        for folder, value in zip(folders, values, strict=True):
+            if value != values[0]:
                 raise EvaluationError(
-                    f"{folder}: {what} is {own}, and {found[0]} in {folders[0]}, so that they cannot be averaged. Train one "
-                    "of them again."
+                    f"{folder}: {name} is {value}, but {values[0]} in {folders[0]}, so the models cannot be averaged. Train "
+                    "one of them again."
                 )
     networks, tokenizer = [], None
     for folder, share in zip(folders, shares, strict=True):
@@ -230,11 +232,11 @@ def load_evaluator(
 
 
 def average_weights(networks: Sequence[tuple[object, float]]):
-    """One model whose weights are the average of the models', by their shares; the first of them is changed to it.
+    """The model whose weights are the average of the models' weights, by their shares; it replaces the first model.
 
-    Only models that began with the same weights are near enough for it (Wortsman et al. 2022, "Model soups"): those of one
-    architecture and training seed did, as open_clip's trainer draws them before it sees data. Means and variances of batch
-    normalisation are averaged like weights, which is not what the averaged model would measure itself.
+    Averaging works only for models with the same initial weights (Wortsman et al. 2022, "Model soups"). Models of one
+    architecture and training seed have them, because open_clip's trainer draws the weights before it reads data. The
+    statistics of batch normalisation are averaged too, although the averaged model would have others.
     """
     states = [(network.state_dict(), share) for network, share in networks]
     first = networks[0][0]

@@ -1,4 +1,4 @@
-"""What logits say: metrics, and each image's prediction."""
+"""Metrics of logits, and the rank of each image's label."""
 
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,11 @@ PREDICTION_COLUMNS = ("testset", "classes", "key", "label", "prediction", "rank"
 
 
 def label_ranks(logits: "torch.Tensor", labels: "torch.Tensor") -> list[int | None]:
-    """Place of each label among the `TOP` best classes of `logits` (N, C), 0 the best; None where it is not among them."""
+    """Rank of each label among the `TOP` best classes of `logits` (N, C), 0 for the best; None if it is not among them."""
     best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     hits = best.eq(labels.view(-1, 1))
-    places, found = hits.int().argmax(dim=1).tolist(), hits.any(dim=1).tolist()
-    return [place if is_found else None for place, is_found in zip(places, found, strict=True)]
+    ranks, found = hits.int().argmax(dim=1).tolist(), hits.any(dim=1).tolist()
+    return [rank if is_found else None for rank, is_found in zip(ranks, found, strict=True)]
 
 
 def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
@@ -35,6 +35,6 @@ def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
     ]
     counts = labels.bincount(minlength=classes).double()
     hits = labels[logits.argmax(dim=1) == labels].bincount(minlength=classes)
-    # As scikit-learn's balanced accuracy, which CLIP_benchmark takes: classes without an image do not count.
+    # Equal to scikit-learn's balanced accuracy, which CLIP_benchmark uses: classes without an image do not count.
     recall = float((hits / counts)[counts > 0].mean())
     return [*rows, {"metric": "mean_per_class_recall", "n": n, "correct": None, "value": recall}]

@@ -1,7 +1,7 @@
-"""What open_clip does to images before evaluation, up to the picture in bytes, by Pillow alone.
+"""open_clip's preprocessing of images for evaluation, up to the resized uint8 image, with Pillow only.
 
-Its own transform needs torch, whose import takes as long as decoding thousands of images, once for each test set. Tests
-hold this one to it, bit for bit.
+open_clip's own transform imports torch, which for each test set takes as long as decoding thousands of images. Tests
+compare both bit for bit.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ EVALUATION = (
     "clip_benchmark.metrics.zeroshot_retrieval",
     "open_clip",
 )
-"""What the scripts import that show images to a model."""
+"""Slow imports of the scripts that run a model on images."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images are brought to a model's `size` (rows, columns): the keys of open_clip's `preprocess_cfg` that say so."""
+    """Resizes and crops images to a model's `size` (rows, columns), by the keys of open_clip's `preprocess_cfg`."""
 
     size: tuple[int, int]
     resize_mode: str = "shortest"
@@ -27,7 +27,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, preprocess: dict) -> "Preprocessing":
-        """What open_clip's `preprocess_cfg`, with its size, asks for; its mean and std are applied later, on the device."""
+        """The preprocessing of open_clip's `preprocess_cfg` with its size; mean and std are applied later, on the device."""
         known = {name: preprocess[name] for name in cls.__dataclass_fields__ if preprocess.get(name) is not None}
         size = known["size"]
         return cls(**known | {"size": (size, size) if isinstance(size, int) else tuple(size)})
@@ -51,7 +51,7 @@ class Preprocessing:
         if self.resize_mode == "squash":
             return columns, rows
         if self.resize_mode == "shortest" and rows == columns:
-            # torchvision's rule, which cuts fractions off; open_clip's own rounds them.
+            # torchvision's Resize truncates; open_clip's own transform rounds.
             return tuple(int(rows * side / min(width, height)) for side in (width, height))
         ratios = height / rows, width / columns
         ratio = max(ratios) if self.resize_mode == "longest" else min(ratios)
@@ -59,7 +59,7 @@ class Preprocessing:
 
     @property
     def resampling(self) -> Image.Resampling:
-        # open_clip forgets the interpolation where the shortest side of an oblong is resized.
-        is_forgotten = self.resize_mode == "shortest" and self.size[0] != self.size[1]
-        is_bilinear = self.interpolation == "bilinear" and not is_forgotten
+        # open_clip ignores the interpolation for resize_mode "shortest" if the size is not square.
+        is_ignored = self.resize_mode == "shortest" and self.size[0] != self.size[1]
+        is_bilinear = self.interpolation == "bilinear" and not is_ignored
         return Image.Resampling.BILINEAR if is_bilinear else Image.Resampling.BICUBIC

@@ -1,8 +1,8 @@
-"""Test sets in CLIP_benchmark's local WebDataset format, and what is decoded of them.
+"""Test sets in CLIP_benchmark's local WebDataset format, and their decoded images.
 
-A folder holds classnames.txt, zeroshot_classification_templates.txt, dataset_type.txt where it is no classification, and
-test/nshards.txt with test/0.tar, test/1.tar, ..., whose samples are an image and an answer: a label (cls), a vector of
-labels (npy) or captions (txt, a line each).
+A folder has classnames.txt, zeroshot_classification_templates.txt, dataset_type.txt if the task is not classification, and
+test/nshards.txt with test/0.tar, test/1.tar, ... A sample has an image and a target: a label (cls), a vector of labels
+(npy) or captions (txt, one per line).
 """
 
 import csv
@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from testbed.evaluation.preprocessing import Preprocessing
-from testbed.evaluation.tasks import ANSWERS, TestsetError
+from testbed.evaluation.tasks import TARGET_EXTENSIONS, TestsetError
 from testbed.records.manifest import ManifestError, problem, read_json
 from testbed.records.shipped import shipped
 
 IMAGES = ("webp", "png", "jpg", "jpeg")
 NAME = re.compile(r"((?:.*/|)[^.]+)\.([^/]*)")
-"""Key and extension, as WebDataset cuts them."""
+"""Key and extension of a file name, as WebDataset splits it."""
 
 IMAGES_FILE, SAMPLES_FILE = "images.npy", "samples.parquet"
 
 
 def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
-    """Images and classes that the test set `name` should have, by resources/testsets.csv; None where nothing is known."""
+    """The number of images and of classes of the test set `name` in resources/testsets.csv; None where it is not known."""
     with open(shipped(table), newline="", encoding="utf-8") as file:
         row = next((row for row in csv.DictReader(file) if row["retrieve"] == name), {})
     return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
@@ -46,38 +46,37 @@ def shards_of(folder: Path) -> list[Path]:
 
 
 def read_samples(shard: Path, task: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Key, image file and answer of each sample; raises `TestsetError` where one of them is missing or the tar is cut."""
+    """Key, image file and target of each sample; raises `TestsetError` if one is missing or the tar is truncated."""
     try:
         with tarfile.open(shard) as archive:
-            parts: dict[str, dict[str, bytes]] = {}
+            files: dict[str, dict[str, bytes]] = {}
             for member in archive:
                 match = NAME.fullmatch(member.name) if member.isfile() else None
                 if match is None:
                     continue
                 key, extension = match[1], match[2].lower()
-                # The files of a sample lie together.
-                if parts and key not in parts:
-                    yield complete(shard, *parts.popitem(), task)
-                parts.setdefault(key, {})[extension] = archive.extractfile(member).read()
-            if parts:
-                yield complete(shard, *parts.popitem(), task)
+                # The files of a sample are consecutive.
+                if files and key not in files:
+                    yield _sample(shard, *files.popitem(), task)
+                files.setdefault(key, {})[extension] = archive.extractfile(member).read()
+            if files:
+                yield _sample(shard, *files.popitem(), task)
     except (OSError, tarfile.TarError) as error:
         raise TestsetError(f"{shard}: cannot be read ({error}). Copy the test set again.") from error
 
 
-def complete(shard: Path, key: str, parts: dict[str, bytes], task: str) -> tuple[str, bytes, bytes]:
-    """A sample's key, image and answer; raises `TestsetError` where one is missing."""
-    image = next((parts[extension] for extension in IMAGES if extension in parts), None)
-    if image is None or ANSWERS[task] not in parts:
+def _sample(shard: Path, key: str, files: dict[str, bytes], task: str) -> tuple[str, bytes, bytes]:
+    image = next((files[extension] for extension in IMAGES if extension in files), None)
+    if image is None or TARGET_EXTENSIONS[task] not in files:
         raise TestsetError(
-            f"{shard}: sample {key} has {', '.join(sorted(parts))}, and not an image and its .{ANSWERS[task]}. Copy the "
-            "test set again, or correct its dataset_type.txt."
+            f"{shard}: sample {key} has {', '.join(sorted(files))}, and not an image and its .{TARGET_EXTENSIONS[task]}. "
+            "Copy the test set again, or correct its dataset_type.txt."
         )
-    return key, image, parts[ANSWERS[task]]
+    return key, image, files[TARGET_EXTENSIONS[task]]
 
 
 def count_samples(shard: Path) -> int:
-    """How many images a shard holds; raises `TestsetError` where it cannot be read."""
+    """The number of images in a shard; raises `TestsetError` if it cannot be read."""
     try:
         with tarfile.open(shard) as archive:
             matches = [NAME.fullmatch(member.name) for member in archive if member.isfile()]
@@ -86,8 +85,8 @@ def count_samples(shard: Path) -> int:
     return sum(match is not None and match[2].lower() in IMAGES for match in matches)
 
 
-def answer_of(content: bytes, task: str) -> int | list[int] | list[str]:
-    """A sample's answer as a value: the label, a 0 or 1 for each class, or the captions."""
+def parse_target(content: bytes, task: str) -> int | list[int] | list[str]:
+    """The target in a file's `content`: a label, a list with 0 or 1 for each class, or captions."""
     if task == "classification":
         return int(content)
     if task == "multilabel":
@@ -97,17 +96,17 @@ def answer_of(content: bytes, task: str) -> int | list[int] | list[str]:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A test set whose images are decoded: `images` (N, H, W, 3) of bytes, and `keys` and `answers` of each."""
+    """A decoded test set: uint8 `images` (N, H, W, 3), and the `keys` and `targets` of the samples."""
 
     images: np.ndarray
     keys: list[str]
-    answers: list
+    targets: list
     task: str
     preprocessing: Preprocessing
 
 
 def open_decoded(folder: Path) -> Decoded:
-    """The decoded test set in `folder`; raises `ManifestError` where a file is not as recorded."""
+    """The decoded test set in `folder`; raises `ManifestError` if a file differs from its record."""
     import pyarrow.parquet as parquet
 
     manifest = read_json(folder / "manifest.json")
@@ -116,6 +115,6 @@ def open_decoded(folder: Path) -> Decoded:
             raise ManifestError(f"{wrong}. Delete {folder}/manifest.json to have it decoded again.")
     samples = parquet.read_table(folder / SAMPLES_FILE).to_pydict()
     images = np.load(folder / IMAGES_FILE, mmap_mode="r")
-    # Test sets that were decoded by version 0.1 have the key "framing".
+    # Version 0.1 wrote the key "framing".
     preprocessing = manifest.get("preprocessing") or manifest["framing"]
     return Decoded(images, samples["key"], samples["answer"], manifest["task"], Preprocessing.of(preprocessing))

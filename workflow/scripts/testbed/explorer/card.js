@@ -1,4 +1,4 @@
-/* The card of a model or a line, and finding what the pointer means. */
+/* The card of a model or a line, and the search for the point or line under the pointer. */
 
 const card = document.getElementById("card");
 const REACH = { point: 16, line: 9 };
@@ -24,14 +24,14 @@ function accuracyRow(name, values, lows, highs, counts, point) {
   return cardRow(name, percent(values[point]), `${interval} %, n = ${counts[point].toLocaleString("en")}`);
 }
 
-/** Effective robustness of a point against the chosen baseline, as [value, low, high], or null. */
+/** Effective robustness of a point against the selected baseline, as [value, low, high], or null. */
 function robustnessOf(point) {
   const baseline = currentBaseline();
   if (!baseline || baseline.robustness[0][point] === null) return null;
   return baseline.robustness.map((column) => column[point]);
 }
 
-/** The line that a point is measured against: a pool has one for each architecture. */
+/** The baseline's line for a point; if the baseline is a pool, it has one line per architecture. */
 function baselineLineOf(point) {
   const baseline = currentBaseline();
   const architecture = DATA.models.architecture[currentPanel().model[point]];
@@ -102,7 +102,7 @@ function fillLineCard(line) {
   );
 }
 
-/** Puts the card right below a place of the chart, else left above it: trends rise, so that these sides are emptier. */
+/** Puts the card to the lower right of a position in the chart, or to the upper left: trends rise, so there is more room. */
 function placeCard(x, y) {
   card.hidden = false;
   const right = x + 22 + card.offsetWidth < stage.clientWidth;
@@ -113,7 +113,7 @@ function placeCard(x, y) {
 
 function showPoint(point) {
   const view = currentView();
-  forget();
+  clearCard();
   fillCard(point);
   elementOf(point).classList.add("near");
   drawGain(point, view);
@@ -121,13 +121,13 @@ function showPoint(point) {
 }
 
 function showLine(line, x, y) {
-  forget();
+  clearCard();
   fillLineCard(line);
   layer.lines.kept.get(line.series).classList.add("near");
   placeCard(x, y);
 }
 
-/** The height of a point above the baseline's line. */
+/** Draws the height of a point above the baseline's line. */
 function drawGain(point, view) {
   const line = baselineLineOf(point);
   if (!line || !robustnessOf(point)) return;
@@ -137,8 +137,8 @@ function drawGain(point, view) {
   svg("path", { class: "gain", d: `M${x} ${y}V${foot}M${x - 5} ${foot}H${x + 5}` }, layer.gains);
 }
 
-/** Takes away card, ring and everything else that says what was looked at. */
-function forget() {
+/** Removes the card, the ring and the height that belong to it. */
+function clearCard() {
   card.hidden = true;
   layer.gains.replaceChildren();
   for (const element of chart.querySelectorAll(".near")) element.classList.remove("near");
@@ -148,20 +148,20 @@ function elementOf(point) {
   return layer.points.kept.get(currentPanel().model[point]);
 }
 
-/** What is nearest to a place of the chart, of what is not dimmed: a point, else a line, else nothing. */
+/** The nearest point that is not dimmed to a position in the chart, or the nearest line, or null. */
 function nearest(x, y) {
   const view = currentView();
   const panel = currentPanel();
-  const far = (point) => Math.hypot(chart.frame.x(view.px[point]) - x, chart.frame.y(view.py[point]) - y);
+  const distance = (point) => Math.hypot(chart.frame.x(view.px[point]) - x, chart.frame.y(view.py[point]) - y);
   const points = shownPoints().filter((point) => !isDim(seriesOf(panel, point)));
-  const point = points.reduce((best, one) => (best === null || far(one) < far(best) ? one : best), null);
-  if (point !== null && far(point) <= REACH.point) return { point, series: seriesOf(panel, point) };
-  const lines = view.lines.filter((line) => isShown(line.series) && farFromLine(line, x, y) <= REACH.line);
-  const line = lines.sort((a, b) => farFromLine(a, x, y) - farFromLine(b, x, y))[0];
+  const point = points.reduce((best, one) => (best === null || distance(one) < distance(best) ? one : best), null);
+  if (point !== null && distance(point) <= REACH.point) return { point, series: seriesOf(panel, point) };
+  const lines = view.lines.filter((line) => isShown(line.series) && distanceToLine(line, x, y) <= REACH.line);
+  const line = lines.sort((a, b) => distanceToLine(a, x, y) - distanceToLine(b, x, y))[0];
   return line ? { line, series: line.series } : null;
 }
 
-function farFromLine(line, x, y) {
+function distanceToLine(line, x, y) {
   const [left, right] = [chart.frame.x(line.ends[0]), chart.frame.x(line.ends[1])];
   if (x < left || x > right) return Infinity;
   const [low, high] = [chart.frame.y(line.ends[2]), chart.frame.y(line.ends[3])];

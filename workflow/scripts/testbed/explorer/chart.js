@@ -1,4 +1,4 @@
-/* The scatter: one drawing of the state. Places come scaled from the data and are only turned into pixels here. */
+/* The scatter plot, drawn from the state. The data have scaled positions, which are converted to pixels here. */
 
 const chart = document.getElementById("chart");
 const stage = document.getElementById("stage");
@@ -7,7 +7,7 @@ const layer = {};
 const TICK_ROOM = { x: 58, y: 40 };
 const NAME_ROOM = 17;
 const NARROW = 700;
-// axis labels, notes and footer, and what is above the frame
+// pixels for axis labels, notes and footer, and for what is above the frame
 const BELOW = 142;
 
 function buildChart() {
@@ -17,7 +17,7 @@ function buildChart() {
   for (const name of ["bands", "against", "lines"]) layer[name].setAttribute("clip-path", "url(#inside)");
 }
 
-/** Pixels of the frame: as large as there is room, with units as long on x as on y. */
+/** The frame in pixels: as large as possible, with units of the same length on x and y. */
 function frameOf(view) {
   const narrow = stage.clientWidth < NARROW;
   const gutter = state.names && !narrow ? 222 : 14;
@@ -26,7 +26,7 @@ function frameOf(view) {
   const room = window.innerWidth > 900 ? window.innerHeight - stage.getBoundingClientRect().top - window.scrollY - BELOW : 1e6;
   frame.height = Math.min(wide * view.shape, Math.max(room, 280));
   frame.width = frame.height / view.shape;
-  // what is left over stands on both sides
+  // centred: the remaining width is on both sides
   frame.left += (wide - frame.width) / 2;
   frame.right = frame.left + frame.width;
   frame.bottom = frame.top + frame.height;
@@ -50,7 +50,7 @@ function drawChart() {
   chart.frame = frame;
 }
 
-/** Round accuracies that have room, the important ones first; finer ones only where these are too few. */
+/** Round accuracies that have room, the most important first; finer ones only if these are too few. */
 function ticksIn(limits, place, room) {
   const chosen = [];
   for (const candidates of DATA.ticks[state.scale]) {
@@ -103,8 +103,8 @@ function drawTitles(frame) {
 const segment = (frame, [left, right, low, high]) =>
   `M${frame.x(left)} ${frame.y(low)}L${frame.x(right)} ${frame.y(high)}`;
 
-/** A baseline's line where none of its own models are. */
-function beyond(frame, { whole, fitted }) {
+/** The parts of a baseline's line outside of the range of its models. */
+function extrapolatedPath(frame, { whole, fitted }) {
   return segment(frame, [whole[0], fitted[0], whole[2], fitted[2]]) + segment(frame, [fitted[1], whole[1], fitted[3], whole[3]]);
 }
 
@@ -119,13 +119,13 @@ function drawBaseline(view, frame) {
   layer.against.replaceChildren();
   for (const line of baseline ? baseline.lines : []) {
     if (line.band && state.bands) svg("path", { class: "band against-band", d: bandPath(frame, line.band) }, layer.against);
-    svg("path", { class: "against beyond", d: beyond(frame, line) }, layer.against);
-    if (!hasOwnLook(line)) svg("path", { class: "against", d: segment(frame, line.fitted) }, layer.against);
+    svg("path", { class: "against beyond", d: extrapolatedPath(frame, line) }, layer.against);
+    if (!isDrawnAsPool(line)) svg("path", { class: "against", d: segment(frame, line.fitted) }, layer.against);
   }
 }
 
-/** Whether the baseline is a pool that is drawn as such anyway. */
-function hasOwnLook(line) {
+/** Whether the baseline is a pool whose own line is drawn. */
+function isDrawnAsPool(line) {
   return DATA.series.some((series, index) => series.kind === "baseline" && isShown(index) && !isDim(index) &&
     state.baseline === `pool:${series.pool}` && line.architecture === series.architecture);
 }
@@ -140,13 +140,13 @@ function drawLines(view, frame) {
     return path;
   };
   const change = (name, drawn) => (path, line) => {
-    path.setAttribute("class", `${name} ${lookOf(DATA.series[line.series])}${isDim(line.series) ? " dim" : ""}`);
+    path.setAttribute("class", `${name} ${styleClass(DATA.series[line.series])}${isDim(line.series) ? " dim" : ""}`);
     path.setAttribute("d", drawn(line));
   };
   const banded = state.bands ? lines.filter((line) => line.band) : [];
   const key = (line) => line.series;
-  keep(layer.bands, banded, key, create("band"), change("band", (line) => bandPath(frame, line.band)));
-  keep(layer.lines, lines, key, create("line"), change("line", (line) => segment(frame, line.ends)));
+  updateChildren(layer.bands, banded, key, create("band"), change("band", (line) => bandPath(frame, line.band)));
+  updateChildren(layer.lines, lines, key, create("line"), change("line", (line) => segment(frame, line.ends)));
 }
 
 function drawPoints(view, frame) {
@@ -154,14 +154,14 @@ function drawPoints(view, frame) {
   const points = shownPoints();
   const key = (point) => panel.model[point];
   const bars = state.intervals ? points.filter((point) => view.y_low[point] !== null) : [];
-  keep(layer.bars, bars, key, createBar, (bar, point) => changeBar(bar, point, view, frame));
+  updateChildren(layer.bars, bars, key, createBar, (bar, point) => changeBar(bar, point, view, frame));
   if (!points.some((point) => key(point) === chart.roving)) chart.roving = points.length ? key(points[0]) : null;
-  keep(layer.points, points, key, createPoint, (element, point) => changePoint(element, point, view, frame));
+  updateChildren(layer.points, points, key, createPoint, (element, point) => changePoint(element, point, view, frame));
 }
 
 function createBar(point) {
   const series = DATA.series[seriesOf(currentPanel(), point)];
-  const bar = svg("path", { class: `bar ${lookOf(series)}` });
+  const bar = svg("path", { class: `bar ${styleClass(series)}` });
   paint(bar, series);
   return bar;
 }
@@ -191,7 +191,7 @@ function createPoint(point) {
 function changePoint(element, point, view, frame) {
   const model = currentPanel().model[point];
   const series = DATA.models.series[model];
-  element.setAttribute("class", `point ${lookOf(DATA.series[series])}${isDim(series) ? " dim" : ""}`);
+  element.setAttribute("class", `point ${styleClass(DATA.series[series])}${isDim(series) ? " dim" : ""}`);
   element.style.transform = `translate(${frame.x(view.px[point])}px, ${frame.y(view.py[point])}px)`;
   const size = element.diameter * (frame.narrow ? 0.75 : 1);
   sizeMark(element.querySelector(".mark"), size);
@@ -200,24 +200,24 @@ function changePoint(element, point, view, frame) {
   element.point = point;
 }
 
-/** Names at the right of the frame, as near to the ends of their lines as they do not overlap. */
+/** Draws names at the right of the frame, as near to the ends of their lines as possible without overlap. */
 function drawNames(view, frame) {
   const fit = Math.floor(frame.height / NAME_ROOM);
   const lines = state.names && !frame.narrow ? view.lines.filter((line) => isShown(line.series)) : [];
   const named = lines.sort((a, b) => isDim(a.series) - isDim(b.series)).slice(0, fit);
   const wanted = named.map((line) => frame.y(Math.min(Math.max(line.ends[3], view.y[0]), view.y[1])));
   const order = named.map((_, index) => index).sort((a, b) => wanted[a] - wanted[b]);
-  const places = spread(order.map((index) => wanted[index]), frame.top + 6, frame.bottom - 6);
+  const places = separate(order.map((index) => wanted[index]), frame.top + 6, frame.bottom - 6);
   const items = order.map((index, rank) => ({ line: named[index], from: wanted[index], to: places[rank] }));
-  keep(layer.names, items, (item) => item.line.series, createName, (name, item) => changeName(name, item, frame));
+  updateChildren(layer.names, items, (item) => item.line.series, createName, (name, item) => changeName(name, item, frame));
 }
 
-/** Ascending places within the limits, a name's room apart, and together as near to the wanted ones as that leaves. */
-function spread(wanted, low, high) {
+/** Ascending positions within the limits, at least a name's height apart, as near to the wanted ones as possible. */
+function separate(wanted, low, high) {
   const groups = [];
   for (const [index, place] of wanted.entries()) {
     let group = { sum: place - index * NAME_ROOM, count: 1 };
-    // names that would overlap move as one, to the mean of where they would be
+    // names that would overlap move as a group, to the mean of their wanted positions
     while (groups.length && groups.at(-1).sum / groups.at(-1).count > group.sum / group.count) {
       const before = groups.pop();
       group = { sum: before.sum + group.sum, count: before.count + group.count };
@@ -243,7 +243,7 @@ function createName({ line }) {
 
 function changeName(name, { line, from, to }, frame) {
   const series = DATA.series[line.series];
-  name.setAttribute("class", `name ${lookOf(series)}${isDim(line.series) ? " dim" : ""}`);
+  name.setAttribute("class", `name ${styleClass(series)}${isDim(line.series) ? " dim" : ""}`);
   const [end, edge] = [frame.x(line.ends[1]), frame.right + 22];
   name.querySelector("path").setAttribute("d", `M${end} ${from}L${Math.max(end, frame.right)} ${from}L${edge} ${to}`);
   name.querySelector(".place").style.transform = `translate(${edge + 7}px, ${to}px)`;

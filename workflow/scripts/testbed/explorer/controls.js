@@ -1,4 +1,4 @@
-/* Controls above the scatter, and the legend beside it. */
+/* Controls above the scatter plot, and the legend beside it. */
 
 const KINDS = [
   ["source", "Sources"], ["mixture", "Mixtures"], ["filter", "Filtered pools"], ["ensemble", "Ensembles"],
@@ -72,7 +72,7 @@ function buildLegend() {
 }
 
 function showOnly(chosen) {
-  update({ lit: null, hidden: new Set(DATA.series.filter((series) => !chosen(series)).map(seriesKey)) });
+  update({ highlighted: null, hidden: new Set(DATA.series.filter((series) => !chosen(series)).map(seriesKey)) });
 }
 
 function legendRow(series, index) {
@@ -85,7 +85,7 @@ function legendRow(series, index) {
   const pool = html("button", { type: "button", class: "pool", title: series.data || series.label }, swatch(series),
     html("span", { class: "label" }, series.label),
     html("span", { class: "count", title: "models" }, String(series.models)));
-  pool.addEventListener("click", () => light(series.pool));
+  pool.addEventListener("click", () => highlight(series.pool));
   return html("li", { "data-series": index }, shown, pool);
 }
 
@@ -96,15 +96,15 @@ function toggleShown(series) {
   update({ hidden });
 }
 
-/** Lights up a pool with its family, or ends that; what is lit up is shown too. */
-function light(pool) {
-  if (state.lit === pool) {
-    update({ lit: null });
+/** Highlights and shows a pool with its family, or ends the highlight. */
+function highlight(pool) {
+  if (state.highlighted === pool) {
+    update({ highlighted: null });
     return;
   }
   const { family } = DATA.series.find((series) => series.pool === pool);
   const shown = new Set(DATA.series.filter((series) => family.includes(series.pool)).map(seriesKey));
-  update({ lit: pool, hidden: new Set([...state.hidden].filter((key) => !shown.has(key))) });
+  update({ highlighted: pool, hidden: new Set([...state.hidden].filter((key) => !shown.has(key))) });
 }
 
 function syncLegend() {
@@ -113,13 +113,13 @@ function syncLegend() {
     const shown = isShown(row.dataset.series);
     row.className = shown ? "" : "hidden";
     row.querySelector(".shown").setAttribute("aria-pressed", shown);
-    row.querySelector(".pool").setAttribute("aria-pressed", state.lit === series.pool);
-    if (state.lit === series.pool) bringIntoView(row);
+    row.querySelector(".pool").setAttribute("aria-pressed", state.highlighted === series.pool);
+    if (state.highlighted === series.pool) scrollLegendTo(row);
   }
 }
 
-/** Scrolls the legend, and not the page, to a row. */
-function bringIntoView(row) {
+/** Scrolls the legend to a row; the page does not scroll. */
+function scrollLegendTo(row) {
   const legend = document.getElementById("legend");
   const last = row.offsetTop + row.offsetHeight - legend.clientHeight;
   legend.scrollTop = Math.min(Math.max(legend.scrollTop, last), row.offsetTop);

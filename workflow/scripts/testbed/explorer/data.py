@@ -1,7 +1,7 @@
-"""The numbers behind the interactive scatter: everything that it draws or says, computed here as for the tables.
+"""The data of the interactive scatter plot, computed as for the tables.
 
-The page itself fits nothing. Accuracies are fractions, effective robustness is in percentage points, and places are
-scaled accuracies within the limits of their axes. What cannot be computed is None.
+The page itself computes no statistics. Accuracies are fractions, effective robustness is in percentage points, and
+positions are scaled accuracies within the limits of their axes. Values that cannot be computed are None.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from matplotlib.path import Path as Outline
 from testbed.experiment.pools import Pool
 from testbed.explorer.views import Tables, interval, on_panel, panel_views, rounded
 from testbed.figures.axes import FINE, ROUND
-from testbed.figures.backdrop import TITLES as BASELINE_TITLES
+from testbed.figures.background import TITLES as BASELINE_TITLES
 from testbed.figures.style import (
     MARKERS,
     FigureError,
@@ -30,7 +30,7 @@ from testbed.statistics.baselines import STANDARD_BASELINES
 from testbed.statistics.scales import SCALES, transform
 from testbed.statistics.trends import POOL_BASELINE, Settings
 
-# on the linear scale these are as far from each other as they look
+# ticks at equal distances, for the linear scale
 EVEN = [0, 50, 100, 20, 40, 60, 80, 10, 30, 70, 90]
 PUBLISHED, PUBLIC = "published checkpoint", "public CLIP model"
 COMMANDS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
@@ -39,9 +39,9 @@ COMMANDS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outli
 def explorer_data(
     tables: Tables, experiment: str, reference: str, shifts: Sequence[str], pools: Sequence[Pool], settings: Settings
 ) -> dict:
-    """All that the page shows of an experiment, for every shift, scale and baseline, as JSON takes it.
+    """The data that the page shows, for every shift, scale and baseline, ready for JSON.
 
-    Raises `FigureError` where no model of `pools` was evaluated, or none on any of `shifts`.
+    Raises `FigureError` if no model of `pools` was evaluated, or none on any of `shifts`.
     """
     series = make_series(tables.pairs, pools)
     drawn = {(one.pool, one.architecture) for one in series}
@@ -64,7 +64,7 @@ def explorer_data(
         "scales": list(SCALES),
         "ticks": {scale: _ticks(scale) for scale in SCALES},
         "baselines": [{"key": key, "label": _baseline_label(key)} for key in ("none", *offered)],
-        "series": [_look(one, tables.pairs, pools) for one in series] + _behind(tables),
+        "series": [_series(one, tables.pairs, pools) for one in series] + _background_series(tables),
         "models": _models(models),
         "panels": [_panel(key, points[key], models, settings) for key in keys],
         "views": views,
@@ -72,23 +72,24 @@ def explorer_data(
 
 
 def _panel_keys(pairs: pd.DataFrame, shifts: Iterable[str]) -> list[tuple[str, str]]:
-    """Shift and classes of every panel: over all of the reference's classes first, then over the shift's own."""
+    """Shift and classes of every panel: all classes of the reference first, then the shift's own."""
     present = set(zip(pairs["testset"], pairs["classes"], strict=True))
     return [key for shift in shifts for key in ((shift, "all"), (shift, shift)) if key in present]
 
 
 def _points(tables: Tables, key: tuple[str, str], series: Sequence[Series]) -> pd.DataFrame:
-    """All points of one panel with the index of their series: in its order, and along x."""
+    """All points of one panel with the index of their series, sorted by series and x."""
     order = {(one.pool, one.architecture): index for index, one in enumerate(series)}
     own = on_panel(tables.pairs, key)
     parts = [own.assign(series=[order[one] for one in zip(own["pool"], own["architecture"], strict=True)])]
-    for index, behind in enumerate(behind for behind in (tables.published, tables.models) if behind is not None):
-        parts.append(on_panel(behind, key).assign(series=len(series) + index))
+    background = [table for table in (tables.published, tables.models) if table is not None]
+    for index, table in enumerate(background):
+        parts.append(on_panel(table, key).assign(series=len(series) + index))
     return pd.concat(parts, ignore_index=True).sort_values(["series", "reference_value", "model"], ignore_index=True)
 
 
 def _offered_baselines(tables: Tables, pools: Sequence[Pool]) -> list[str]:
-    """The standard models' lines that some shift has, and every source: mixtures are measured against these."""
+    """The baselines to choose from: lines of standard models that some shift has, and every source's trend."""
     lines = tables.baselines
     known = set() if lines is None else set(lines.loc[lines["testset"].isin(tables.pairs["testset"]), "baseline"])
     sources = [pool["name"] for pool in pools if pool["kind"] in ("source", "baseline")]
@@ -101,7 +102,7 @@ def _baseline_label(key: str) -> str:
     return BASELINE_TITLES.get(key, key.removeprefix(POOL_BASELINE))
 
 
-def _look(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:
+def _series(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:
     pool = next(pool for pool in pools if pool["name"] == one.pool)
     members = dict(pool.get("members") or {})
     return {
@@ -122,7 +123,7 @@ def _look(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:
 
 
 def _data_of(pool: Pool, members: Mapping[str, float]) -> str:
-    """What a pool is made of, in words; nothing for a source."""
+    """The composition of a pool in words; empty for a source."""
     if members:
         averaged = f"{pool['average']} averaged: " if pool.get("average") else ""
         return averaged + mixture_label(members)
@@ -130,14 +131,14 @@ def _data_of(pool: Pool, members: Mapping[str, float]) -> str:
 
 
 def _family(pool: Pool, pools: Sequence[Pool]) -> list[str]:
-    """The pools that light up with this one: a mixture's members, and what a filter takes from."""
+    """The pools that are highlighted with this one: a mixture's members, and the pool that a filter is made from."""
     names = [pool["name"], *(pool.get("members") or {}), *([pool["of"]] if pool.get("of") else [])]
     known = {one["name"] for one in pools}
     return [name for name in names if name in known]
 
 
-def _behind(tables: Tables) -> list[dict]:
-    """What stands behind the pools: crosses and dots, which are part of no trend."""
+def _background_series(tables: Tables) -> list[dict]:
+    """The series of the background: published checkpoints and public models, which are not part of a trend."""
     entries = []
     for label, kind, marker, table in (
         (PUBLISHED, "published", "x", tables.published),
@@ -153,22 +154,22 @@ def _behind(tables: Tables) -> list[dict]:
 
 
 def _outline(marker: str) -> str:
-    """A marker of the figures as the `d` of an SVG path, as large as one that is 1 point in size."""
+    """The `d` attribute of an SVG path for a marker of the figures, at a size of 1 point."""
     style = MarkerStyle(marker)
     outline = style.get_path().transformed(style.get_transform())
     factor = np.sqrt(MARKERS.get(marker, 1.0))
     steps = []
     for vertices, code in outline.iter_segments(simplify=False):
-        # SVG counts y downwards
+        # y points down in SVG
         numbers = np.reshape(vertices, (-1, 2)) * [factor, -factor]
         steps.append("Z" if code == Outline.CLOSEPOLY else COMMANDS[code] + " ".join(f"{x:.3g}" for x in numbers.flat))
     return "".join(steps)
 
 
 def _models(rows: pd.DataFrame) -> dict:
-    """Every model once, as columns; points name a model by its place here."""
+    """All models without repeats, as columns; points refer to a model by its index."""
     rows = rows.assign(**{column: rows[column].fillna(0).astype(int) for column in ("size", "seed")})
-    # a published model's size is not known; its marker has the middle one
+    # the size of a published model is not known; its marker has the mean area
     areas = marker_areas([size for size in rows["size"] if size > 0] or [1])
     middle = float(np.mean(list(areas.values())))
     return {
@@ -184,7 +185,7 @@ def _models(rows: pd.DataFrame) -> dict:
 
 
 def _panel(key: tuple[str, str], points: pd.DataFrame, models: pd.DataFrame, settings: Settings) -> dict:
-    """Accuracies with counts and intervals of one panel's points, as columns: all that does not depend on the scale."""
+    """Accuracies, counts and intervals of one panel's points, as columns; they do not depend on the scale."""
     y_low, y_high = interval(points["correct"], points["n"], settings.point_confidence)
     x_low, x_high = interval(points["reference_correct"], points["reference_n"], settings.point_confidence)
     columns = {"value": points["value"], "low": y_low, "high": y_high}
@@ -202,8 +203,8 @@ def _panel(key: tuple[str, str], points: pd.DataFrame, models: pd.DataFrame, set
 
 
 def _ticks(scale: str) -> list[list[list]]:
-    """Round accuracies as place and label, and finer ones for narrow axes, those that a reader looks for first in front;
-    the page takes what has room."""
+    """Position and label of candidate ticks, the most important first: round accuracies, and finer ones for short axes. The
+    page draws those that have room."""
     return [
         [[round(float(transform(percent / 100, scale)), 4), f"{percent:g}"] for percent in candidates]
         for candidates in (EVEN if scale == "linear" else ROUND, FINE)

@@ -1,4 +1,4 @@
-/* Everything together: each change of the state draws anew, and pointer and keys lead to the same functions. */
+/* Events: each change of the state redraws the page; pointer and keyboard call the same functions. */
 
 function update(changes) {
   Object.assign(state, changes);
@@ -7,7 +7,7 @@ function update(changes) {
 }
 
 function draw() {
-  forget();
+  clearCard();
   syncControls();
   syncLegend();
   drawChart();
@@ -16,7 +16,7 @@ function draw() {
   if (document.activeElement.point !== undefined) showPoint(document.activeElement.point);
 }
 
-/** Draws without movement: what only changes its size does not travel. */
+/** Draws without animation, because a change of size is not a change of data. */
 function redraw() {
   chart.classList.add("still");
   draw();
@@ -45,8 +45,8 @@ function across(point, step) {
   const points = shownPoints();
   const series = [...new Set(points.map((one) => seriesOf(panel, one)))];
   const next = series[series.indexOf(seriesOf(panel, point)) + step];
-  const far = (one) => Math.abs(panel.reference_value[one] - panel.reference_value[point]);
-  return points.filter((one) => seriesOf(panel, one) === next).sort((a, b) => far(a) - far(b))[0];
+  const distance = (one) => Math.abs(panel.reference_value[one] - panel.reference_value[point]);
+  return points.filter((one) => seriesOf(panel, one) === next).sort((a, b) => distance(a) - distance(b))[0];
 }
 
 function end(point, last) {
@@ -71,7 +71,7 @@ function onKey(event) {
     focusPoint(MOVES[event.key](point));
   } else if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
-    light(DATA.series[seriesOf(currentPanel(), point)].pool);
+    highlight(DATA.series[seriesOf(currentPanel(), point)].pool);
   }
 }
 
@@ -80,40 +80,40 @@ function placeOf(event) {
   return [event.clientX - box.left, event.clientY - box.top];
 }
 
-/** What a pointer event means: a name beside the frame, or what is nearest. */
-function meant(event) {
+/** The target of a pointer event: the series of a name beside the frame, or the nearest point or line. */
+function targetOf(event) {
   const name = event.target.closest(".name");
   return name ? { series: Number(name.dataset.series) } : nearest(...placeOf(event));
 }
 
 function onPoint(event) {
-  const found = meant(event);
+  const found = targetOf(event);
   chart.style.cursor = found ? "pointer" : "";
   if (found && found.point !== undefined) showPoint(found.point);
   else if (found && found.line) showLine(found.line, ...placeOf(event));
-  else forget();
+  else clearCard();
 }
 
 function onClick(event) {
-  const found = meant(event);
-  if (found) light(DATA.series[found.series].pool);
-  else if (state.lit !== null) update({ lit: null });
+  const found = targetOf(event);
+  if (found) highlight(DATA.series[found.series].pool);
+  else if (state.highlighted !== null) update({ highlighted: null });
 }
 
 function listen() {
   chart.addEventListener("pointermove", onPoint);
-  chart.addEventListener("pointerleave", forget);
+  chart.addEventListener("pointerleave", clearCard);
   chart.addEventListener("click", onClick);
   chart.addEventListener("keydown", onKey);
-  // on the stage: Chromium takes a drawing that listens for focus into the order of Tab
+  // on the stage: Chromium adds an SVG element with a focus listener to the tab order
   stage.addEventListener("focusin", (event) => {
     if (event.target.point !== undefined) showPoint(event.target.point);
   });
-  stage.addEventListener("focusout", forget);
+  stage.addEventListener("focusout", clearCard);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    forget();
-    if (state.lit !== null) update({ lit: null });
+    clearCard();
+    if (state.highlighted !== null) update({ highlighted: null });
   });
   document.getElementById("table").addEventListener("toggle", fillTable);
   window.addEventListener("hashchange", () => {
@@ -130,7 +130,7 @@ function start() {
     "Each point is a model, each line the trend of one pool of training data: of two models with the same " +
     `${DATA.reference} accuracy, the higher one loses less under the shift, and its height above the baseline is its ` +
     "effective robustness.";
-  // within Snakemake's report the page of the claims has another place
+  // inside Snakemake's report the page of the claims has another address
   document.querySelector("header a").hidden = window.self !== window.top;
   fromHash(location.hash);
   buildControls();

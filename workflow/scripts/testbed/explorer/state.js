@@ -1,15 +1,15 @@
 "use strict";
 
-/* What is shown, and its place in the address, so that a view can be shared. */
+/* The state of the page. It is stored in the address, so that a view can be shared. */
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const SWITCHES = ["intervals", "bands", "names"];
 const MODEL_KINDS = { published: true, public: true };
 
-const state = { hidden: new Set(), lit: null };
+const state = { hidden: new Set(), highlighted: null };
 
 function startState() {
-  Object.assign(state, DATA.start, { classes: DATA.start_classes, lit: null });
+  Object.assign(state, DATA.start, { classes: DATA.start_classes, highlighted: null });
   state.hidden = new Set();
   for (const name of SWITCHES) state[name] = true;
 }
@@ -18,7 +18,7 @@ function seriesKey(series) {
   return series.architecture ? `${series.pool}/${series.architecture}` : series.pool;
 }
 
-/** The numbers of the panel on show: of the shift's own classes only where it has them. */
+/** The index of the current panel; over all classes if the shift has no panel of its own classes. */
 function currentIndex() {
   const own = DATA.panels.findIndex((panel) => panel.shift === state.shift && panel.classes === state.classes);
   return own >= 0 ? own : DATA.panels.findIndex((panel) => panel.shift === state.shift);
@@ -33,14 +33,14 @@ function isShown(series) {
   return !state.hidden.has(seriesKey(DATA.series[series]));
 }
 
-/** Whether another pool is lit up, to which this one does not belong. */
+/** Whether a pool is highlighted whose family does not include this one. */
 function isDim(series) {
-  if (state.lit === null) return false;
-  const lit = DATA.series.find((one) => one.pool === state.lit);
-  return !lit.family.includes(DATA.series[series].pool);
+  if (state.highlighted === null) return false;
+  const highlighted = DATA.series.find((one) => one.pool === state.highlighted);
+  return !highlighted.family.includes(DATA.series[series].pool);
 }
 
-/** Points of the panel on show that have a place and whose pool is not hidden. */
+/** Points of the current panel that have a position and whose pool is not hidden. */
 function shownPoints() {
   const panel = currentPanel();
   const view = currentView();
@@ -55,11 +55,11 @@ function toHash() {
   if (state.classes !== "all") words.set("classes", state.classes);
   for (const key of state.hidden) words.append("hide", key);
   for (const name of SWITCHES) if (!state[name]) words.append("off", name);
-  if (state.lit !== null) words.set("light", state.lit);
+  if (state.highlighted !== null) words.set("light", state.highlighted);
   return `#${words}`;
 }
 
-/** Takes from an address what this run knows; the rest of the state is that of the start. */
+/** Sets the state from an address; values that this run does not know keep their defaults. */
 function fromHash(hash) {
   startState();
   const words = new URLSearchParams(hash.slice(1));
@@ -73,13 +73,13 @@ function fromHash(hash) {
   const keys = DATA.series.map(seriesKey);
   state.hidden = new Set(words.getAll("hide").filter((key) => keys.includes(key)));
   for (const name of words.getAll("off")) if (SWITCHES.includes(name)) state[name] = false;
-  if (DATA.series.some((series) => series.pool === words.get("light"))) state.lit = words.get("light");
+  if (DATA.series.some((series) => series.pool === words.get("light"))) state.highlighted = words.get("light");
 }
 
 function writeHash() {
   try {
     history.replaceState(null, "", toHash());
   } catch {
-    // a page that stands inside another has no address of its own
+    // a page inside another one has no address
   }
 }

@@ -1,4 +1,4 @@
-/* Elements, and lists of elements that are kept from one drawing to the next, so that they move and keep the focus. */
+/* Elements, and lists of elements that are reused between drawings, so that they are animated and keep the focus. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -19,8 +19,8 @@ function html(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Makes the children of `parent` those of `items`, in their order; a child stays as long as its key does. */
-function keep(parent, items, keyOf, create, change) {
+/** Updates the children of `parent` to those of `items`, in their order; a child is reused if its key is the same. */
+function updateChildren(parent, items, keyOf, create, change) {
   parent.kept ||= new Map();
   const before = parent.kept;
   parent.kept = new Map();
@@ -34,7 +34,7 @@ function keep(parent, items, keyOf, create, change) {
   for (const element of before.values()) element.remove();
   let place = parent.firstChild;
   for (const element of parent.kept.values()) {
-    // moving an element takes the focus from it, so that only those that stand elsewhere are moved
+    // moving an element removes its focus, so only elements in another position are moved
     if (element === place) place = place.nextSibling;
     else parent.insertBefore(element, place);
   }

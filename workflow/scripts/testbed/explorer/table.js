@@ -1,4 +1,4 @@
-/* The scatter as a table, and the notes below it that say what it does not show. */
+/* The scatter plot as a table, and notes on what it does not show. */
 
 const COLUMNS = ["Model", "Pool", "Data", "Architecture", "Samples", "Seed"];
 

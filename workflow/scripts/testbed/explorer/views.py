@@ -1,4 +1,4 @@
-"""Each panel of the interactive scatter on one scale: places, lines with bands, and effective robustness."""
+"""The panels of the interactive scatter plot on one scale: positions, lines with bands, and effective robustness."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from testbed.figures.axes import Limits, panel_limits, panel_shape, place
+from testbed.figures.axes import Limits, axis_position, panel_limits, panel_shape
 from testbed.figures.panels import BEYOND
 from testbed.figures.style import Series
 from testbed.statistics.baselines import STANDARD_BASELINES, Baseline
@@ -25,10 +25,10 @@ BAND_POINTS = 25
 
 @dataclass(frozen=True)
 class Tables:
-    """What the scatter is drawn from, as pairs of shift and reference (see `testbed.tables.pair_with_reference`).
+    """The tables of the scatter plot; `pairs` are pairs of shift and reference (see `pair_with_reference`).
 
-    `published` are pairs of published checkpoints; `models` is the table of public models, of which only accuracies are
-    known; `baselines` the lines of standard models. Each of these may be None.
+    `published` are pairs of published checkpoints; `models` is the table of public models, without counts; `baselines` has
+    the lines of standard models. Each of these may be None.
     """
 
     pairs: pd.DataFrame
@@ -38,21 +38,19 @@ class Tables:
 
 
 @contextmanager
-def _told_elsewhere() -> Iterator[None]:
-    """Without the warnings of gaps and extrapolations: `fit_trends` gives those of the experiment's own baseline and scale,
-    and the page says of each point and pool what there is not."""
-    loggers = [logging.getLogger(function.__module__) for function in (fit_pool_trends, measure_robustness)]
-    levels = [logger.level for logger in loggers]
+def _without_warnings() -> Iterator[None]:
+    """Context without warnings of the statistics: `fit_trends` logs those for the experiment's baseline and scale, and the
+    page shows missing values."""
+    logger = logging.getLogger("testbed.statistics")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(level)
 
 
-@_told_elsewhere()
+@_without_warnings()
 def panel_views(
     tables: Tables,
     points: Mapping[tuple[str, str], pd.DataFrame],
@@ -60,7 +58,7 @@ def panel_views(
     offered: Sequence[str],
     settings: Settings,
 ) -> list[dict]:
-    """Each panel on one scale: limits, places, lines with bands, and effective robustness against each baseline."""
+    """The panels on one scale: limits, positions, lines with bands, and effective robustness against each baseline."""
     trends = fit_pool_trends(tables.pairs, settings)
     against = {key: replace(settings, baseline=key) for key in offered}
     find = {key: cache(_baseline_of(tables, trends, chosen)) for key, chosen in against.items()}
@@ -84,7 +82,7 @@ def panel_views(
                 "x": rounded(x),
                 "y": rounded(y),
                 "shape": round(panel_shape(x, y), 4),
-                **_places(rows, x, y, settings),
+                **_positions(rows, x, y, settings),
                 "lines": [line for line in lines if line],
                 "baselines": {name: found for name, found in baselines.items() if found["lines"]},
             }
@@ -93,27 +91,30 @@ def panel_views(
 
 
 def _limits(points: pd.DataFrame, pools: int, scale: str) -> tuple[Limits, Limits]:
-    """Limits of one panel. Published checkpoints have room in it, public models make none for themselves."""
+    """Limits of one panel, which include published checkpoints but not all public models."""
     x, (y,) = panel_limits([points[(points["series"] < pools) | points["n"].notna()]], scale)
     return x, y
 
 
-def _places(points: pd.DataFrame, x: Limits, y: Limits, settings: Settings) -> dict:
-    """Where points and their intervals stand. A point of the experiment without a finite place, such as one at 0 %,
-    stands on the frame; a public model beyond it is left out."""
-    xs, ys = place(points["reference_value"], x, settings.scale), place(points["value"], y, settings.scale)
-    beyond = points["n"].isna().to_numpy()
+def _positions(points: pd.DataFrame, x: Limits, y: Limits, settings: Settings) -> dict:
+    """Positions of points and their intervals. A point of the experiment without a finite scaled accuracy, such as one at
+    0 %, is drawn at the edge. A public model outside of the limits is left out."""
+    xs, ys = (
+        axis_position(points["reference_value"], x, settings.scale),
+        axis_position(points["value"], y, settings.scale),
+    )
+    is_public = points["n"].isna().to_numpy()
     for column, limits in (("reference_value", x), ("value", y)):
         scaled = transform(points[column], settings.scale)
         inside = (scaled >= limits[0]) & (scaled <= limits[1])
-        xs[beyond & ~inside] = np.nan
+        xs[is_public & ~inside] = np.nan
     x_ends = interval(points["reference_correct"], points["reference_n"], settings.point_confidence)
     y_ends = interval(points["correct"], points["n"], settings.point_confidence)
     columns = {"px": xs, "py": ys}
     for name, ends, limits in (("x", x_ends, x), ("y", y_ends, y)):
         for side, end in zip(("low", "high"), ends, strict=True):
             placed = np.full(len(points), np.nan)
-            placed[~np.isnan(end)] = place(end[~np.isnan(end)], limits, settings.scale)
+            placed[~np.isnan(end)] = axis_position(end[~np.isnan(end)], limits, settings.scale)
             columns[f"{name}_{side}"] = placed
     return {name: rounded(column) for name, column in columns.items()}
 
@@ -121,7 +122,7 @@ def _places(points: pd.DataFrame, x: Limits, y: Limits, settings: Settings) -> d
 def _line(
     points: pd.DataFrame, trends: pd.DataFrame, index: int, one: Series, x: Limits, settings: Settings
 ) -> dict | None:
-    """The line of one series in one panel with its band, over its own models and little more; None where there is none."""
+    """The line of one series in one panel with its band, over the range of its models; None if there is no line."""
     own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
     if own.empty:
         return None
@@ -159,7 +160,7 @@ def _baseline_of(tables: Tables, trends: pd.DataFrame, settings: Settings) -> Ba
 def _baseline_lines(
     find: BaselineOf, architectures: Sequence[str], key: tuple[str, str], x: Limits, settings: Settings, name: str
 ) -> list[dict]:
-    """A baseline's lines over the whole panel: one for all architectures, or of a pool one for each."""
+    """The lines of a baseline over the whole panel: one for all architectures, or for a pool one per architecture."""
     standard = name in STANDARD_BASELINES
     found = [
         (architecture, find(architecture, *key)) for architecture in (architectures[:1] if standard else architectures)
@@ -181,13 +182,13 @@ def _baseline_line(baseline: Baseline, architecture: str, x: Limits, settings: S
         "reference_max": round(float(baseline.reference_max), 5),
         "fitted": rounded([*fitted, *baseline.line.at(fitted)]),
         "whole": rounded([*x, *baseline.line.at(x)]),
-        # a pool's own line has its band
+        # the band of a pool's baseline is drawn with the pool
         "band": None if architecture else _band(baseline.lines, x, settings),
     }
 
 
 def _measured(tables: Tables, find: BaselineOf, settings: Settings) -> pd.DataFrame:
-    """Effective robustness by model, test set and classes: as measured here, and of public models as their table has it."""
+    """Effective robustness by model, test set and classes; the table of public models already has it."""
     parts = [measure_robustness(tables.pairs, find, settings)]
     if tables.published is not None:
         parts.append(measure_robustness(tables.published, find, settings))
@@ -205,19 +206,19 @@ def _robustness(points: pd.DataFrame, measured: pd.DataFrame) -> list[list[float
 
 
 def on_panel(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-    """The rows of one panel, which `key` names by test set and classes."""
+    """The rows of one panel; `key` is its test set and classes."""
     return table[(table["testset"] == key[0]) & (table["classes"] == key[1])]
 
 
 def interval(correct: pd.Series, n: pd.Series, confidence: float) -> np.ndarray:
-    """Ends of the points' intervals (2, n): NaN for public models, of which the counts are not known."""
-    ends = np.full((2, len(n)), np.nan)
+    """Limits of the points' intervals (2, n); NaN for public models, whose counts are not known."""
+    limits = np.full((2, len(n)), np.nan)
     known = n.notna().to_numpy()
-    ends[:, known] = clopper_pearson(correct[known].astype(float), n[known].astype(float), confidence)
-    return ends
+    limits[:, known] = clopper_pearson(correct[known].astype(float), n[known].astype(float), confidence)
+    return limits
 
 
 def rounded(numbers: ArrayLike, digits: int = 4) -> list[float | None]:
-    """As a list that JSON takes: rounded, and None for NaN."""
+    """The rounded numbers as a list for JSON, with None for NaN."""
     values = np.round(np.asarray(numbers, dtype=np.float64), digits).tolist()
     return [None if value != value else value for value in values]

@@ -1,1 +1,1 @@
-"""Figures for print: style, axes and panels."""
+"""Figures for print: style, layout, axes, panels and their background."""

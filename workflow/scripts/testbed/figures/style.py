@@ -1,4 +1,4 @@
-"""What the figures share: style, one colour and marker per pool, readable names, the legend, saving."""
+"""The common style of all figures: a colour and marker per pool, readable names, legends, and saving."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from matplotlib.patches import Patch
 
 from testbed.statistics.trends import Settings
 
-# the first six are Okabe and Ito's, the next six Tol's "muted": told apart with any colour vision
+# Okabe and Ito's first six colours and six of Tol's "muted" colours: distinguishable with any colour vision
 COLOURS = [
     *["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"],
     *["#332288", "#882255", "#117733", "#999933", "#AA4499", "#44AA99"],
 ]
-# one more than colours, so that a colour returns with another marker; areas are evened out by eye
+# one marker more than colours, so that a repeated colour has another marker; the factors equalise their visible areas
 MARKERS = dict(zip("os^DvP*Xh<p>d", [1, 0.85, 1.1, 0.7, 1.1, 1.4, 1.9, 1.15, 1.15, 1.1, 1.15, 1.1, 0.9], strict=True))
 BASELINE = "#1a1a1a"
 STYLE = {
@@ -59,12 +59,12 @@ TITLES = {
 
 
 class FigureError(ValueError):
-    """A figure is asked for something that the tables do not hold."""
+    """The tables do not contain what a figure needs."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One pool and architecture in a figure: what it is called, and how it looks."""
+    """One pool and architecture in a figure: its label, colour and marker."""
 
     pool: str
     architecture: str
@@ -75,12 +75,12 @@ class Series:
 
     @property
     def hollow(self) -> bool:
-        """Whether markers are outlines: those of mixtures, of data or of models."""
+        """Whether markers are hollow: those of mixtures and ensembles."""
         return self.kind in ("mixture", "ensemble")
 
     @property
     def dashes(self) -> str | tuple[int, tuple[float, ...]]:
-        """The line's style as matplotlib takes it: sources alone have whole lines."""
+        """The line style for matplotlib: only sources have solid lines."""
         styles = {
             "mixture": (0, (5, 1.2)),
             "ensemble": (0, (5, 1.2, 1, 1.2)),
@@ -90,7 +90,7 @@ class Series:
         return styles.get(self.kind, "-")
 
     def marker_style(self, area: float) -> dict[str, object]:
-        """Keywords of a line whose points are this series' markers, of about `area` square points each."""
+        """Keyword arguments for a line with this series' markers, each with an area of about `area` square points."""
         return {
             "marker": self.marker,
             "markersize": np.sqrt(area * MARKERS[self.marker]),
@@ -101,11 +101,11 @@ class Series:
 
 
 def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[str, str] | None = None) -> list[Series]:
-    """A series for every pool and architecture that `pairs` (see `pair_with_reference`) holds, in the order of `pools`.
+    """A series for every pool and architecture in `pairs` (see `pair_with_reference`), in the order of `pools`.
 
-    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture`, `ensemble` and `filter` differ
-    from the rest): a pool keeps its colour and marker in every figure that is given the same `pools`. `labels` replaces
-    names in the legend. Pools of which `pairs` holds no model have no series.
+    `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture`, `ensemble` and `filter` have their own
+    styles). A pool has the same colour and marker in all figures with the same `pools`. `labels` replaces names in the
+    legend. Pools without a model in `pairs` have no series.
 
     Raises `FigureError` if none of `pools` was evaluated.
     """
@@ -131,23 +131,23 @@ def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[s
 
 
 def title_of(testset: str) -> str:
-    """The readable name of a test set: a known one's own spelling, another's name without underscores."""
+    """The readable name of a test set: the usual spelling of a known one, otherwise the name without underscores."""
     return TITLES.get(testset, testset.replace("_", " "))
 
 
 def mixture_label(members: Mapping[str, float]) -> str:
-    """`{"a": 0.5, "b": 0.5}` as `50 % a + 50 % b`; shares that do not add up to 1 are taken as weights."""
+    """The label of a mixture: `50 % a + 50 % b` for `{"a": 0.5, "b": 0.5}`. Shares are normalised to a sum of 1."""
     total = sum(members.values())
     return " + ".join(f"{100 * share / total:.3g} % {name}" for name, share in members.items())
 
 
 def size_label(size: int) -> str:
-    """A training size as people write it: 600, 4,800, 2.5M."""
+    """A readable number of samples: 600, 4,800, 2.5M."""
     return f"{size / 1e6:.3g}M" if size >= 1e6 else f"{size:,}"
 
 
 def marker_areas(sizes: Sequence[int]) -> dict[int, float]:
-    """The area of a marker, in square points, for every training size: it grows with the logarithm of the size."""
+    """The marker area, in square points, for each training size: linear in the logarithm of the size."""
     sizes = sorted({int(size) for size in sizes})
     steps = np.log(sizes) - np.log(sizes[0])
     steps = steps / steps[-1] if len(sizes) > 1 else np.array([0.5])
@@ -155,7 +155,7 @@ def marker_areas(sizes: Sequence[int]) -> dict[int, float]:
 
 
 def legend_entries(series: Sequence[Series], areas: Mapping[int, float], settings: Settings) -> list[Artist]:
-    """Everything that a reader meets in a panel: pools first, then lines, intervals and marker sizes."""
+    """The legend entries of all that a panel shows: pools, then lines, intervals and marker sizes."""
     middle = float(np.mean(list(areas.values())))
     pools = [
         Line2D(
@@ -179,8 +179,8 @@ def legend_entries(series: Sequence[Series], areas: Mapping[int, float], setting
 
 
 def save_figure(figure: Figure, pdf: Path | str, png: Path | str) -> None:
-    """Write `figure` as PDF, with embedded fonts and without a date, and as PNG: equal figures give equal bytes."""
-    # fontTools tells each table of each font that it embeds, into the rule's log
+    """Write `figure` as PDF, with embedded fonts and without a date, and as PNG. Equal figures give equal bytes."""
+    # fontTools logs each table of each embedded font
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     with matplotlib.rc_context(STYLE):
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})

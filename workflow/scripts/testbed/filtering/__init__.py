@@ -1,1 +1,1 @@
-"""Filters: lists of entries, matching and balancing, conditions, and rules that samples are selected by."""
+"""Filters: lists of entries, matching, balancing, SQL conditions, and simple rules."""

@@ -1,7 +1,7 @@
-"""MetaCLIP's balancing: which samples stay so that no entry has many more than t ("Demystifying CLIP Data", Algorithm 1).
+"""MetaCLIP's balancing: keeps about t matches of each frequent entry ("Demystifying CLIP Data", Algorithm 1).
 
-Each match of an entry with c matches stays with probability min(1, t / c), and a sample stays with any of its matches. So
-it stays with probability 1 - prod(1 - min(1, t / c)) over its entries.
+A match of an entry with c matches is kept with probability min(1, t / c). A sample is kept if any of its matches is. So
+its probability is 1 - prod(1 - min(1, t / c)) over its entries.
 """
 
 import hashlib
@@ -10,9 +10,9 @@ import numpy as np
 
 
 def threshold_of(counts: np.ndarray, tail_fraction: float) -> int:
-    """The largest t for which entries with fewer than t matches have at most `tail_fraction` of all of them.
+    """The largest t for which entries with fewer than t matches have at most `tail_fraction` of all matches.
 
-    `counts` are those of all entries, at least one above 0. MetaCLIP's t for other pools has the tail of its first: 6 %.
+    `counts` has the matches of each entry, at least one above 0. MetaCLIP chooses t so that this tail is 6 %.
     """
     values, numbers = np.unique(counts[counts > 0], return_counts=True)
     shares = np.cumsum(values * numbers) / np.sum(values * numbers)
@@ -20,7 +20,7 @@ def threshold_of(counts: np.ndarray, tail_fraction: float) -> int:
 
 
 def keep_probabilities(offsets: np.ndarray, entries: np.ndarray, counts: np.ndarray, t: int) -> np.ndarray:
-    """The probability that each of N samples stays: those of sample i match entries[offsets[i] : offsets[i + 1]]."""
+    """The probability (N,) that each sample is kept. Sample i has the entries entries[offsets[i] : offsets[i + 1]]."""
     missed = np.ones(len(offsets) - 1)
     matched = np.flatnonzero(np.diff(offsets))
     if len(matched):
@@ -30,7 +30,7 @@ def keep_probabilities(offsets: np.ndarray, entries: np.ndarray, counts: np.ndar
 
 
 def draw(uids: list[str], key: str) -> np.ndarray:
-    """A number in [0, 1) for each uid, which depends on nothing but it and `key`: 53 bits of a keyed BLAKE2b."""
+    """A pseudorandom number in [0, 1) for each uid: 53 bits of BLAKE2b of the uid, keyed with `key`."""
     start = hashlib.blake2b(digest_size=8, key=hashlib.sha256(key.encode()).digest())
     content = bytearray()
     for uid in uids:

@@ -1,9 +1,9 @@
-"""Lists of entries: MetaCLIP's four origins, lists of one's own, and the words of the mini-web's captions.
+"""Lists of entries: MetaCLIP's four sources, the user's lists, and the words of the mini-web's captions.
 
-The rules for what becomes an entry are those of "Demystifying CLIP Data" (arXiv 2309.16671, Table 1 and its code's
-build_metadata): WordNet's synsets by the first of their words, in small letters; Wikipedia's words that occur at least
-100 times; its pairs of words of a pointwise mutual information of at least 30; its titles with at least 70 views; the
-numbers from 0 to 99. Empty entries and single punctuation marks are left out.
+The rules are those of "Demystifying CLIP Data" (arXiv 2309.16671, Table 1, and build_metadata in its code). Entries are:
+the first word of each WordNet synset, in lower case; Wikipedia's words that occur at least 100 times; its bigrams with a
+pointwise mutual information of at least 30; its titles with at least 70 views; the numbers from 0 to 99. Empty entries
+and single punctuation marks are left out.
 """
 
 import gzip
@@ -22,23 +22,23 @@ from testbed.records.shipped import shipped
 MINIMUM = {"unigrams": 100, "bigrams": 30, "titles": 70}
 SYNSET = re.compile(r"\d{8} \d\d [nvasr] [0-9a-f]{2} (\S+) ")
 SYNTACTIC = re.compile(r"\((?:a|p|ip)\)$")
-"""WordNet's note of where an adjective may stand."""
+"""WordNet's syntactic marker of an adjective, which says where it may stand."""
 
 
 class EntryError(ValueError):
-    """A list of entries is not there or not what the experiment says."""
+    """A list of entries is missing, or is not what the experiment says."""
 
 
-def no_match(filter: str, entries: int, captions: int) -> EntryError:
-    """What is wrong where no caption of a pool has any of a filter's entries."""
+def no_match_error(filter: str, entries: int, captions: int) -> EntryError:
+    """The error for a pool in which no caption has any of the filter's entries."""
     return EntryError(
-        f"filter {filter}: none of its {entries} entries is in any of {captions} captions. Case counts, and an entry is a "
-        "whole word or several. Give other entries"
+        f"filter {filter}: none of its {entries} entries is in any of {captions} captions. Matching is case-sensitive, and "
+        "an entry matches whole words. Give other entries"
     )
 
 
 def find_lists(path: str) -> list[Path]:
-    """The files that `path` (a file, a glob or a folder) stands for, sorted; raises `EntryError` where there are none."""
+    """The files of `path` (a file, a glob pattern or a folder), sorted; raises `EntryError` if there are none."""
     folder = Path(shipped(path))
     if folder.is_dir():
         files = [file for file in folder.iterdir() if file.is_file()]
@@ -52,7 +52,7 @@ def find_lists(path: str) -> list[Path]:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, packed (gz) or not, without their ends; raises `EntryError` where it is no text."""
+    """The lines of a text file, plain or gzip, without line ends; raises `EntryError` if it is not UTF-8 text."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8", newline="\n") as file:
@@ -62,8 +62,8 @@ def read_lines(path: Path) -> Iterator[str]:
         raise EntryError(f"{path}: cannot be read as UTF-8 text ({error}). Get it again") from error
 
 
-def read_own(path: Path) -> Iterator[str]:
-    """A list of one's own: JSON (a list of texts, or a mapping whose keys are the entries), or a line for each entry."""
+def read_user_list(path: Path) -> Iterator[str]:
+    """The entries of a user's list: JSON (a list of strings, or a mapping whose keys are entries), or one per line."""
     if path.name.removesuffix(".gz").endswith(".json"):
         text = "\n".join(read_lines(path))
         try:
@@ -74,7 +74,7 @@ def read_own(path: Path) -> Iterator[str]:
             isinstance(entry, str) and is_text(entry) for entry in content
         ):
             raise EntryError(
-                f"{path}: is no list of texts. Write a JSON list, or a text file with a line for each entry"
+                f"{path}: is not a list of strings. Write a JSON list, or a text file with one entry per line"
             )
         yield from content
     else:
@@ -82,14 +82,14 @@ def read_own(path: Path) -> Iterator[str]:
 
 
 def read_wordnet(path: Path) -> Iterator[str]:
-    """The synsets of a file of WordNet's database (data.noun, data.verb, data.adj, data.adv), by their first word."""
+    """The first word of each synset in a file of WordNet's database (data.noun, data.verb, data.adj, data.adv)."""
     for line in read_lines(path):
         if match := SYNSET.match(line):
             yield SYNTACTIC.sub("", match[1]).replace("_", " ").lower()
 
 
 def read_counted(path: Path) -> Iterator[tuple[str, float]]:
-    """Lines of a text and a number behind its last white space; raises `EntryError` for others."""
+    """The text and the number of each line, separated by white space; raises `EntryError` for other lines."""
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -99,14 +99,15 @@ def read_counted(path: Path) -> Iterator[tuple[str, float]]:
         except ValueError:
             count = math.nan
         if not math.isfinite(count):
-            raise EntryError(f"{path}:{number}: {value!r} is no number. Each line has a text and its number")
+            raise EntryError(f"{path}:{number}: {value!r} is not a number. Each line needs a text and a number")
         yield text.strip(), count
 
 
 def read_entries(kind: str, path: str | None = None, minimum: float | None = None) -> Iterator[str]:
-    """The entries of one list as they are read, some more than once; see the module's text for what its `kind` makes of it.
+    """The entries of one list in the order of its files, perhaps with repeats; the module docstring has the rule of each
+    `kind`.
 
-    Raises `EntryError` where a file is missing or is not of the kind.
+    Raises `EntryError` if a file is missing or is not of this kind.
     """
     if kind == "numbers":
         yield from map(str, range(100))
@@ -114,22 +115,22 @@ def read_entries(kind: str, path: str | None = None, minimum: float | None = Non
         yield from sorted(miniweb_words())
     elif kind in ("list", "wordnet"):
         for file in find_lists(path):
-            yield from read_own(file) if kind == "list" else read_wordnet(file)
+            yield from read_user_list(file) if kind == "list" else read_wordnet(file)
     else:
-        least = MINIMUM[kind] if minimum is None else minimum
-        # Views of a title come by the hour, in a file each.
+        minimum = MINIMUM[kind] if minimum is None else minimum
+        # Wikipedia publishes one file of page views per hour.
         totals = Counter()
         for file in find_lists(path):
             for text, value in read_counted(file):
                 if value < 0 and kind != "bigrams":
                     raise EntryError(f"{file}: {text!r} has a count below 0. Correct the list")
                 totals[text] = max(totals[text], value) if kind == "bigrams" else totals[text] + value
-                if totals[text] >= least and not (kind == "titles" and ":" in text):
+                if totals[text] >= minimum and not (kind == "titles" and ":" in text):
                     yield text.replace("_", " ") if kind == "titles" else text
 
 
 def miniweb_words() -> set[str]:
-    """The words for objects, and all other words that stand by themselves, in the captions of the mini-web."""
+    """The words for objects, and all other words, in the captions of the mini-web."""
     from testbed.miniweb.captions import FILLERS, VOICES
     from testbed.miniweb.world import CLASSES
 
@@ -141,34 +142,35 @@ def miniweb_words() -> set[str]:
     return words | {word[0].upper() + word[1:] for word in words}
 
 
-def usable_entries(one: Mapping) -> Iterator[str]:
-    """The entries of one list of the experiment as they are read, without empty ones and single punctuation marks."""
-    for entry in read_entries(one["kind"], one.get("path"), one.get("minimum")):
+def read_usable_entries(entry_list: Mapping) -> Iterator[str]:
+    """The entries of one of the experiment's lists (see `read_entries`), without empty ones and punctuation marks."""
+    for entry in read_entries(entry_list["kind"], entry_list.get("path"), entry_list.get("minimum")):
         if entry.strip() and entry not in string.punctuation:
             yield entry
 
 
 def check_sha256(path: str, sha: str) -> None:
-    """Raise `EntryError` unless `path` is one file that has the SHA-256 `sha`."""
+    """Raise `EntryError` unless `path` is one file with the SHA-256 `sha`."""
     files = find_lists(path)
     if len(files) > 1:
         raise EntryError(
-            f"{path}: it is {len(files)} files, and not one, which sha256 is of. Name one, or leave out sha256"
+            f"{path}: matches {len(files)} files, and sha256 is that of one file. Name one file, or leave out sha256"
         )
     if (found := sha256(files[0])) != sha:
-        raise EntryError(f"{path}: its SHA-256 is {found} and not {sha}. Get the right file, or correct sha256")
+        raise EntryError(f"{path}: has the SHA-256 {found} and not {sha}. Get the right file, or correct sha256")
 
 
 def build_list(lists: list[Mapping]) -> tuple[list[str], list[dict]]:
-    """All different entries of `lists`, sorted, and for each list how many entries it has and how many of them are new."""
+    """All distinct entries of `lists`, sorted; and for each list its number of entries and how many of them are new."""
     entries: set[str] = set()
     origins = []
-    for one in lists:
-        if "path" in one and one.get("sha256"):
-            check_sha256(one["path"], one["sha256"])
-        found = set(usable_entries(one))
+    for entry_list in lists:
+        if "path" in entry_list and entry_list.get("sha256"):
+            check_sha256(entry_list["path"], entry_list["sha256"])
+        found = set(read_usable_entries(entry_list))
         if not found:
-            raise EntryError(f"{one.get('path', one['kind'])}: has no entry. Give another list, or a lower minimum")
-        origins.append({**one, "entries": len(found), "new": len(found - entries)})
+            name = entry_list.get("path", entry_list["kind"])
+            raise EntryError(f"{name}: has no entry. Give another list, or a lower minimum")
+        origins.append({**entry_list, "entries": len(found), "new": len(found - entries)})
         entries |= found
     return sorted(entries), origins

@@ -1,13 +1,13 @@
-"""Which entries of a list occur in a text, by MetaCLIP's rule, for millions of texts and hundreds of thousands of entries.
+"""MetaCLIP's rule for which entries a text contains, for millions of texts and hundreds of thousands of entries.
 
-A text gets a blank at each end and around each of seven marks, and tabs and line ends become blanks; an entry occurs in
-it where the entry between two blanks does ("Demystifying CLIP Data", arXiv 2309.16671, `spacing` of its code). Case
-counts, and other marks belong to their word.
+The rule adds a space at both ends of the text and around each of seven punctuation marks, and replaces tabs and line ends
+by spaces. A text contains an entry if it contains the entry with a space on both sides ("Demystifying CLIP Data", arXiv
+2309.16671, `spacing` in its code). Matching is case-sensitive. Other punctuation belongs to its word.
 
-Cut at single blanks, text and entry become tokens, empty ones among them, and an entry occurs where its tokens follow one
-another in those of the text. All texts of a batch are looked up together, in steps that each do one thing for all of its
-tokens: cut them, look up their words, and go on from each sequence that an entry begins with. A word of up to 16 bytes is
-two whole numbers, so that most of them are looked up without a Python object for any.
+Here text and entry are split at each space into tokens, some of them empty. A text contains an entry if the entry's tokens
+are consecutive tokens of the text. NumPy processes all texts of a batch together: it finds their tokens, looks up the
+words, and extends each sequence of tokens that an entry begins with. A word of up to 16 bytes is stored as two integers,
+so that most words are looked up without a Python object.
 """
 
 from collections.abc import Iterable
@@ -17,50 +17,50 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-MARKS = ",.;:?!`"
-BLANKS = " \t\n\r"
+PUNCTUATION = ",.;:?!`"
+WHITE_SPACE = " \t\n\r"
 
-_INNER, _BLANK, _MARK = range(3)
+_INNER, _SPACE, _MARK = range(3)
 _KIND = np.zeros(256, np.uint8)
-_KIND[np.frombuffer(BLANKS.encode(), np.uint8)] = _BLANK
-_KIND[np.frombuffer(MARKS.encode(), np.uint8)] = _MARK
+_KIND[np.frombuffer(WHITE_SPACE.encode(), np.uint8)] = _SPACE
+_KIND[np.frombuffer(PUNCTUATION.encode(), np.uint8)] = _MARK
 
 SHORT = 16
-"""Bytes of a word that is compared as two numbers."""
+"""Longest word, in bytes, that is compared as two integers."""
 
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(29)
 
-SIEVE_BITS = 23
-"""Most pairs of words begin no entry, which a table with a byte for each of so many hashes says of nearly all of them."""
+PREFILTER_BITS = 23
+"""Size of a table of hashes that rejects most pairs of words without a search: most begin no entry."""
 
 
-def space_out(text: str) -> str:
-    """`text` as MetaCLIP compares it: blanks around it and around each mark, and no other white space of ASCII's."""
-    for mark in MARKS:
+def add_spaces(text: str) -> str:
+    """`text` as MetaCLIP compares it: spaces around it and around each mark, and in place of other ASCII white space."""
+    for mark in PUNCTUATION:
         text = text.replace(mark, f" {mark} ")
-    for blank in BLANKS:
-        text = text.replace(blank, " ")
+    for character in WHITE_SPACE:
+        text = text.replace(character, " ")
     return f" {text} "
 
 
 def can_match(entry: str) -> bool:
-    """Whether there is a text that `entry` occurs in.
+    """Whether any text can contain `entry`.
 
-    None has a tab, a line end, a mark that is a part of a word, or two marks with one blank between them.
+    No text contains an entry with a tab, a line end, a punctuation mark inside a word, or two marks with one space between.
     """
-    is_mark = [token in set(MARKS) for token in entry.split(" ")]
+    is_mark = [token in set(PUNCTUATION) for token in entry.split(" ")]
     words = [token for token, mark in zip(entry.split(" "), is_mark, strict=True) if not mark]
     beside = any(mark and following for mark, following in pairwise(is_mark))
-    return not beside and not any(mark in word for mark in MARKS + BLANKS for word in words)
+    return not beside and not any(mark in word for mark in PUNCTUATION + WHITE_SPACE for word in words)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a batch of texts, in order: where each lies in `content`, and the number of its text.
+    """The tokens of a batch of texts, in order: the start and end of each in `content`, and the index of its text.
 
-    `last` are the numbers of each text's last token. `content` ends with as many zero bytes as a short word may have.
+    `last` has the index of each text's last token. `content` is padded with `SHORT` zero bytes.
     """
 
     content: np.ndarray
@@ -70,7 +70,7 @@ class Tokens:
     last: np.ndarray
 
 
-def tokens_of(texts: pa.Array) -> Tokens:
+def tokenise(texts: pa.Array) -> Tokens:
     """The tokens of `texts` (strings without nulls)."""
     texts = texts.cast(pa.large_binary())
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
@@ -78,14 +78,14 @@ def tokens_of(texts: pa.Array) -> Tokens:
     offsets = offsets - offsets[0]
     kinds = _KIND[content]
     special = np.flatnonzero(kinds)
-    # A blank ends a token. A mark ends one, is one, and ends there.
+    # A space ends a token. A punctuation mark ends a token and is a token.
     cuts = kinds[special].astype(np.int64)
     before = np.concatenate([[0], np.cumsum(cuts)])
-    is_blank = cuts == _BLANK
+    is_space = cuts == _SPACE
     ends = np.repeat(special, cuts)
-    ends[before[1:][~is_blank] - 1] += 1
-    starts = ends + np.repeat(is_blank, cuts)
-    # Each text begins a token besides, and ends one.
+    ends[before[1:][~is_space] - 1] += 1
+    starts = ends + np.repeat(is_space, cuts)
+    # A token also begins at the start of each text and ends at its end.
     firsts = before[np.searchsorted(special, offsets)] + np.arange(len(offsets))
     return Tokens(
         np.append(content, np.zeros(SHORT, np.uint8)),
@@ -96,11 +96,11 @@ def tokens_of(texts: pa.Array) -> Tokens:
     )
 
 
-class Words:
-    """Numbers of different words, from 1 in the order in which they are given.
+class WordTable:
+    """Numbers of distinct words, counted from 1 in the given order.
 
-    Words of up to 16 bytes are found by hashing: `slots` hold numbers, and a word lies in the first free slot behind its
-    hash. Longer ones are the keys of a dictionary.
+    Words of up to 16 bytes are in a hash table with linear probing: `slots` has the number of each. Longer words are in a
+    dictionary.
     """
 
     def __init__(self, words: list[bytes]):
@@ -109,7 +109,7 @@ class Words:
         ends = np.cumsum(lengths)
         content = np.frombuffer(b"".join(words) + bytes(SHORT), np.uint8)
         self.keys = self._keys(content, ends - lengths, np.minimum(lengths, SHORT))
-        # No word has this length, so that an empty slot holds what nothing is equal to.
+        # No word has this length, so that no word equals the content of an empty slot.
         self.keys[2][0] = SHORT + 1
         self.bits = max(4, int(8 * len(words)).bit_length())
         self.slots = np.zeros(1 << self.bits, np.int32)
@@ -135,7 +135,7 @@ class Words:
         return (((mixed ^ mixed >> _FOLD) * _SPREAD) >> np.uint64(64 - self.bits)).astype(np.int64)
 
     def look_up(self, tokens: Tokens) -> np.ndarray:
-        """The number of each token's word, 0 where it is none of them."""
+        """The number of each token's word; 0 for a word that is not in the table."""
         lengths = tokens.ends - tokens.starts
         found = np.zeros(len(lengths), np.int64)
         for place in np.flatnonzero(lengths > SHORT) if self.long else []:
@@ -154,10 +154,10 @@ class Words:
 
 
 class Matcher:
-    """Finds the entries of a list in texts; the number of an entry is its place in the list.
+    """Finds the entries of a list in texts; the number of an entry is its index in the list.
 
-    The sequences of tokens that entries begin with are states. Those of one token have the token's number; `keys` are
-    pairs of a state and the token that comes next, sorted, and `targets` the states that they lead to.
+    The entries form a trie. A state is a sequence of tokens that some entry begins with; the state of one token has the
+    token's number. `keys` are the transitions (pairs of a state and the next token), sorted; `targets` are the next states.
     """
 
     def __init__(self, entries: Iterable[str]):
@@ -167,46 +167,46 @@ class Matcher:
             tokens = entry.encode().split(b" ")
             sequences.append([numbers.setdefault(token, len(numbers) + 1) for token in tokens])
         self.size = len(sequences)
-        self.words = Words(list(numbers))
+        self.words = WordTable(list(numbers))
         self.base = len(numbers) + 1
         states: dict[int, int] = {}
-        ends = {}
+        final = {}
         for number, (state, *rest) in enumerate(sequences):
             for token in rest:
                 state = states.setdefault(state * self.base + token, self.base + len(states))
-            ends[state] = number
+            final[state] = number
         self.entries = np.full(self.base + len(states), -1, np.int32)
-        self.entries[np.fromiter(ends, np.int64, len(ends))] = np.fromiter(ends.values(), np.int32, len(ends))
+        self.entries[np.fromiter(final, np.int64, len(final))] = np.fromiter(final.values(), np.int32, len(final))
         keys = np.fromiter(states, np.int64, len(states))
         order = np.argsort(keys)
         self.keys = keys[order]
         self.targets = np.fromiter(states.values(), np.int64, len(states))[order]
-        self.goes_on = np.zeros(len(self.entries), bool)
-        self.goes_on[self.keys // self.base] = True
-        self.sieve = np.zeros(1 << SIEVE_BITS, bool)
-        self.sieve[self._hash(self.keys)] = True
+        self.has_next = np.zeros(len(self.entries), bool)
+        self.has_next[self.keys // self.base] = True
+        self.possible = np.zeros(1 << PREFILTER_BITS, bool)
+        self.possible[self._hash(self.keys)] = True
 
     @staticmethod
     def _hash(keys: np.ndarray) -> np.ndarray:
-        return (keys.view(np.uint64) * _SPREAD) >> np.uint64(64 - SIEVE_BITS)
+        return (keys.view(np.uint64) * _SPREAD) >> np.uint64(64 - PREFILTER_BITS)
 
     def match(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """The entries that occur in each of `texts` (N strings), each once, ascending.
+        """The entries that each of `texts` (N strings) contains, without repeats, ascending.
 
-        Returns offsets (N + 1) and numbers of entries (M): those of text i are numbers[offsets[i] : offsets[i + 1]].
+        Returns offsets (N + 1) and entry numbers (M): text i has numbers[offsets[i] : offsets[i + 1]].
         """
-        tokens = tokens_of(texts)
+        tokens = tokenise(texts)
         words = self.words.look_up(tokens)
         following = np.append(words[1:], 0)
         following[tokens.last] = 0
         found = self.entries[words]
         hits = np.flatnonzero(found >= 0)
         pairs = [tokens.texts[hits] * self.size + found[hits]]
-        position = np.flatnonzero(self.goes_on[words] & (following > 0))
+        position = np.flatnonzero(self.has_next[words] & (following > 0))
         state = words[position]
         while len(position):
             keys = state * self.base + following[position]
-            likely = np.flatnonzero(self.sieve[self._hash(keys)])
+            likely = np.flatnonzero(self.possible[self._hash(keys)])
             keys, position = keys[likely], position[likely]
             place = np.searchsorted(self.keys, keys)
             place[place == len(self.keys)] = 0
@@ -215,9 +215,9 @@ class Matcher:
             found = self.entries[state]
             hits = np.flatnonzero(found >= 0)
             pairs.append(tokens.texts[position[hits]] * self.size + found[hits])
-            more = self.goes_on[state]
+            more = self.has_next[state]
             state, position = state[more], position[more]
-        # Not np.unique, which hashes, and sorts what it found.
+        # Sorting is faster than np.unique, which hashes and then sorts.
         pair = np.sort(np.concatenate(pairs))
         pair = pair[np.append(True, pair[1:] != pair[:-1])] if len(pair) else pair
         text, entry = np.divmod(pair, max(self.size, 1))

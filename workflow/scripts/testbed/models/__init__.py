@@ -1,1 +1,1 @@
-"""Networks as open_clip makes them, and the devices that they run on."""
+"""open_clip's networks, and the devices that they run on."""

@@ -1,4 +1,4 @@
-"""Whether the GPUs that an experiment asks for are there, and what to do where they are not."""
+"""A check that the GPUs of an experiment are available, and advice for when they are not."""
 
 import os
 import platform
@@ -8,11 +8,11 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 
 class DeviceError(RuntimeError):
-    """There are fewer GPUs than are asked for."""
+    """There are fewer GPUs than the experiment needs."""
 
 
 def check_gpus(wanted: int) -> None:
-    """Raise `DeviceError` where torch sees fewer than `wanted` GPUs: open_clip's trainer would train on the CPU."""
+    """Raise `DeviceError` if torch finds fewer than `wanted` GPUs: open_clip's trainer would train on the CPU."""
     import torch
 
     found = torch.cuda.device_count()
@@ -27,13 +27,12 @@ def check_gpus(wanted: int) -> None:
 
 
 def advice() -> str:
-    """What to do where GPUs are missing: in a SLURM job another than elsewhere."""
-    asked = os.environ
-    if "SLURM_JOB_ID" in asked:
+    """Advice for when GPUs are missing, inside or outside of a SLURM job."""
+    if "SLURM_JOB_ID" in os.environ:
         names = ("SLURM_JOB_PARTITION", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
-        given = ", ".join(f"{name}={asked.get(name, '')}" for name in names)
+        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in names)
         return (
-            f"Job {asked['SLURM_JOB_ID']} has {given}. Name a partition with GPUs (slurm_partition) or a kind of them "
+            f"Job {os.environ['SLURM_JOB_ID']} has {given}. Name a partition with GPUs (slurm_partition) or a kind of them "
             "(gpu_model) under set-resources in profiles/slurm/config.yaml, and see that the node has them as gres "
             "(scontrol show node) and that its driver works (nvidia-smi)."
         )

@@ -1,4 +1,4 @@
-"""What open_clip needs to make a network that is known by name or lies in a folder: configuration and tokenizer."""
+"""Configuration and tokenizer of a network, which open_clip loads by name or from a folder."""
 
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -11,14 +11,14 @@ from testbed.records.processes import in_own_process
 from testbed.records.shipped import shipped
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
-"""Files of a model's folder, by which open_clip loads it."""
+"""Files of a model's folder, from which open_clip loads it."""
 
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
-"""Keys of open_clip's list of published weights that say how their images were preprocessed."""
+"""Keys of open_clip's list of pretrained weights that describe the preprocessing of images."""
 
 
 class NetworkError(RuntimeError):
-    """open_clip does not know the model, or something that it needs for it is not at hand."""
+    """open_clip does not know the model, or a file that the model needs is not available."""
 
 
 def model_folder(model: str) -> Path | None:
@@ -34,30 +34,32 @@ def open_clip_name(model: str) -> str:
 
 
 def open_clip_config(model: str) -> dict:
-    """The open_clip_config.json of the folder `model`, or open_clip's own configuration of the model of this name.
+    """The open_clip_config.json of the folder `model`, or open_clip's configuration of the model with this name.
 
-    Imports nothing that takes time. Raises `NetworkError` where there is none.
+    Imports no slow module. Raises `NetworkError` if there is no configuration.
     """
     if folder := model_folder(model):
         try:
             return read_json(folder / CONFIG_FILE)
         except ManifestError as error:
-            raise NetworkError(f"{error} A folder of a model holds its configuration for open_clip.") from error
+            raise NetworkError(
+                f"{error} The folder of a model must contain its configuration for open_clip."
+            ) from error
     path = Path(find_spec("open_clip").origin).parent / "model_configs" / f"{model}.json"
     if not path.is_file():
         raise NetworkError(
-            f"{model} is neither a folder nor a model that open_clip {version('open_clip_torch')} knows. "
+            f"{model} is neither a folder nor a model of open_clip {version('open_clip_torch')}. "
             "Name one of open_clip.list_models()."
         )
     return {"model_cfg": read_json(path)}
 
 
 def network_config(model: str, tag: str | None = None) -> dict:
-    """The open_clip_config.json of the model `model`, a folder or a name: model_cfg and preprocess_cfg.
+    """The open_clip_config.json of `model`, a folder or a name: model_cfg and preprocess_cfg.
 
-    A folder says itself how images are preprocessed. A model that is known by name preprocesses them as its published
-    weights `tag` do; without a tag, as all of its published weights do, or by open_clip's default where these differ or
-    there are none. (open_clip itself takes its default for all models without a tag, SigLIP's among them.)
+    A folder has its own preprocessing. A model given by name has the preprocessing of its pretrained weights `tag`.
+    Without a tag it has the preprocessing that all its pretrained weights share, or else open_clip's default. (open_clip
+    itself uses its default for all models without a tag, SigLIP models among them.)
     """
     config = open_clip_config(model)
     if model_folder(model):
@@ -72,15 +74,15 @@ def network_config(model: str, tag: str | None = None) -> dict:
 
 
 def hub_tokenizer(config: dict) -> str | None:
-    """The repository of the Hugging Face Hub that a model's tokenizer comes from; None where open_clip brings it along."""
+    """The Hugging Face Hub repository of a model's tokenizer; None if the tokenizer is part of open_clip."""
     return config["model_cfg"].get("text_cfg", {}).get("hf_tokenizer_name")
 
 
 def save_tokenizer(model: str, folder: Path, offline: bool = True) -> list[Path]:
-    """Save the tokenizer of `model` into a model's `folder`, where open_clip looks for it; returns its files.
+    """Save the tokenizer of `model` into `folder`, where open_clip looks for it; returns its files.
 
-    There are none where open_clip brings the tokenizer along. Nothing is fetched where `offline` is true. Raises
-    `NetworkError` where the tokenizer is not at hand.
+    A tokenizer that is part of open_clip has no files. With `offline` nothing is downloaded. Raises `NetworkError` if the
+    tokenizer is not available.
     """
     if not hub_tokenizer(open_clip_config(model)):
         return []
@@ -108,7 +110,7 @@ def open_tokenizer(name: str, **options: object):
 
 
 def load_tokenizer(model: str, offline: bool):
-    """The tokenizer of `model`, which is one of the Hub's; raises `NetworkError` where it is not at hand."""
+    """The tokenizer of `model`, which has one on the Hub; raises `NetworkError` if it is not available."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     folder, repository = model_folder(model), hub_tokenizer(open_clip_config(model))
@@ -125,7 +127,7 @@ def load_tokenizer(model: str, offline: bool):
             code = f"import open_clip; open_clip.get_tokenizer('{model}')"
         raise NetworkError(
             f"{model} takes its tokenizer from {repository} on the Hugging Face Hub, and it cannot be loaded from {place}: "
-            f"{first_line(error)} Fetch it once, on a machine with a network, before the run, which fetches none: "
+            f"{first_line(error)} A run downloads no tokenizer. Download it once before, on a machine with internet access: "
             f'uv run python -c "{code}"'
         ) from error
 
@@ -135,17 +137,17 @@ def first_line(error: Exception) -> str:
 
 
 def check_random(model: str) -> None:
-    """Raise `NetworkError` for a model that open_clip begins with weights of another one, which it would fetch."""
+    """Raise `NetworkError` for a model whose text tower open_clip would initialise with downloaded weights."""
     text = open_clip_config(model)["model_cfg"].get("text_cfg", {})
     if "hf_model_name" in text:
         raise NetworkError(
-            f"{model} has the text tower of {text['hf_model_name']}, which open_clip begins with that model's weights. "
-            "Trainings here begin with random ones. Name another model."
+            f"{model} has the text tower of {text['hf_model_name']}, which open_clip initialises with that model's weights. "
+            "Trainings here start from random weights. Name another model."
         )
 
 
 def check_network(model: str) -> None:
-    """Raise `NetworkError` where open_clip does not know `model`, or its tokenizer would have to be fetched."""
+    """Raise `NetworkError` if open_clip does not know `model`, or if its tokenizer would have to be downloaded."""
     if hub_tokenizer(open_clip_config(model)):
-        # Snakemake's own process would keep torch in memory for as long as the work takes.
+        # In a process of its own: Snakemake's process would keep torch in memory until the run ends.
         in_own_process(load_tokenizer, model, True)

@@ -1,1 +1,1 @@
-"""Statistics: scales, lines with intervals, trends, baselines, effective robustness, comparisons, claims, scaling."""
+"""Statistics: scales, lines with intervals, trends, baselines, effective robustness, comparisons, claims, power laws."""

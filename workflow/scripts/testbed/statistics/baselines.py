@@ -28,24 +28,25 @@ SHIFT_COLUMNS = {
     "imagenet-sketch": "imagenet-sketch",
     "objectnet": "objectnet-1.0-beta",
 }
-"""The testbed's name of each shift. ImageNet-A is none of them: it was chosen so that a ResNet-50 fails on it, and the
-testbed draws two lines that meet there."""
+"""The testbed's name of each shift. ImageNet-A is missing: its images were chosen so that a ResNet-50 fails on them, and
+the testbed fits two connected lines to it."""
 
 SUBSETS = {"imagenet-r": ("val-on-imagenet-r-classes", 0.75), "objectnet": ("val-on-objectnet-classes", 0.55)}
-"""Of shifts with fewer classes: the testbed's reference accuracy on these, and the least one of its standard models."""
+"""For shifts with fewer classes: the testbed's column of the reference accuracy on them, and its lower limit for standard
+models."""
 
-LEAST_STANDARD, LEAST_LOW = 0.55, 0.01
-UNFIT_STANDARD, UNFIT_LOW = "aws|batch64|subsample", "classes"
-"""Parts of the names of models that the testbed leaves out of its line, such as those trained on fewer classes."""
+MINIMUM_STANDARD, MINIMUM_LOW = 0.55, 0.01
+EXCLUDED_STANDARD, EXCLUDED_LOW = "aws|batch64|subsample", "classes"
+"""Substrings in the names of models that the testbed excludes from its line, such as those trained on fewer classes."""
 
 
 class BaselineError(ValueError):
-    """A baseline does not exist, or the table that it is fitted to is not the testbed's."""
+    """A baseline does not exist, or its table is wrong."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A line with its bootstrap `lines` (kept, 2), and the reference accuracies (fractions) between which it was fitted."""
+    """A line, its bootstrap `lines` (kept, 2), and the range of reference accuracies (fractions) that it was fitted to."""
 
     line: Line
     lines: NDArray[np.float64]
@@ -62,25 +63,25 @@ def standard_points(
     """`model`, `reference_value` and `value` (fractions) of the models of a baseline, in the order of `results`.
 
     `results` is the testbed's table (percent, a column per setting), `types` has `model` and `type` (`standard` or
-    `low_accuracy`). `standard` holds the standard models from 55 % reference accuracy on, which the testbed's own line
-    goes through; `standard_extended` adds its low-accuracy models above 1 %. With `classes` of a shift in place of `all`
-    the reference accuracy is that on the shift's classes, and the testbed's threshold there.
+    `low_accuracy`). `standard` has the standard models with a reference accuracy of at least 55 %, to which the testbed
+    fits its line; `standard_extended` adds its low-accuracy models above 1 %. If `classes` is a shift and not `all`, the
+    reference accuracy is that on the shift's classes, with the testbed's threshold for it.
 
     Raises `BaselineError` for an unknown baseline, shift or classes, and for a table that lacks a column.
     """
     if baseline not in STANDARD_BASELINES or testset not in SHIFT_COLUMNS or classes not in ("all", testset):
         raise BaselineError(f"there is no baseline {baseline!r} on {testset!r} with the classes {classes!r}")
-    column, least = (REFERENCE_COLUMN, LEAST_STANDARD) if classes == "all" else SUBSETS[testset]
+    column, minimum = (REFERENCE_COLUMN, MINIMUM_STANDARD) if classes == "all" else SUBSETS[testset]
     missing = [name for name in ("model", REFERENCE_COLUMN, column, SHIFT_COLUMNS[testset]) if name not in results]
     if missing:
         raise BaselineError(f"the testbed's table lacks the column {', '.join(missing)}; retrieve it again")
     kind = results["model"].map(types.set_index("model")["type"])
     name = results["model"].str.lower()
     reference, shifted = results[column] / 100, results[SHIFT_COLUMNS[testset]] / 100
-    fits = (kind == "standard") & ~name.str.contains(UNFIT_STANDARD) & (reference >= least)
+    fits = (kind == "standard") & ~name.str.contains(EXCLUDED_STANDARD) & (reference >= minimum)
     if baseline == "standard_extended":
-        low = (kind == "low_accuracy") & ~name.str.contains(UNFIT_LOW)
-        fits |= low & (results[REFERENCE_COLUMN] / 100 > LEAST_LOW)
+        low = (kind == "low_accuracy") & ~name.str.contains(EXCLUDED_LOW)
+        fits |= low & (results[REFERENCE_COLUMN] / 100 > MINIMUM_LOW)
     fits &= reference.notna() & (shifted > 0) & (shifted < 1)
     points = pd.DataFrame({"model": results["model"], "reference_value": reference, "value": shifted})
     return points[fits].reset_index(drop=True)
@@ -94,10 +95,10 @@ def fit_standard(
     seed: int = BOOTSTRAP_SEED,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One row of `BASELINE_COLUMNS` per baseline, shift, classes and scale, of which `origin` says where it comes from.
+    """One row of `BASELINE_COLUMNS` per baseline, shift, classes and scale; `origin` is the source of `results`.
 
-    Slopes and intercepts have percentile intervals of the pairs bootstrap, and its variances and covariance, from which
-    `read_baseline` draws the lines of its band.
+    Slopes and intercepts have percentile intervals of the pairs bootstrap. Its variances and covariance are there too;
+    `find_baseline` draws the lines of a band from them.
     """
     rows = []
     for baseline in STANDARD_BASELINES:
@@ -109,11 +110,11 @@ def fit_standard(
                     line, lines = fit_line(x, y), bootstrap_lines(x, y, resamples, seed)
                     low, high = percentile_interval(lines, confidence)
                     covariance = np.cov(lines.T)
-                    ends = [points["reference_value"].min(), points["reference_value"].max()]
+                    limits = [points["reference_value"].min(), points["reference_value"].max()]
                     rows.append(
                         [baseline, testset, classes, scale, line.n]
                         + [line.slope, low[0], high[0], line.intercept, low[1], high[1], line.r2]
-                        + [covariance[0, 0], covariance[1, 1], covariance[0, 1], *ends, origin]
+                        + [covariance[0, 0], covariance[1, 1], covariance[0, 1], *limits, origin]
                     )
     return pd.DataFrame(rows, columns=BASELINE_COLUMNS)
 
@@ -123,7 +124,7 @@ def read_baselines(path: Path | str) -> pd.DataFrame:
     table = pd.read_csv(path, encoding="utf-8")
     missing = [column for column in BASELINE_COLUMNS if column not in table.columns]
     if missing:
-        raise BaselineError(f"{path}: lacks the column {', '.join(missing)}; take the file as it was committed")
+        raise BaselineError(f"{path}: lacks the column {', '.join(missing)}; restore the committed file")
     return table
 
 
@@ -136,10 +137,11 @@ def find_baseline(
     resamples: int = 1000,
     seed: int = BOOTSTRAP_SEED,
 ) -> Baseline:
-    """The line of one row of `table`, with as many lines drawn around it as `resamples`; `NO_BASELINE` where there is none.
+    """The baseline in one row of `table`, with `resamples` random lines for its band; `NO_BASELINE` if there is no row.
 
-    The bootstrap's own lines are not in the table, only their variances and covariance. With 80 models and more they are
-    nearly normal, so that normal draws stand for them: the ends of bands move by at most a tenth of their width.
+    The table has not the bootstrap lines but their variances and covariance. With 80 models and more their distribution is
+    nearly normal, so the lines are drawn from a normal distribution. This moves the limits of bands by at most a tenth of
+    their width.
     """
     key = dict(zip(BASELINE_KEY, (baseline, testset, classes, scale), strict=True))
     rows = table[np.logical_and.reduce([table[name] == value for name, value in key.items()])]

@@ -1,8 +1,8 @@
-"""Lines of several pools compared at a common reference accuracy, with intervals that hold for all comparisons together.
+"""Comparison of pools' lines at a common reference accuracy, with simultaneous confidence intervals.
 
-On one shift every pool has a least-squares line of its own through its models' scaled accuracies, and all lines share one
-residual variance (analysis of covariance with separate slopes; Snedecor and Cochran 1989, chapter 18). Few models per pool
-then still give enough degrees of freedom for Student's t.
+On one shift every pool has its own least-squares line through its models' scaled accuracies, and all lines share one
+residual variance (analysis of covariance with separate slopes; Snedecor and Cochran 1989, chapter 18). So a few models per
+pool give enough degrees of freedom for Student's t.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from testbed.statistics.scales import inverse, slope_of_inverse, transform
 
 @dataclass(frozen=True)
 class PoolLine:
-    """The line of one pool: `x_mean` and `x_spread` (sum of squares) of its scaled reference accuracies, and their ends."""
+    """The line of one pool, and the mean, sum of squared deviations and range of its scaled reference accuracies."""
 
     line: Line
     x_mean: float
@@ -27,15 +27,15 @@ class PoolLine:
     x_max: float
 
     def leverage(self, x: float) -> float:
-        """Variance of the line's height at scaled `x`, in units of the residual variance."""
+        """Variance of the line's value at scaled `x`, in units of the residual variance."""
         return 1 / self.line.n + (x - self.x_mean) ** 2 / self.x_spread
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher one line is than another at the reference accuracy `at` (fraction), in percentage points.
+    """The difference of two lines at the reference accuracy `at` (fraction), in percentage points.
 
-    `error` is its standard error with `freedom` degrees of freedom. NaN where the two cannot be compared.
+    `error` is its standard error with `freedom` degrees of freedom. NaN if the two cannot be compared.
     """
 
     at: float
@@ -44,7 +44,7 @@ class Difference:
     freedom: int
 
     def interval(self, confidence: float, tests: int = 1) -> Estimate:
-        """The difference with an interval that holds at once for `tests` such intervals (Bonferroni)."""
+        """The difference with its confidence interval, corrected for `tests` simultaneous intervals (Bonferroni)."""
         if self.freedom < 1 or not np.isfinite(self.error):
             return Estimate(self.value, np.nan, np.nan)
         reach = float(stdtrit(self.freedom, 1 - (1 - confidence) / (2 * tests))) * self.error
@@ -63,10 +63,11 @@ class Lines:
     freedom: int
     scale: str
 
-    def common(self, names: Sequence[str], at: float = 0.0) -> float:
-        """The reference accuracy (fraction) at which pools are compared; NaN where they have none in common.
+    def common_reference(self, names: Sequence[str], at: float = 0.0) -> float:
+        """The reference accuracy (fraction) at which pools are compared; NaN if their ranges do not overlap.
 
-        `at` where it is above 0 and all pools reach it, and otherwise the middle, on the scale, of the range that all have.
+        A positive `at` is used if it is in the ranges of all pools, otherwise NaN. If `at` is 0, it is the midpoint, on the
+        scale, of the range that all pools share.
         """
         if any(name not in self.pools for name in names):
             return np.nan
@@ -79,30 +80,30 @@ class Lines:
         return float(inverse((low + high) / 2, self.scale))
 
     def height(self, name: str, at: float) -> float:
-        """Shifted accuracy (fraction) of a pool's line at the reference accuracy `at`; NaN where it has no line."""
+        """Shifted accuracy (fraction) of a pool's line at the reference accuracy `at`; NaN if it has no line."""
         if name not in self.pools or np.isnan(at):
             return np.nan
         return float(inverse(self.pools[name].line.at(float(transform(at, self.scale))), self.scale))
 
     def difference(self, one: str, other: str, at: float) -> Difference:
-        """By how much `one` is above `other` at the reference accuracy `at`; its error by the delta method."""
+        """The difference of `one` minus `other` at the reference accuracy `at`; its error is from the delta method."""
         if np.isnan(at) or one not in self.pools or other not in self.pools:
             return Difference(at, np.nan, np.nan, self.freedom)
         x = float(transform(at, self.scale))
         variance = 0.0
         for name in (one, other):
             pool = self.pools[name]
-            steepness = float(slope_of_inverse(pool.line.at(x), self.scale))
-            variance += steepness**2 * self.variance * pool.leverage(x)
+            derivative = float(slope_of_inverse(pool.line.at(x), self.scale))
+            variance += derivative**2 * self.variance * pool.leverage(x)
         value = self.height(one, at) - self.height(other, at)
         return Difference(at, 100 * value, 100 * float(np.sqrt(variance)), self.freedom)
 
 
 def fit_lines(points: pd.DataFrame, scale: str) -> Lines:
-    """The lines through the models of each pool in `points`, pairs (see `pair_with_reference`) on one shift.
+    """The lines of the pools in `points`, which are pairs (see `pair_with_reference`) on one shift.
 
-    Models at exactly 0 or 1 have no place on logit and probit scales and are left out; pools with fewer than two distinct
-    reference accuracies have no line. Without more models than parameters the variance is NaN.
+    Models with an accuracy of exactly 0 or 1 have no finite logit or probit and are left out. Pools with fewer than two
+    distinct reference accuracies have no line. The variance is NaN if there are not more models than parameters.
     """
     pools, squares, freedom = {}, 0.0, 0
     for name, own in points.groupby("pool", sort=False):

@@ -1,4 +1,4 @@
-"""Effective robustness of every model as a table: against a pool's trend, or against standard ImageNet models."""
+"""Effective robustness of every model, against a pool's trend or against standard ImageNet models."""
 
 import logging
 from collections.abc import Callable
@@ -18,11 +18,11 @@ ROBUSTNESS_COLUMNS = [
 ]
 
 BaselineOf = Callable[[str, str, str], Baseline]
-"""The baseline of an architecture on a test set and classes."""
+"""A function that returns the baseline of an architecture on a test set and classes."""
 
 
 def pool_baseline(pairs: pd.DataFrame, trends: pd.DataFrame, settings: Settings) -> BaselineOf:
-    """Baselines from the trends of the pool that `settings` name: for each architecture its own.
+    """Baselines from the trends of the pool that `settings` name, one for each architecture.
 
     Raises `TrendError` if no model of this pool was evaluated.
     """
@@ -45,7 +45,7 @@ def pool_baseline(pairs: pd.DataFrame, trends: pd.DataFrame, settings: Settings)
 
 
 def standard_baseline(baselines: pd.DataFrame, settings: Settings) -> BaselineOf:
-    """Baselines from the table of `testbed.baselines.read_baselines`: the same for all architectures."""
+    """Baselines from the table of `read_baselines`, the same for all architectures."""
 
     def find(architecture: str, testset: str, classes: str) -> Baseline:
         return find_baseline(
@@ -58,8 +58,8 @@ def standard_baseline(baselines: pd.DataFrame, settings: Settings) -> BaselineOf
 def measure_robustness(pairs: pd.DataFrame, baseline_of: BaselineOf, settings: Settings) -> pd.DataFrame:
     """One row of `ROBUSTNESS_COLUMNS` per row of `pairs`, in percentage points, with `line_confidence` intervals.
 
-    Where there is no baseline, and where the reference accuracy is exactly 0 or 1, cells are NaN and a warning says so.
-    The baseline's own models are in the table too: there the value is their residual.
+    Without a baseline, and for a reference accuracy of exactly 0 or 1, cells are NaN and a warning is logged. The
+    baseline's own models are included; their value is their residual.
     """
     parts = [
         _measure(points, baseline_of(*key), settings)
@@ -70,7 +70,7 @@ def measure_robustness(pairs: pd.DataFrame, baseline_of: BaselineOf, settings: S
 
 
 def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> pd.DataFrame:
-    _tell_limits(points, baseline, settings)
+    _warn_extrapolation(points, baseline, settings)
     shifted = clopper_pearson(points["correct"], points["n"], settings.line_confidence)
     reference = clopper_pearson(points["reference_correct"], points["reference_n"], settings.line_confidence)
     measured = [
@@ -87,7 +87,7 @@ def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> pd
     return points.assign(scale=settings.scale, baseline=settings.baseline).join(columns)
 
 
-def _tell_limits(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> None:
+def _warn_extrapolation(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> None:
     first = points.iloc[0]
     where = f"{first['testset']}, classes {first['classes']}, {first['architecture']}"
     if np.isnan(baseline.line.slope):

@@ -1,4 +1,4 @@
-"""Scales on which the accuracies of models under two test sets lie on a line."""
+"""Scales on which the accuracies of models on two test sets are linearly related."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,15 +8,15 @@ SCALES = ("logit", "probit", "linear")
 
 
 class ScaleError(ValueError):
-    """An accuracy is no fraction, or a scale has an unknown name."""
+    """An accuracy is not a fraction, or the name of a scale is unknown."""
 
 
 def transform(accuracy: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
-    """Accuracies (fractions, any shape) on `scale`, in the same shape.
+    """The transformed accuracies on `scale`, for accuracies (fractions) of any shape.
 
     `logit` is ln(a / (1 - a)), the default of modestyachts/imagenet-testbed (Taori et al. 2020); `probit` is the
     inverse of the standard normal distribution function, the default of Miller et al. 2021; `linear` is the accuracy.
-    On `logit` and `probit`, 0 and 1 have no finite value and give minus and plus infinity.
+    On `logit` and `probit`, 0 and 1 become minus and plus infinity.
 
     Raises `ScaleError` for an unknown scale, for NaN, and for accuracies outside of [0, 1].
     """
@@ -30,9 +30,9 @@ def transform(accuracy: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
 
 
 def inverse(scaled: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
-    """Accuracies (fractions) whose `transform` is `scaled` (any shape), in the same shape.
+    """The accuracies (fractions) whose `transform` is `scaled`, of any shape.
 
-    On `linear` the result is not clipped: a line may leave [0, 1], as in the reference implementation.
+    On `linear` the result is not clipped to [0, 1], as in the reference implementation.
     Raises `ScaleError` for an unknown scale.
     """
     scaled = np.asarray(scaled, dtype=np.float64)
@@ -42,7 +42,7 @@ def inverse(scaled: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
 
 
 def slope_of_inverse(scaled: ArrayLike, scale: str = "logit") -> NDArray[np.float64]:
-    """Derivative of `inverse` at `scaled` (any shape): how much accuracy changes for a step on the scale.
+    """Derivative of `inverse` at `scaled` (any shape).
 
     Raises `ScaleError` for an unknown scale.
     """

@@ -1,8 +1,7 @@
-"""Power laws of the error over the number of training samples, error = coefficient * samples ^ -exponent.
+"""Power laws of the error as a function of the number of training samples, error = coefficient * samples ^ -exponent.
 
-The form is that of Cherti et al. 2023 (arXiv 2212.07143), who fit it to CLIP's zero-shot errors over compute: a straight
-line of logarithms, without a floor that more samples cannot go below. So it is a summary of the sizes that were trained,
-and beyond them an extrapolation.
+Cherti et al. 2023 (arXiv 2212.07143) fit this form to CLIP's zero-shot errors as a function of compute: a straight line of
+logarithms, without an irreducible error. It summarises the trained sizes; beyond them it is an extrapolation.
 """
 
 import numpy as np
@@ -18,15 +17,15 @@ SCALING_COLUMNS = [
     *["size_min", "size_max", "extrapolated_size", "extrapolated", "extrapolated_low", "extrapolated_high"],
 ]
 BEYOND = 2
-"""How many times the largest trainset the extrapolation goes to."""
+"""Largest extrapolated size, as a multiple of the largest trainset."""
 
 
 def fit_scaling(evaluations: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """One row of `SCALING_COLUMNS` per pool, architecture, test set and classes of `evaluations`.
 
-    `exponent` has the interval of the pairs bootstrap over models. `extrapolated` is the accuracy (fraction) expected at
-    `extrapolated_size`, twice the largest trainset, with the interval of the line. Models without an error have no
-    logarithm: `left_out` counts them. Models of unknown size (0) take no part. What too few models do not give is NaN.
+    `exponent` has the interval of the pairs bootstrap over models. `extrapolated` is the predicted accuracy (fraction) at
+    `extrapolated_size`, twice the largest trainset, with the interval of the line. `left_out` counts models with an error
+    of 0, which has no logarithm. Models of unknown size (0) are ignored. Values that need more models are NaN.
     """
     known = evaluations[evaluations["size"] > 0]
     groups = known.groupby(SCALING_KEY, sort=False)
@@ -35,21 +34,21 @@ def fit_scaling(evaluations: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 
 def power_law(points: pd.DataFrame, settings: Settings) -> tuple[Line, NDArray[np.float64]]:
-    """The line of log(error) on log(samples) and its bootstrap lines (kept, 2), the same in any order of `points`."""
+    """The line of log(error) on log(samples) and its bootstrap lines (kept, 2), independent of the order of `points`."""
     fitted = points[points["value"] < 1].sort_values(["size", "seed"])
     x, y = np.log(fitted["size"].to_numpy(float)), np.log(1 - fitted["value"].to_numpy(float))
     return fit_line(x, y), bootstrap_lines(x, y, settings.bootstrap, settings.bootstrap_seed)
 
 
 def accuracy_at(line: Line, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracies (fractions) that a power law expects after `sizes` samples."""
+    """Accuracies (fractions) that a power law predicts for `sizes` samples."""
     return 1 - np.exp(line.at(np.log(sizes)))
 
 
 def accuracy_band(
     lines: NDArray[np.float64], sizes: NDArray[np.float64], confidence: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the band of `accuracy_at`, from bootstrap `lines` (kept, 2); NaN where there are none."""
+    """Lower and upper limits of the band of `accuracy_at`, from bootstrap `lines` (kept, 2); NaN without lines."""
     return percentile_interval(1 - np.exp(lines[:, :1] * np.log(sizes) + lines[:, 1:]), confidence)
 
 

@@ -1,4 +1,4 @@
-"""The table of evaluations: its columns, reading it with checks, and pairing shifts with the reference."""
+"""The table of evaluations: its validation, and pairs of an evaluation on a shift and on the reference."""
 
 import logging
 from collections.abc import Sequence
@@ -15,44 +15,44 @@ METRIC = "top1"
 KEY = ["model", "testset", "classes", "metric"]
 NAMES = ["model", "architecture", "pool", "testset", "classes", "metric"]
 NUMBERS = ["size", "seed", "n", "correct", "value", "value_low", "value_high"]
-AGAIN = "delete the file and run the rule that makes it again"
-# a value that was written with six decimals still agrees with its counts
-ROUNDING = 1e-6
+REMEDY = "delete the file and run the rule that makes it again"
+# a value with six decimals agrees with its counts
+TOLERANCE = 1e-6
 
 
 class EvaluationsError(ValueError):
-    """A table of evaluations lacks something, or holds what cannot be."""
+    """A table of evaluations lacks something, or has an impossible value."""
 
 
 def read_evaluations(paths: Path | str | Sequence[Path | str]) -> pd.DataFrame:
     """The top-1 evaluations in one or several CSV files: one row per model, test set and classes, in the files' order.
 
-    Columns are `EVALUATION_COLUMNS`: names are text, accuracies float (fractions), `size` (0 where it is not known),
-    `seed`, `n`, `correct` whole. Rows of other metrics are checked for duplicates and then left out.
+    Columns are `EVALUATION_COLUMNS`: names are strings, accuracies floats (fractions), and `size` (0 if unknown), `seed`,
+    `n` and `correct` integers. Rows of other metrics are checked for duplicates and then dropped.
 
-    Raises `EvaluationsError`, naming file, line, model, value and way out, for: a missing column; an empty name; text,
-    NaN or infinity in place of a number; a count that is not whole; n <= 0 or size < 0; correct outside of [0, n]; a value
-    that is not correct / n; two rows with the same model, testset, classes and metric; no top-1 row at all.
+    Raises `EvaluationsError` with file, line, model, value and remedy for: a missing column; an empty name; text, NaN or
+    infinity in a numeric column; a count that is not an integer; n <= 0 or size < 0; correct outside of [0, n]; a value
+    that is not correct / n; two rows with the same model, testset, classes and metric; no top-1 row.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
     table = pd.concat([_read_text(path) for path in paths], ignore_index=True) if paths else pd.DataFrame()
     if table.empty:
         raise EvaluationsError(f"{_listed(paths)}: no evaluation; evaluate at least one model")
-    _refuse_duplicates(table)
+    _check_duplicates(table)
     table = table[table["metric"] == METRIC].reset_index(drop=True)
     if table.empty:
         raise EvaluationsError(f"{_listed(paths)}: no row with metric {METRIC!r}; evaluate models with this metric")
     table = table.assign(**{column: _numbers(table, column) for column in NUMBERS})
-    _refuse_impossible(table)
-    whole = dict.fromkeys(("size", "seed", "n", "correct"), "int64")
-    return table.astype(whole)[EVALUATION_COLUMNS]
+    _check_values(table)
+    integers = dict.fromkeys(("size", "seed", "n", "correct"), "int64")
+    return table.astype(integers)[EVALUATION_COLUMNS]
 
 
 def pair_with_reference(evaluations: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Each evaluation on a shift beside the same model's evaluation on the reference, scored on the same classes.
+    """Each evaluation on a shift with the same model's evaluation on the reference over the same classes: a pair.
 
     Keeps the columns of `read_evaluations` and adds `reference_n`, `reference_correct` and `reference_value`. Rows are
-    sorted by testset, classes, pool, architecture, size, seed and model, so that nothing after it depends on the order
+    sorted by testset, classes, pool, architecture, size, seed and model, so that later results do not depend on the order
     in which evaluations were collected.
 
     Raises `EvaluationsError` if no model was evaluated on `reference`, or a model on a shift but not on the reference.
@@ -74,36 +74,36 @@ def pair_with_reference(evaluations: pd.DataFrame, reference: str) -> pd.DataFra
             f"reference {reference!r} with these classes; evaluate it there too ({len(alone)} such rows in all)"
         )
     pairs = pairs.astype({"reference_n": "int64", "reference_correct": "int64"})
-    _tell_unused(beside, pairs, reference)
-    _tell_missing(pairs)
+    _warn_unused(beside, pairs, reference)
+    _warn_missing(pairs)
     order = ["testset", "classes", "pool", "architecture", "size", "seed", "model"]
     return pairs.sort_values(order, ignore_index=True)
 
 
 def _read_text(path: Path | str) -> pd.DataFrame:
     try:
-        # as text, so that a pool called "null" keeps its name and an error can show a value as it was written
+        # as text: a pool called "null" keeps its name, and an error can show the original value
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError as error:
         raise EvaluationsError(f"{path}: is missing; run the rule that makes it again") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EvaluationsError(f"{path}: is not a CSV table ({error}); {AGAIN}") from error
+        raise EvaluationsError(f"{path}: is not a CSV table ({error}); {REMEDY}") from error
     missing = [column for column in EVALUATION_COLUMNS if column not in table.columns]
     if missing:
-        raise EvaluationsError(f"{path}: lacks the column {_listed(missing)}; {AGAIN}")
+        raise EvaluationsError(f"{path}: lacks the column {_listed(missing)}; {REMEDY}")
     table = table.assign(place=[f"{path}, line {line}" for line in range(2, len(table) + 2)])
     for column in NAMES:
-        _refuse(table, table[column].str.strip() == "", column, "is empty")
+        _check(table, table[column].str.strip() == "", column, "is empty")
     return table
 
 
 def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
     numbers = pd.to_numeric(table[column], errors="coerce")
-    _refuse(table, ~np.isfinite(numbers), column, "is not a finite number")
+    _check(table, ~np.isfinite(numbers), column, "is not a finite number")
     return numbers
 
 
-def _refuse_duplicates(table: pd.DataFrame) -> None:
+def _check_duplicates(table: pd.DataFrame) -> None:
     repeated = table[table.duplicated(KEY, keep=False)]
     if repeated.empty:
         return
@@ -113,18 +113,18 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
     raise EvaluationsError(f"{_listed(same['place'])}: {len(same)} rows for {key}; keep one of them")
 
 
-def _refuse_impossible(table: pd.DataFrame) -> None:
+def _check_values(table: pd.DataFrame) -> None:
     for column in ("size", "seed", "n", "correct"):
-        _refuse(table, table[column] % 1 != 0, column, "is not whole")
-    _refuse(table, table["size"] < 0, "size", "is below 0")
-    _refuse(table, table["n"] <= 0, "n", "is not above 0")
+        _check(table, table[column] % 1 != 0, column, "is not whole")
+    _check(table, table["size"] < 0, "size", "is below 0")
+    _check(table, table["n"] <= 0, "n", "is not above 0")
     counted = "is outside of 0 to n; the count or n is wrong"
-    _refuse(table, (table["correct"] < 0) | (table["correct"] > table["n"]), "correct", counted)
-    differs = (table["value"] - table["correct"] / table["n"]).abs() > ROUNDING
-    _refuse(table, differs, "value", "is not correct / n as a fraction")
+    _check(table, (table["correct"] < 0) | (table["correct"] > table["n"]), "correct", counted)
+    differs = (table["value"] - table["correct"] / table["n"]).abs() > TOLERANCE
+    _check(table, differs, "value", "is not correct / n as a fraction")
 
 
-def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, fault: str) -> None:
+def _check(table: pd.DataFrame, bad: pd.Series, column: str, fault: str) -> None:
     if bad.any():
         row = table[bad].iloc[0]
         others = f" ({int(bad.sum())} such rows in all)" if bad.sum() > 1 else ""
@@ -132,24 +132,24 @@ def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, fault: str) -> Non
         raise EvaluationsError(f"{where}: {column} '{row[column]}' {fault}; evaluate this model again{others}")
 
 
-def _tell_unused(beside: pd.DataFrame, pairs: pd.DataFrame, reference: str) -> None:
+def _warn_unused(beside: pd.DataFrame, pairs: pd.DataFrame, reference: str) -> None:
     used = set(zip(pairs["model"], pairs["classes"], strict=True))
     unused = set(zip(beside["model"], beside["classes"], strict=True)) - used
     for model, classes in sorted(unused):
         log.warning("model %s: was evaluated on %s, classes %s, but on no shift with these", model, reference, classes)
 
 
-def _tell_missing(pairs: pd.DataFrame) -> None:
-    """Which models lack a shift that others were evaluated on: their pools' trends there go through fewer models."""
-    whole = pairs[pairs["classes"] == "all"]
-    for testset, present in whole.groupby("testset")["model"]:
-        missing = sorted(set(whole["model"]) - set(present))
+def _warn_missing(pairs: pd.DataFrame) -> None:
+    """Warn of models without an evaluation on a shift that others have: the trends there have fewer models."""
+    all_classes = pairs[pairs["classes"] == "all"]
+    for testset, present in all_classes.groupby("testset")["model"]:
+        missing = sorted(set(all_classes["model"]) - set(present))
         if missing:
             log.warning(
                 "%s: has no evaluation of %d of %d models: %s",
                 testset,
                 len(missing),
-                whole["model"].nunique(),
+                all_classes["model"].nunique(),
                 _listed(missing),
             )
 

@@ -1,4 +1,4 @@
-"""Trends: the line through all models of one pool and architecture on one shift, as a table."""
+"""Trends: the least-squares lines of the models of one pool and architecture on one shift, as a table."""
 
 import logging
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ CLASSES = ("all", "shift")
 
 
 class TrendError(ValueError):
-    """The settings of the statistics, or the trend that they ask for, do not exist."""
+    """A setting of the statistics is unknown, or a trend does not exist."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """The experiment's `statistics`: scale, baseline, classes, confidences, bootstrap.
 
-    `baseline` is one of `STANDARD_BASELINES`, `pool:<name>` or `none`. `classes` says what a figure's x axis is beside a
-    shift with fewer classes than the reference: the accuracy on `all` classes, or on those of the `shift`. Pools are
-    compared at the reference accuracy `compare_at` (fraction), 0 being the middle of what they have in common;
-    differences of up to `margin` (percentage points) count as none.
-    `point_confidence` is that of the bars of one accuracy, `line_confidence` that of slopes, intercepts, bands and
-    effective robustness; the defaults are those of modestyachts/imagenet-testbed (Taori et al. 2020).
+    `baseline` is one of `STANDARD_BASELINES`, `pool:<name>` or `none`. `classes` defines the x axis of a panel for a shift
+    with fewer classes than the reference: the accuracy on `all` classes, or on those of the `shift`. Pools are compared at
+    the reference accuracy `compare_at` (fraction); 0 means the midpoint of the range that they share. Differences of up to
+    `margin` (percentage points) count as none. `point_confidence` is that of the interval of one accuracy,
+    `line_confidence` that of slopes, intercepts, bands and effective robustness. The defaults are those of
+    modestyachts/imagenet-testbed (Taori et al. 2020).
     """
 
     scale: str = "logit"
@@ -70,10 +70,10 @@ class Settings:
 def fit_pool_trends(pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """One row of `TREND_COLUMNS` per pool, architecture, testset and classes of `pairs` (see `pair_with_reference`).
 
-    `n` counts the models in the fit, `left_out` those at exactly 0 or 1, which have no logit or probit (they are logged
-    too). Slopes and intercepts are on `settings.scale`, `reference_min` and `reference_max` (fractions) are those of the
-    models in the fit. What the points do not give is NaN: with fewer than two distinct reference accuracies the line,
-    with fewer than three distinct points its interval.
+    `n` counts the models in the fit. `left_out` counts those with an accuracy of exactly 0 or 1, which has no finite logit
+    or probit; they are logged. Slopes and intercepts are on `settings.scale`. `reference_min` and `reference_max`
+    (fractions) are the range of the models in the fit. The line is NaN for fewer than two distinct reference accuracies,
+    its interval for fewer than three distinct points.
     """
     groups = pairs.groupby(TREND_KEY, sort=False)
     rows = [dict(zip(TREND_KEY, key, strict=True)) | _trend(points, settings) for key, points in groups]
@@ -81,19 +81,19 @@ def fit_pool_trends(pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 
 def on_scale(points: pd.DataFrame, scale: str) -> NDArray[np.bool_]:
-    """Which rows of `points` have a finite scaled accuracy on both test sets, (n,): not those at exactly 0 or 1."""
+    """Whether each row of `points` has finite scaled accuracies on both test sets, (n,)."""
     scaled = transform(points[["reference_value", "value"]], scale)
     return np.isfinite(scaled).all(axis=1)
 
 
 def bootstrap_trend(points: pd.DataFrame, settings: Settings) -> NDArray[np.float64]:
-    """Slopes and intercepts (kept, 2) of resampled models of one trend; the same ones each time it is asked."""
+    """Slopes and intercepts (kept, 2) of resampled models of one trend; equal for equal input."""
     return bootstrap_lines(*scaled_points(points, settings.scale), settings.bootstrap, settings.bootstrap_seed)
 
 
 def read_trends(path: Path | str) -> pd.DataFrame:
     """The table of trends in the CSV file at `path`; raises `TrendError` if it lacks a column."""
-    # a pool may be called "null"; only an empty cell is a gap
+    # a pool may be called "null"; only an empty cell is a missing value
     table = pd.read_csv(
         path, dtype=dict.fromkeys(TREND_KEY, str), keep_default_na=False, na_values=[""], encoding="utf-8"
     )
@@ -110,9 +110,9 @@ def line_of(trend: pd.Series) -> Line:
 
 def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
     fitted = points[on_scale(points, settings.scale)]
-    _tell_left_out(points, fitted, settings.scale)
+    _warn_left_out(points, fitted, settings.scale)
     line, lines = fit_line(*scaled_points(points, settings.scale)), bootstrap_trend(points, settings)
-    _tell_gaps(points, line, lines, settings)
+    _log_incomplete(points, line, lines, settings)
     low, high = percentile_interval(lines, settings.line_confidence)
     return {
         "scale": settings.scale,
@@ -131,24 +131,24 @@ def _trend(points: pd.DataFrame, settings: Settings) -> dict[str, object]:
 
 
 def scaled_points(points: pd.DataFrame, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scaled reference and shifted accuracies (n,) of the models in `points` that have a place on the scale."""
+    """Scaled reference and shifted accuracies (n,) of the models in `points` for which both are finite."""
     fitted = points[on_scale(points, scale)]
     return transform(fitted["reference_value"], scale), transform(fitted["value"], scale)
 
 
-def _tell_left_out(points: pd.DataFrame, fitted: pd.DataFrame, scale: str) -> None:
+def _warn_left_out(points: pd.DataFrame, fitted: pd.DataFrame, scale: str) -> None:
     for _, row in points.drop(fitted.index).iterrows():
         accuracies = f"reference {row['reference_value']:g}, {row['testset']} {row['value']:g}"
-        log.warning("model %s: left out of its trend, 0 and 1 have no %s (%s)", row["model"], scale, accuracies)
+        log.warning("model %s: left out of its trend, 0 and 1 have no %s value (%s)", row["model"], scale, accuracies)
 
 
-def _tell_gaps(points: pd.DataFrame, line: Line, lines: NDArray[np.float64], settings: Settings) -> None:
+def _log_incomplete(points: pd.DataFrame, line: Line, lines: NDArray[np.float64], settings: Settings) -> None:
     row = points.iloc[0]
     trend = f"pool {row['pool']}, {row['architecture']}, {row['testset']}, classes {row['classes']}"
     if np.isnan(line.slope):
-        log.warning("%s: no line through %d models with fewer than two distinct accuracies", trend, line.n)
+        log.warning("%s: no line, %d models have fewer than two distinct reference accuracies", trend, line.n)
     elif len(lines) == 0:
-        log.warning("%s: no interval, a line through %d models has no spread", trend, line.n)
+        log.warning("%s: no interval, %d models have fewer than three distinct points", trend, line.n)
     elif len(lines) < settings.bootstrap:
         skipped = settings.bootstrap - len(lines)
-        log.info("%s: %d of %d resamples gave no line", trend, skipped, settings.bootstrap)
+        log.info("%s: %d of %d resamples have no line", trend, skipped, settings.bootstrap)

@@ -1,7 +1,7 @@
-"""Comparisons of lines as tests: their intervals, which hold for all of them at once, and the verdicts that follow.
+"""Comparisons of lines as statistical tests: simultaneous confidence intervals, and verdicts.
 
-A verdict sees no more of a comparison than its interval (see `testbed.comparison`, and Bonferroni's correction in
-`judge`), so that without models, or with wide intervals, it is undecided.
+A verdict depends only on the interval of a comparison (see `testbed.statistics.comparison`, and the Bonferroni correction
+in `set_verdicts`). So it is undecided without models or with wide intervals.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
 @dataclass(frozen=True)
 class Comparison:
-    """By how much the pool `one` is above `other` on a shift, which a claim rests on. `judge` sets interval and verdict."""
+    """The difference of `pool` minus `other` on a shift, for a claim. `set_verdicts` sets interval and verdict."""
 
     claim: str
-    one: str
+    pool: str
     other: str
     architecture: str
     testset: str
@@ -33,58 +33,57 @@ class Comparison:
 
 
 Group = tuple[str, str, Lines]
-"""An architecture, a shift and the lines of all pools there."""
+"""An architecture, a shift, and the lines of all pools for both."""
 
 
 def groups_of(pairs: pd.DataFrame, settings: Settings) -> list[Group]:
-    """The lines of every architecture and shift, over all classes."""
-    whole = pairs[pairs["classes"] == "all"]
+    """A group for every architecture and shift, over all classes."""
+    all_classes = pairs[pairs["classes"] == "all"]
     return [
         (architecture, testset, fit_lines(points, settings.scale))
-        for (architecture, testset), points in whole.groupby(["architecture", "testset"], sort=False)
+        for (architecture, testset), points in all_classes.groupby(["architecture", "testset"], sort=False)
     ]
 
 
 def compare(
-    claim: str, groups: Iterable[Group], leads: Iterable[tuple[str, str]], settings: Settings, also: Sequence[str] = ()
+    claim: str, groups: Iterable[Group], pairs: Iterable[tuple[str, str]], settings: Settings, also: Sequence[str] = ()
 ) -> list[Comparison]:
-    """For each group and each pair of pools by how much the first is above the second, where both have a line.
+    """A comparison for each group and each pair of pools that both have a line.
 
-    They are compared at a reference accuracy that they, and the pools `also`, have in common.
+    The pools are compared at a reference accuracy in the common range of both and of the pools `also`.
     """
-    found = []
-    for one, other in leads:
+    comparisons = []
+    for pool, other in pairs:
         for architecture, testset, lines in groups:
-            if one in lines.pools and other in lines.pools:
-                at = lines.common([one, other, *also], settings.compare_at)
-                difference = lines.difference(one, other, at)
-                found.append(Comparison(claim, one, other, architecture, testset, difference))
-    return found
+            if pool in lines.pools and other in lines.pools:
+                at = lines.common_reference([pool, other, *also], settings.compare_at)
+                difference = lines.difference(pool, other, at)
+                comparisons.append(Comparison(claim, pool, other, architecture, testset, difference))
+    return comparisons
 
 
-def judge(
+def set_verdicts(
     comparisons: Sequence[Comparison],
     settings: Settings,
-    ranges: tuple[str, str, str],
+    verdicts: tuple[str, str, str],
     mirrored: bool = False,
     small_counts: bool = False,
 ) -> list[Comparison]:
-    """Give every comparison its interval and verdict: `ranges` are those for an interval above 0, below 0, and within
-    the margin around 0. What fits none of them is undecided.
+    """The comparisons with their intervals and verdicts.
 
-    A difference that is certain but within the margin counts as none, unless `small_counts`.
-
-    All comparisons that have an interval count as tests; where they are `mirrored`, each with its opposite, half of them.
+    `verdicts` are those for an interval above 0, below 0, and within the margin around 0. Other intervals are undecided. A
+    significant difference within the margin counts as none, unless `small_counts`. Bonferroni's correction counts all
+    comparisons with an interval; if they are `mirrored` (each pair in both directions), half of them.
     """
-    above, below, within = ranges
+    above, below, within = verdicts
     tests = sum(bool(np.isfinite(one.difference.error)) for one in comparisons) // (2 if mirrored else 1)
-    judged = []
+    decided = []
     for comparison in comparisons:
         estimate = comparison.difference.interval(settings.line_confidence, max(1, tests))
-        certain = estimate.low > 0 or estimate.high < 0
+        significant = estimate.low > 0 or estimate.high < 0
         if np.isnan(estimate.low):
             verdict = UNDECIDED
-        elif max(-estimate.low, estimate.high) <= settings.margin and not (certain and small_counts):
+        elif max(-estimate.low, estimate.high) <= settings.margin and not (significant and small_counts):
             verdict = within
         elif estimate.low > 0:
             verdict = above
@@ -92,34 +91,33 @@ def judge(
             verdict = below
         else:
             verdict = UNDECIDED
-        ends = {"low": estimate.low, "high": estimate.high, "tests": tests}
-        judged.append(replace(comparison, verdict=verdict, **ends))
-    return judged
+        decided.append(replace(comparison, verdict=verdict, low=estimate.low, high=estimate.high, tests=tests))
+    return decided
 
 
-def some(comparisons: Sequence[Comparison]) -> str:
-    """Verdict on "there are such": one supported comparison is enough, all must be contradicted."""
+def any_supported(comparisons: Sequence[Comparison]) -> str:
+    """Verdict on an existence claim: supported if any comparison is, contradicted if all are."""
     verdicts = [comparison.verdict for comparison in comparisons]
     if SUPPORTED in verdicts:
         return SUPPORTED
     return CONTRADICTED if verdicts and set(verdicts) == {CONTRADICTED} else UNDECIDED
 
 
-def every(comparisons: Sequence[Comparison]) -> str:
-    """Verdict on "all are such": one contradicted comparison is enough, all must be supported."""
+def all_supported(comparisons: Sequence[Comparison]) -> str:
+    """Verdict on a universal claim: supported if all comparisons are, contradicted if any is."""
     verdicts = [comparison.verdict for comparison in comparisons]
     if CONTRADICTED in verdicts:
         return CONTRADICTED
     return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else UNDECIDED
 
 
-def largest(comparisons: Sequence[Comparison]) -> Comparison | None:
-    """The comparison with the largest difference in either direction, or None."""
+def largest_difference(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """The comparison with the largest absolute difference, or None."""
     known = [one for one in comparisons if np.isfinite(one.difference.value)]
     return max(known, key=lambda one: abs(one.difference.value), default=None)
 
 
-def least(comparisons: Sequence[Comparison]) -> Comparison | None:
+def smallest_difference(comparisons: Sequence[Comparison]) -> Comparison | None:
     """The comparison with the smallest difference, or None."""
     known = [one for one in comparisons if np.isfinite(one.difference.value)]
     return min(known, key=lambda one: one.difference.value, default=None)

@@ -1,1 +1,1 @@
-"""Settings in which robustness and filtering have closed forms or known rates."""
+"""Simple models in which robustness and filtering have closed forms or known rates."""

@@ -1,15 +1,15 @@
-"""Linear contrastive learning on pairs of which a part is mismatched, with and without a teacher's filter.
+"""Linear contrastive learning on partly mismatched pairs, with and without a teacher's filter.
 
 The model of Pareek, Oh and Du 2025, "Understanding the Gain from Data Filtering in Multimodal Contrastive Learning":
 x = U z + xi and x~ = U~ z~ + xi~ with z, z~ ~ N(0, I_r) and noise of variance 1 / gamma in each coordinate; a pair is
 clean (z~ = z) with probability eta, and otherwise z~ is independent of z. The linear contrastive loss is solved by the
-top r singular vectors of the centred cross-covariance. All of it is equivariant under rotations, so that U and U~ are
-the first r unit vectors here.
+top r singular vectors of the centred cross-covariance. The model is equivariant under rotations, so here U and U~ are the
+first r unit vectors.
 
-The error is how far the subspaces learnt are from those of U and U~: the Frobenius norm of the sines of the principal
-angles, of both sides together (the root of their sum of squares).
+The error is the distance of the learnt subspaces from those of U and U~: the Frobenius norm of the sines of the principal
+angles of both modalities together (the root of their sum of squares).
 
-`leading_error` is derived here and no statement of that paper's, which gives rates up to constants.
+`leading_error` is derived here. The paper does not state it; it gives rates up to constants.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from scipy.stats import chi2
 
 Floats = NDArray[np.float64]
 
-# of the integral over the squared length of the signal
+# quantiles for the integral over the squared norm of the signal
 POINTS = 8001
-# among which the best threshold is searched, in units of r
+# candidates for the best threshold, in units of r
 THRESHOLDS = np.linspace(0, 3, 61)
 
 
@@ -43,16 +43,16 @@ class Pairs:
 
     @property
     def variance(self) -> float:
-        """Of each coordinate within the signal, 1 + 1 / gamma."""
+        """Variance of each coordinate within the signal's subspace, 1 + 1 / gamma."""
         return 1 + 1 / self.precision
 
-    def least_samples(self, clean: float) -> float:
-        """Samples that both of the statements ask for, without their constant: max(d, d~) (1 + 1/gamma)^2 / eta^2."""
+    def minimum_samples(self, clean: float) -> float:
+        """Samples that both statements require, up to a constant: max(d, d~) (1 + 1/gamma)^2 / eta^2."""
         return max(self.image, self.text) * self.variance**2 / clean**2
 
 
 class Encoders(NamedTuple):
-    """Orthonormal columns (d, r) and (d~, r) that pairs are compared along, and the singular values (r,)."""
+    """Encoders of images and texts with orthonormal columns, (d, r) and (d~, r), and the singular values (r,)."""
 
     image: Floats
     text: Floats
@@ -63,20 +63,22 @@ class Encoders(NamedTuple):
         return np.sum((images @ (self.image * (self.values / self.values.mean()))) * (texts @ self.text), axis=1)
 
     def error(self) -> float:
-        """Chordal distance from the first r unit vectors, of both sides together."""
+        """Chordal distance from the first r unit vectors, for both modalities together."""
         signal = len(self.values)
         return float(np.hypot(np.linalg.norm(self.image[signal:]), np.linalg.norm(self.text[signal:])))
 
 
 def learn(images: Floats, texts: Floats, signal: int) -> Encoders:
-    """The solution of the linear contrastive loss on pairs (n, d), (n, d~) (Nakada et al. 2023): top singular vectors."""
+    """The encoders that minimise the linear contrastive loss on pairs (n, d), (n, d~): top singular vectors (Nakada et al.
+    2023)."""
     covariance = images.T @ texts / len(images) - np.outer(images.mean(axis=0), texts.mean(axis=0))
     left, values, right = np.linalg.svd(covariance)
     return Encoders(left[:, :signal], right[:signal].T, values[:signal])
 
 
 def learn_filtered(images: Floats, texts: Floats, signal: int, threshold: float) -> Encoders:
-    """A student of what its teacher keeps: train on one half, keep scores above `threshold` of the other, train on it."""
+    """The encoders of a student: a teacher learns from one half, and the student from the other half's pairs whose score
+    by the teacher is above `threshold`."""
     half = len(images) // 2
     teacher = learn(images[:half], texts[:half], signal)
     kept = teacher.scores(images[half:], texts[half:]) > threshold
@@ -84,33 +86,34 @@ def learn_filtered(images: Floats, texts: Floats, signal: int, threshold: float)
 
 
 def leading_error(pairs: Pairs, clean: float, samples: int, threshold: float | None = None) -> float:
-    """Leading term of the root mean square error, for many samples; with a `threshold`, of `learn_filtered`.
+    """Leading term, for many samples, of the root mean square error of `learn`; with a `threshold`, of `learn_filtered`.
 
-    Without a filter, the subspace of one side is off by the noise beside its signal over the signal's strength, in
-    squares (d - r) r (1 + 1/gamma) / (gamma n eta^2). A student learns from m = n/2 P samples, P the kept fraction, and
-    two parts add up: its own, (d - r) / gamma E[|x~_r|^2 | kept] / (m (E[s | kept] / r)^2) with the score
-    s = <x_r, x~_r> within the signal; and its teacher's error times f(threshold) E[|x~_r|^2 | s = threshold] /
-    (gamma P E[s | kept]), f the density of s, since a tilted teacher keeps pairs whose noise is tilted as well. With
-    the threshold 0 and eta near 0, that factor is 1 / (1 + gamma).
+    Without a filter, the squared error of one modality is the noise outside of its signal over the signal's strength,
+    (d - r) r (1 + 1/gamma) / (gamma n eta^2). A student learns from m = n/2 P samples, where P is the kept fraction. Its
+    error is the sum of two terms. Its own term is (d - r) / gamma E[|x~_r|^2 | kept] / (m (E[s | kept] / r)^2), where
+    s = <x_r, x~_r> is the score within the signal. The inherited term is its teacher's error times
+    f(threshold) E[|x~_r|^2 | s = threshold] / (gamma P E[s | kept]), where f is the density of s: a rotated teacher keeps
+    pairs whose noise is rotated too. For the threshold 0 and eta near 0, this factor is 1 / (1 + gamma).
     """
     sides = [(size - pairs.signal) / pairs.precision for size in (pairs.image, pairs.text)]
-    beside = sum(sides)
-    unfiltered = beside * pairs.signal * pairs.variance / clean**2
+    noise = sum(sides)
+    unfiltered = noise * pairs.signal * pairs.variance / clean**2
     if threshold is None:
         return float(np.sqrt(unfiltered / samples))
     kept = _moments(pairs, clean, threshold)
-    own = beside * kept.square * (pairs.signal / kept.score) ** 2
+    own = noise * kept.square * (pairs.signal / kept.score) ** 2
     inherited = (kept.edge / (pairs.precision * kept.score)) ** 2 * unfiltered
     return float(np.sqrt((own + inherited) / (samples / 2)))
 
 
 def with_best_threshold(pairs: Pairs, clean: float, samples: int) -> float:
-    """The least `leading_error` that a threshold from 0 to 3 r gives."""
+    """The smallest `leading_error` over thresholds from 0 to 3 r."""
     return min(leading_error(pairs, clean, samples, threshold) for threshold in THRESHOLDS * pairs.signal)
 
 
 class _Moments(NamedTuple):
-    """Of a pair's score s and x~_r: E[s; kept], E[|x~_r|^2; kept] and density at the threshold times E[|x~_r|^2 | s]."""
+    """Moments of a pair's score s and x~_r: E[s; kept], E[|x~_r|^2; kept], and E[|x~_r|^2 | s] times the density of s, both
+    at the threshold."""
 
     score: float
     square: float
@@ -119,9 +122,9 @@ class _Moments(NamedTuple):
 
 @cache
 def _moments(pairs: Pairs, clean: float, threshold: float) -> _Moments:
-    """Integrals over |x~_r|^2 = v chi^2_r with v = 1 + 1/gamma, given which the score is normal.
+    """The moments, as integrals over |x~_r|^2 = v chi^2_r with v = 1 + 1/gamma. Given |x~_r|^2, the score is normal.
 
-    Its mean and variance are |x~_r|^2 / v and |x~_r|^2 (v - 1 / v) for a clean pair, 0 and |x~_r|^2 v for another.
+    Its mean and variance are |x~_r|^2 / v and |x~_r|^2 (v - 1 / v) for a clean pair, 0 and |x~_r|^2 v for a mismatched one.
     """
     variance = pairs.variance
     square = variance * _quantiles(pairs.signal)
@@ -131,15 +134,15 @@ def _moments(pairs: Pairs, clean: float, threshold: float) -> _Moments:
         (1 - clean, np.zeros(POINTS), square * variance),
     ):
         deviation = np.sqrt(spread)
-        place = (mean - threshold) / deviation
-        density = np.exp(-(place**2) / 2) / (np.sqrt(2 * np.pi) * deviation)
-        above = ndtr(place)
-        parts = (mean * above + spread * density, square * above, square * density)
-        total += share * np.mean(parts, axis=1)
+        standardised = (mean - threshold) / deviation
+        density = np.exp(-(standardised**2) / 2) / (np.sqrt(2 * np.pi) * deviation)
+        above = ndtr(standardised)
+        moments = (mean * above + spread * density, square * above, square * density)
+        total += share * np.mean(moments, axis=1)
     return _Moments(*total)
 
 
 @cache
 def _quantiles(signal: int) -> Floats:
-    """Middles of equally likely parts of the chi^2 distribution, so that means over them are its integrals."""
+    """Midpoint quantiles of the chi^2 distribution; the mean of a function over them is its expectation."""
     return chi2.ppf((np.arange(POINTS) + 0.5) / POINTS, signal)

@@ -1,1 +1,1 @@
-"""Training: from an architecture to open_clip's trainer, on one device or many, under SLURM or not."""
+"""Training with open_clip's trainer, on one or several devices, with or without SLURM."""

@@ -1,6 +1,6 @@
-"""Processes of a training on several devices, and the signals that announce the end of its job.
+"""The processes of a training on several devices, and the signals that announce the end of its job.
 
-On one node torchrun starts a process for each device; over several nodes SLURM's own launcher does, from inside the job.
+On one node torchrun starts a process for each device. On several nodes SLURM's srun does, from inside the job.
 """
 
 import os
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ENDING_SECONDS = 10.0
-"""For the trainer's processes to end by themselves, well within SLURM's usual 30 s between SIGTERM and SIGKILL."""
+TERMINATION_SECONDS = 10.0
+"""Time for the trainer's processes to exit, well below SLURM's usual 30 s between SIGTERM and SIGKILL."""
 
 
 class Interrupted(SystemExit):
-    """A signal asked this process to end; `name` is the signal's."""
+    """This process got a signal to end; `name` is that of the signal."""
 
     def __init__(self, number: int):
         super().__init__(128 + number)
@@ -26,7 +26,7 @@ class Interrupted(SystemExit):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Context in which SIGTERM and SIGUSR1 raise `Interrupted`: what SLURM sends before it ends a job."""
+    """Context in which SIGTERM and SIGUSR1, which SLURM sends before it ends a job, raise `Interrupted`."""
 
     def interrupt(number: int, _) -> None:
         # What follows in the context is not cut short when the signal comes again: from the process group, and Snakemake.
@@ -43,16 +43,16 @@ def interruptible() -> Iterator[None]:
 
 
 def processes_of(architecture: dict) -> int:
-    """Processes of a training: one for each device of each node, and one where no GPU is asked for."""
+    """Number of processes of a training: one for each GPU of each node, or one per node without GPUs."""
     return architecture["nodes"] * max(1, architecture["gpus"])
 
 
 def threads_of(architecture: dict) -> int:
-    """Cores of each process: one for the trainer and one for each of its data loading processes, unless given."""
+    """CPU cores of each process: `cpus_per_gpu`, or one for the trainer and one for each data loading process."""
     return architecture["cpus_per_gpu"] or 1 + architecture["workers"]
 
 
-def command_of(architecture: dict, module: str, request: Path) -> list[str]:
+def launch_command(architecture: dict, module: str, request: Path) -> list[str]:
     """The command that runs ``python -m module request`` once for each device."""
     devices = max(1, architecture["gpus"])
     if architecture["nodes"] == 1:
@@ -71,7 +71,7 @@ def command_of(architecture: dict, module: str, request: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the trainer's processes, which find each other on this node."""
+    """The environment variables of the trainer's processes; the main process is on this node."""
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
 
 
 def run_processes(command: list[str], log: Path | None) -> int:
-    """Run `command`, whose output is added to the file `log`; the exit status. A signal ends it before it is raised."""
+    """Run `command` with its output appended to `log`; returns the exit status. An exception terminates the command."""
     with open(log or os.devnull, "a", encoding="utf-8") as output:
         process = subprocess.Popen(command, env=environment(), stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -92,7 +92,7 @@ def run_processes(command: list[str], log: Path | None) -> int:
         except BaseException:
             process.terminate()
             try:
-                process.wait(ENDING_SECONDS)
+                process.wait(TERMINATION_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
             raise

@@ -1,4 +1,8 @@
-"""From an experiment's architecture to the command line of open_clip's trainer."""
+"""The command line of open_clip's trainer for an architecture of the experiment.
+
+open_clip's trainer writes checkpoints at the end of an epoch only. So each of the `checkpoints_per_epoch` checkpoint
+intervals of an epoch is an epoch of the trainer.
+"""
 
 import math
 from pathlib import Path
@@ -11,111 +15,113 @@ RUN = "work"
 """The trainer's own folder (its ``--logs``) inside the model's."""
 
 LOGIT_BIAS = -10.0
-"""Where open_clip's trainer begins the bias that its option ``siglip`` gives to a network."""
+"""Initial value of the logit bias that the option ``siglip`` of open_clip's trainer adds to a network."""
 
 
 class TrainingError(RuntimeError):
-    """The trainer left no model that saw the planned samples."""
+    """A training cannot be set up as planned, or did not give a model trained on the planned samples."""
 
 
 def request_of(architecture: dict, config: dict, trainset: dict, seed: int) -> str:
-    """Digest of what is trained: the recipe, open_clip's configuration, the trainset's manifest and the seed."""
+    """Digest that identifies a training: of the recipe, open_clip's configuration, the trainset's manifest and the seed."""
     recipe = {name: value for name, value in architecture.items() if name not in RUN_ONLY["architectures.*"]}
     return digest([canonical(recipe), config, trainset, seed])
 
 
 def trained_config(config: dict, architecture: dict) -> dict:
-    """The network that open_clip's trainer makes of `config`: with its option ``siglip`` it has a bias of logits."""
+    """`config` as open_clip's trainer changes it: its option ``siglip`` adds a logit bias."""
     if not architecture["extra"].get("siglip"):
         return config
     return config | {"model_cfg": {"init_logit_bias": LOGIT_BIAS, **config["model_cfg"]}}
 
 
-def loading_processes(wanted: int, shards: list[int], batch_size: int, dealt: int = 1) -> int:
-    """The largest number of data loading processes, up to `wanted`, that can each fill a batch; 0 is the trainer itself.
+def loading_processes(wanted: int, shards: list[int], batch_size: int, groups: int = 1) -> int:
+    """The largest number of data loading processes, up to `wanted`, that each get at least one batch; 0 means none.
 
-    open_clip deals out whole `shards` (samples in each): it refuses a process without one, and waits for ever for one
-    with less than a batch. `dealt` is how many parts they are in before, for parts of an epoch and for devices; raises
-    `TrainingError` where one of these cannot be sure of a batch.
+    open_clip distributes whole `shards` (numbers of samples) over processes. It fails for a process without a shard, and
+    waits forever for a process with less than a batch. Before, the shards are divided into `groups`, one for each
+    checkpoint interval of an epoch and each device. Raises `TrainingError` if a group may have less than a batch.
     """
     shards = sorted(shards)
-    for processes in range(min(wanted, len(shards) // dealt), 1, -1):
-        if sum(shards[: len(shards) // dealt // processes]) >= batch_size:
+    for processes in range(min(wanted, len(shards) // groups), 1, -1):
+        if sum(shards[: len(shards) // groups // processes]) >= batch_size:
             return processes
-    if dealt > 1 and sum(shards[: len(shards) // dealt]) < batch_size:
+    if groups > 1 and sum(shards[: len(shards) // groups]) < batch_size:
         raise TrainingError(
-            f"{len(shards)} shards in {dealt} parts (checkpoints_per_epoch times devices) may be less than a batch of "
-            f"{batch_size} in each. Lower architectures.*.checkpoints_per_epoch or gpus, or shards.shard_size."
+            f"{len(shards)} shards in {groups} groups (checkpoints_per_epoch times devices): a group may have less than a "
+            f"batch of {batch_size}. Lower architectures.*.checkpoints_per_epoch or gpus, or shards.shard_size."
         )
     return min(wanted, 1)
 
 
 def accumulated_batches(architecture: dict) -> int:
-    """How many batches of all devices make one optimiser step of `batch_size` pairs (open_clip's ``accum-freq``)."""
+    """Number of batches per optimiser step (open_clip's ``accum-freq``); together they have `batch_size` pairs."""
     return int(architecture["extra"].get("accum-freq", 1))
 
 
 def device_batch(architecture: dict) -> int:
-    """Pairs that one device takes at once, so that a step has `batch_size` pairs whatever the number of devices.
+    """Batch size on each device, such that a step has `batch_size` pairs for any number of devices.
 
-    Raises `TrainingError` where `batch_size` cannot be cut so.
+    Raises `TrainingError` if `batch_size` is not divisible.
     """
     batches, devices = accumulated_batches(architecture), processes_of(architecture)
     if architecture["batch_size"] % (batches * devices):
         raise TrainingError(
             f"batch_size: {architecture['batch_size']} is no multiple of {devices} devices (nodes times "
-            f"gpus) times extra.accum-freq, {batches}, so that a step would have another number of pairs. Change one of "
-            "them."
+            f"gpus) times extra.accum-freq, {batches}. Change one of them."
         )
     return architecture["batch_size"] // (batches * devices)
 
 
-def part_samples(architecture: dict, size: int) -> int:
-    """Samples of an epoch's part, after which there is a checkpoint; raises `TrainingError` for less than a batch."""
+def interval_samples(architecture: dict, size: int) -> int:
+    """Samples between two checkpoints; raises `TrainingError` if they are less than a batch."""
     samples = math.ceil(size / architecture["checkpoints_per_epoch"])
     if samples < architecture["batch_size"]:
         raise TrainingError(
-            f"architectures.*.checkpoints_per_epoch: {architecture['checkpoints_per_epoch']} parts of {size} samples are "
-            f"smaller than a batch ({architecture['batch_size']}). Lower it."
+            f"architectures.*.checkpoints_per_epoch: {architecture['checkpoints_per_epoch']} checkpoints in {size} samples "
+            f"leave {samples} samples between two of them, less than a batch ({architecture['batch_size']}). Lower it."
         )
     return samples
 
 
-def batches_per_part(architecture: dict, size: int) -> int:
-    """Batches that open_clip makes of an epoch's part: enough for all, and equally many in each loading process."""
+def batches_per_interval(architecture: dict, size: int) -> int:
+    """Batches between two checkpoints: enough for all samples, and a multiple of the data loading processes."""
     processes = max(1, architecture["workers"])
     batch = architecture["batch_size"] // accumulated_batches(architecture)
-    return math.ceil(math.ceil(part_samples(architecture, size) / batch) / processes) * processes
+    return math.ceil(math.ceil(interval_samples(architecture, size) / batch) / processes) * processes
 
 
 def optimiser_steps(architecture: dict, size: int) -> int:
-    """Steps of a whole training."""
-    steps = batches_per_part(architecture, size) // accumulated_batches(architecture)
-    return steps * parts_of(architecture)
+    """Optimiser steps of the whole training."""
+    steps = batches_per_interval(architecture, size) // accumulated_batches(architecture)
+    return steps * checkpoint_count(architecture)
 
 
-def parts_of(architecture: dict) -> int:
-    """Parts of a whole training, each of which ends with a checkpoint."""
+def checkpoint_count(architecture: dict) -> int:
+    """Checkpoints of the whole training."""
     return architecture["epochs"] * architecture["checkpoints_per_epoch"]
 
 
 def warmup_steps(architecture: dict, size: int) -> int:
-    """Steps of rising learning rate; a `warmup` below one is a share of all steps."""
+    """Steps of learning-rate warmup; a `warmup` below 1 is a fraction of all steps."""
     warmup = architecture["warmup"]
     return round(warmup * optimiser_steps(architecture, size)) if warmup < 1 else int(warmup)
 
 
 def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, folder: Path) -> list[str]:
-    """Command line of open_clip's trainer for a model of `architecture` on the shards in the folder `trainset`."""
+    """Arguments of open_clip's trainer for a model of `architecture` on the shards in the folder `trainset`.
+
+    Raises `TrainingError` for an option in `extra` that would contradict the experiment.
+    """
     shards = sorted(path.name for path in trainset.glob("*.tar"))
     options = {
         "model": f"local-dir:{folder}",
         "train-data": f"{trainset}/{{{Path(shards[0]).stem}..{Path(shards[-1]).stem}}}.tar",
         "dataset-type": "webdataset",
-        "train-num-samples": part_samples(architecture, size),
+        "train-num-samples": interval_samples(architecture, size),
         "batch-size": device_batch(architecture),
-        # The trainer takes each part of an epoch for one.
-        "epochs": parts_of(architecture),
+        # An epoch of the trainer is a checkpoint interval.
+        "epochs": checkpoint_count(architecture),
         "warmup": warmup_steps(architecture, size),
         "lr": architecture["learning_rate"],
         "wd": architecture["weight_decay"],
@@ -127,10 +133,10 @@ def trainer_arguments(architecture: dict, trainset: Path, size: int, seed: int, 
         "workers": architecture["workers"],
         "seed": seed,
         "logs": folder / RUN,
-        # By which Weights & Biases knows it.
+        # Weights & Biases shows this name.
         "name": folder.name,
         "resume": "latest",
-        # As often as the trainer would, and some fifty times in a short training.
+        # The trainer's own interval, or about fifty rows for a short training.
         "log-every-n-steps": min(100, max(1, optimiser_steps(architecture, size) // 50)),
         "save-frequency": 1,
     }

@@ -1,6 +1,6 @@
-"""What is asked of SLURM: when this job ends, that it goes back into the queue, and which jobs are still about.
+"""Queries and requests to SLURM: the end time of this job, its requeueing, and the jobs of a run.
 
-Snakemake's SLURM plugin leaves nothing but the job's id of SLURM's environment, so that the rest has to be asked for.
+Snakemake's SLURM plugin keeps only the job id of SLURM's environment variables, so SLURM's commands give the rest.
 """
 
 import logging
@@ -10,15 +10,15 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-# Not the root's, which would be set up by its first message in the process of Snakemake itself.
+# Not the root logger: a first message would configure it in Snakemake's own process.
 logger = logging.getLogger(__name__)
 
 REQUEUE_SECONDS = 120.0
-"""How long a job that is to go back into the queue waits to be ended by SLURM."""
+"""How long a requeued job waits for SLURM to end it."""
 
 
-def ask(*command: str) -> str | None:
-    """What one of SLURM's commands prints, or None where it is not there or fails."""
+def run_slurm_command(*command: str) -> str | None:
+    """The output of a SLURM command, or None if the command does not exist or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
     except FileNotFoundError:
@@ -28,28 +28,30 @@ def ask(*command: str) -> str | None:
         return None
 
 
-def end_of_job() -> float | None:
-    """When this SLURM job's time is over, in seconds since 1970; None where there is no such time."""
+def job_end_time() -> float | None:
+    """The end of this SLURM job's time limit, in seconds since 1970; None if there is none."""
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         return None
     try:
-        return datetime.fromisoformat(ask("squeue", "--noheader", "--format=%e", "--job", job) or "").timestamp()
+        end = run_slurm_command("squeue", "--noheader", "--format=%e", "--job", job)
+        return datetime.fromisoformat(end or "").timestamp()
     except ValueError:
         return None
 
 
-def go_on_later() -> None:
-    """Put this SLURM job back into the queue and wait for SLURM to end it; returns where that cannot be had."""
+def requeue_job() -> None:
+    """Requeue this SLURM job and wait for SLURM to end it; returns if it cannot be requeued."""
     job = os.environ.get("SLURM_JOB_ID")
-    if not job or ask("scontrol", "requeue", job) is None:
+    if not job or run_slurm_command("scontrol", "requeue", job) is None:
         return
-    logger.info("back into the queue; the job goes on when its turn comes")
+    logger.info("requeued; SLURM will start this job again, and the training resumes from its last checkpoint")
     time.sleep(REQUEUE_SECONDS)
 
 
 def jobs_in(folder: Path | str) -> list[str]:
-    """Ids of this user's jobs, waiting or running, that Snakemake sent to SLURM from `folder`."""
-    listed = ask("squeue", "--noheader", "--me", "--format=%i|%Z|%k") or ""
+    """Ids of this user's pending and running jobs that Snakemake submitted to SLURM from `folder`."""
+    listed = run_slurm_command("squeue", "--noheader", "--me", "--format=%i|%Z|%k") or ""
     jobs = [line.split("|", 2) for line in listed.splitlines()]
-    return [job for job, place, comment in jobs if place == str(Path(folder).resolve()) and comment.startswith("rule_")]
+    here = str(Path(folder).resolve())
+    return [job for job, directory, comment in jobs if directory == here and comment.startswith("rule_")]

@@ -1,4 +1,4 @@
-"""open_clip's trainer with what long runs need: a fixed order, checkpoints to step back over, a curve, an end in time.
+"""open_clip's trainer, with a fixed order of samples, a learning curve as a table, and an end before the time limit.
 
 ``python -m testbed.training.trainer RUN.json`` is one process of a training on several devices. A training on one device
 calls `train`.
@@ -24,8 +24,8 @@ from testbed.records.manifest import write_json
 from testbed.records.processes import terminate_with_parent
 from testbed.records.progress import Progress
 
-SPARE_SECONDS = 60.0
-"""What is left of a job's time for a checkpoint and for going back into the queue."""
+RESERVED_SECONDS = 60.0
+"""Time at the end of a job that is reserved for a checkpoint and for requeueing."""
 
 CURVE_COLUMNS = (
     "step",
@@ -41,23 +41,23 @@ CURVE_COLUMNS = (
 )
 """Times are seconds of a step; scale is CLIP's logit scale, the inverse of its temperature."""
 
-REMEMBERED = 10_000
-"""Captions whose tokens are kept: those of a small trainset come again in each epoch, and tokens take longer than images."""
+CACHED_CAPTIONS = 10_000
+"""Captions whose tokens are cached: a small trainset repeats them every epoch, and tokenising is slower than decoding."""
 
 OUT_OF_TIME, TRAINED = "out_of_time", "trained.json"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: the trainer's command line, and what goes beyond it.
+    """One training: the trainer's arguments, and settings that the trainer does not have.
 
-    An epoch is trained in `parts`, each of which the trainer takes for an epoch of its own and ends with a checkpoint.
-    `end` is when the job's time is over, in seconds since 1970.
+    The trainer treats each checkpoint interval as an epoch, and an epoch has `checkpoints_per_epoch` of them. `end` is the
+    end of the job's time limit, in seconds since 1970.
     """
 
     arguments: list[str]
     seed: int
-    parts: int
+    checkpoints_per_epoch: int
     batch_size: int
     curve: str
     tensorboard: str | None = None
@@ -65,24 +65,24 @@ class Run:
 
 
 class OutOfTime(Exception):
-    """Another part would not be done before the job's end."""
+    """The next checkpoint would come after the job's time limit."""
 
 
-class Trained(Exception):
-    """The last part is done and the weights are written, so that the trainer need not write its last checkpoint."""
+class TrainingComplete(Exception):
+    """The training is complete and its weights are written, so the trainer does not need to write its last checkpoint."""
 
 
 class Curve:
-    """The trainer's measurements as a CSV with a row per logged step, for TensorBoard, and for who watches.
+    """Writes the trainer's measurements to a CSV file, with a row per logged step, to TensorBoard, and to the progress file.
 
-    Has the one method of TensorBoard's writer that the trainer calls. Rows of steps from `first` on, which an
-    interrupted run left, are dropped, because these steps are taken again. `parts` are those of the whole training.
+    Has the only method of TensorBoard's writer that the trainer calls. Drops the rows of an interrupted run from step
+    `first` on, because these steps are repeated. The whole training has `intervals` checkpoint intervals.
     """
 
-    def __init__(self, run: Run, steps_per_part: int, first: int, parts: int):
+    def __init__(self, run: Run, steps_per_interval: int, first: int, intervals: int):
         self.batch_size = run.batch_size
-        self.progress = Progress(parts * steps_per_part * run.batch_size, "samples")
-        self.steps_per_epoch = steps_per_part * run.parts
+        self.progress = Progress(intervals * steps_per_interval * run.batch_size, "samples")
+        self.steps_per_epoch = steps_per_interval * run.checkpoints_per_epoch
         self.row: dict[str, float] = {}
         path = Path(run.curve)
         rows = []
@@ -103,7 +103,7 @@ class Curve:
             self.board = SummaryWriter(run.tensorboard, purge_step=first)
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Take one measurement of a step; the trainer gives those of a step one after the other."""
+        """Add one measurement of a step; the trainer adds all those of a step before those of the next."""
         if self.row.get("step") != step:
             self.write()
             self.row = {"step": step, "epoch": (step + 1) / self.steps_per_epoch}
@@ -124,60 +124,59 @@ class Curve:
         self.row = {}
 
 
-def keep_logging(*_: object) -> None:
-    """Stands in for the trainer's own set-up of logging."""
+def skip_logging_setup(*_: object) -> None:
+    """Replaces the trainer's own set-up of logging."""
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """The checkpoints in `folder` that were written to their end, the newest first; each is named by its number of parts."""
-    # A checkpoint is a ZIP file, whose directory is written last.
+    """The completely written checkpoints in `folder`, newest first; each file name has the checkpoint's number."""
+    # A checkpoint is a ZIP file, and the directory of a ZIP file is written last.
     paths = [path for path in folder.glob("epoch_[0-9]*.pt") if is_zipfile(path)]
-    return sorted(paths, key=number_of, reverse=True)
+    return sorted(paths, key=checkpoint_number, reverse=True)
 
 
-def number_of(checkpoint: Path) -> int:
-    """The number of parts that `checkpoint` has behind it."""
+def checkpoint_number(checkpoint: Path) -> int:
+    """The number of `checkpoint` in its training, from 1."""
     return int(checkpoint.stem.removeprefix("epoch_"))
 
 
 def remove_checkpoints(folder: Path, number: int) -> None:
-    """Remove the checkpoints in `folder` before the last but one of `number`.
+    """Remove the checkpoints in `folder` with numbers below `number` - 1.
 
-    A broken file system may leave the last one unreadable, and then the one before is there.
+    The checkpoint before the last stays, in case the last one becomes unreadable on a broken file system.
     """
     for path in folder.glob("epoch_[0-9]*.pt"):
-        if number_of(path) < number - 1:
+        if checkpoint_number(path) < number - 1:
             path.unlink()
 
 
 def write_trained(folder: Path, state: dict, optimizer: dict, scaled: bool) -> None:
-    """Write the weights of a trained model into `folder`, and then TRAINED: how many steps were taken.
+    """Write the weights of a trained model into `folder`, and then the file TRAINED with the number of optimiser steps.
 
-    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the optimizer may have
-    left out steps whose gradients overflowed in half precision.
+    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the gradient scaler may
+    have skipped steps whose gradients overflowed in half precision.
     """
     from safetensors.torch import save_file
 
-    # Names that torch.compile and DistributedDataParallel put before those of the model.
+    # Without the prefixes of torch.compile and DistributedDataParallel.
     names = {name: name.removeprefix("_orig_mod.").removeprefix("module.") for name in state}
     save_file({names[name]: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
     steps = max((int(own["step"]) for own in optimizer["state"].values() if "step" in own), default=None)
     write_json(folder / TRAINED, {"steps": steps, "scaled": scaled})
 
 
-def prepare(run: Run) -> None:
-    """Change open_clip's trainer to train `run`: its order of samples, random numbers, checkpoints, curve and end.
+def patch_trainer(run: Run) -> None:
+    """Patch open_clip's trainer for `run`: its order of samples, random numbers, checkpoints, learning curve and end.
 
-    ``wds.shuffle``, which open_clip uses for its sample buffer, is seeded with process id and clock. With loading
-    processes of their own (``workers`` above 0) augmentations still differ between a resumed and an undisturbed run; on
-    GPUs arithmetic does too.
+    open_clip seeds ``wds.shuffle``, its sample buffer, with the process id and the clock. With data loading processes
+    (``workers`` above 0), augmentations still differ between a resumed and an uninterrupted run; on GPUs, arithmetic does.
     """
     from open_clip_train import data, main
     from open_clip_train.distributed import broadcast_object, is_master
     from open_clip_train.train import train_one_epoch
 
     class Epoch(data.SharedEpoch):
-        """Remembers the counter of parts that the trainer makes for its data, for the stage that is made next."""
+        """The trainer's counter of checkpoint intervals; the stages of the data pipeline created next read it."""
 
         current: "Epoch | None" = None
 
@@ -186,28 +185,28 @@ def prepare(run: Run) -> None:
             Epoch.current = self
 
     class SampleOrder(data.wds.PipelineStage):
-        """Samples, or shards, in an order that depends on the seed and the part alone."""
+        """Samples, or shards, in an order that depends only on the seed and the checkpoint interval."""
 
         def __init__(self, bufsize: int, initial: int, **_):
-            self.bufsize, self.initial, self.part = bufsize, initial, Epoch.current
+            self.bufsize, self.initial, self.interval = bufsize, initial, Epoch.current
 
         def run(self, source: Iterator[dict]) -> Iterator[dict]:
-            return self.shuffled(source, self.part.get_value())
+            return self.shuffled(source, self.interval.get_value())
 
         def shuffled(self, source: Iterator[dict], number: int) -> Iterator[dict]:
             return data._shuffle(source, self.bufsize, self.initial, random.Random(run.seed + number))
 
     class ShardOrder(SampleOrder):
-        """The shards of one part of an epoch: of the epoch's order, every one that is the part's turn."""
+        """The shards of one checkpoint interval: every `checkpoints_per_epoch`-th shard in the epoch's order."""
 
         def run(self, source: Iterator[dict]) -> Iterator[dict]:
-            epoch, part = divmod(self.part.get_value(), run.parts)
-            return islice(self.shuffled(source, epoch), part, None, run.parts)
+            epoch, first = divmod(self.interval.get_value(), run.checkpoints_per_epoch)
+            return islice(self.shuffled(source, epoch), first, None, run.checkpoints_per_epoch)
 
     curve: Curve | None = None
     started: list[float] = []
 
-    def train_part(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=None):
+    def train_interval(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=None):
         nonlocal curve
         late = False
         if is_master(args):
@@ -215,12 +214,12 @@ def prepare(run: Run) -> None:
             curve = curve or Curve(run, steps, number * steps, args.epochs)
             remove_checkpoints(Path(args.checkpoint_path), number)
             started.append(time.time())
-            late = is_late(started, run.end)
+            late = exceeds_time_limit(started, run.end)
         if args.distributed:
             late = broadcast_object(args, late)
         if late:
             raise OutOfTime
-        # Seeds of neighbouring experiments (0, 1, 2) must not meet in later epochs.
+        # Models with neighbouring seeds (0, 1, 2) must not share random numbers in later epochs.
         main.random_seed(run.seed * 1_000_003 + number, args.rank)
         train_one_epoch(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=curve)
         if curve:
@@ -230,48 +229,48 @@ def prepare(run: Run) -> None:
                 write_trained(Path(args.logs), model.state_dict(), optimizer.state_dict(), scaler is not None)
             if args.distributed:
                 main.torch.distributed.barrier()
-            raise Trained
+            raise TrainingComplete
 
     data.SharedEpoch, data.detshuffle2, data.wds.shuffle = Epoch, ShardOrder, SampleOrder
-    # Nothing in a sample's metadata is trained on, and reading it takes time.
+    # Training does not use a sample's metadata, and reading it takes time.
     data.tar_file_expander = partial(data.tar_file_expander, select_files=lambda name: not name.endswith(".json"))
     main.get_data = lambda args, transforms, epoch, tokenizer: data.get_data(
-        args, transforms, epoch, remembering(tokenizer)
+        args, transforms, epoch, cache_tokens(tokenizer)
     )
-    main.train_one_epoch, main.setup_logging = train_part, keep_logging
+    main.train_one_epoch, main.setup_logging = train_interval, skip_logging_setup
     main.get_tokenizer = open_tokenizer
     if "--device=cpu" in run.arguments:
         wrap = main.torch.nn.parallel.DistributedDataParallel
-        # The trainer names a device, which torch wants to hear of for GPUs alone.
+        # The trainer gives device ids, which torch accepts for GPUs only.
         main.torch.nn.parallel.DistributedDataParallel = lambda model, device_ids=None, **options: wrap(
             model, **options
         )
 
 
-def remembering(tokenizer: Callable) -> Callable:
-    """`tokenizer` with a memory, but for one whose reduction mask takes other words of a caption each time."""
-    return tokenizer if getattr(tokenizer, "reduction_fn", None) else lru_cache(REMEMBERED)(tokenizer)
+def cache_tokens(tokenizer: Callable) -> Callable:
+    """`tokenizer` with a cache, unless it selects random words of a caption on each call."""
+    return tokenizer if getattr(tokenizer, "reduction_fn", None) else lru_cache(CACHED_CAPTIONS)(tokenizer)
 
 
-def is_late(started: list[float], end: float | None) -> bool:
-    """Whether a part that begins now would end after `end`; `started` are the beginnings of this run's parts.
+def exceeds_time_limit(started: list[float], end: float | None) -> bool:
+    """Whether a checkpoint interval that starts now would end after `end`; `started` has the start times of this run's.
 
-    The first part of a run is always tried, so that a job that is too short for one fails and does not queue for ever.
+    The first interval of a run is always allowed. So a job with too little time for one fails, and is not requeued forever.
     """
     if end is None or len(started) < 2:
         return False
     longest = max(after - before for before, after in zip(started, started[1:], strict=False))
-    return started[-1] + 1.1 * longest + SPARE_SECONDS > end
+    return started[-1] + 1.1 * longest + RESERVED_SECONDS > end
 
 
 def train(run: Run) -> int:
-    """Train until all is done or the time is over, which the file OUT_OF_TIME beside the curve says; the exit status."""
+    """Train to the end or to the time limit; returns the exit status. At the time limit it creates the file OUT_OF_TIME."""
     from open_clip_train import main
 
-    prepare(run)
+    patch_trainer(run)
     try:
         return main.main(run.arguments) or 0
-    except Trained:
+    except TrainingComplete:
         return 0
     except OutOfTime:
         (Path(run.curve).parent / OUT_OF_TIME).touch()

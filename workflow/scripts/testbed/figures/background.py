@@ -1,4 +1,4 @@
-"""What stands behind an experiment's own pools in a panel: standard models' line, public models, published checkpoints."""
+"""The background of a panel: the baseline of standard models, public models, and published checkpoints."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from testbed.figures.axes import place
+from testbed.figures.axes import axis_position
 from testbed.figures.style import BASELINE
 from testbed.statistics.baselines import STANDARD_BASELINES, find_baseline
 from testbed.statistics.lines import line_band
@@ -25,12 +25,12 @@ TITLES = {"standard": "standard models", "standard_extended": "standard models, 
 
 
 @dataclass(frozen=True)
-class Backdrop:
-    """Tables of what is drawn behind the pools, each None where there is none.
+class Background:
+    """Tables of what is drawn behind the pools; each may be None.
 
-    `published` are pairs (see `pair_with_reference`) of published checkpoints; `models` are public models with
-    `testset`, `classes`, `reference_value` and `value`; `baselines` is the table of `read_baselines`; `combined` are lines
-    that a mixture's members foretell, with `testset`, `classes`, `slope`, `intercept`, `reference_min` and `reference_max`.
+    `published` has pairs (see `pair_with_reference`) of published checkpoints; `models` has public models with `testset`,
+    `classes`, `reference_value` and `value`; `baselines` is the table of `read_baselines`; `combined` has the lines that a
+    mixture's members predict, with `testset`, `classes`, `slope`, `intercept`, `reference_min` and `reference_max`.
     """
 
     published: pd.DataFrame | None = None
@@ -39,9 +39,9 @@ class Backdrop:
     combined: pd.DataFrame | None = None
 
     def entries(self, settings: Settings) -> list[Artist]:
-        """The legend's lines for what there is."""
+        """The legend entries of what is drawn."""
         entries = []
-        if self._has_line(settings):
+        if self._has_baseline(settings):
             label = f"{TITLES[settings.baseline]} (baseline)"
             entries.append(Line2D([], [], color=BASELINE, linestyle=DASHES, linewidth=1.3, label=label))
         if self.combined is not None:
@@ -52,39 +52,39 @@ class Backdrop:
             entries.append(Line2D([], [], linestyle="", label="published checkpoint", **CROSS))
         return entries
 
-    def with_crosses(self, points: pd.DataFrame, testset: str, classes: str) -> pd.DataFrame:
-        """`points` of a panel, and the published checkpoints for which its axes have to make room too."""
-        crosses = self._crosses(testset, classes)
-        return points if crosses is None else pd.concat([points, crosses])
+    def with_published(self, points: pd.DataFrame, testset: str, classes: str) -> pd.DataFrame:
+        """`points` of a panel and the published checkpoints, which the limits of its axes must include."""
+        published = self._published_on(testset, classes)
+        return points if published is None else pd.concat([points, published])
 
     def draw(self, axes: Axes, testset: str, classes: str, settings: Settings) -> None:
-        """Draw what there is of a test set and classes into `axes`, whose limits are set."""
+        """Draw the background for a test set and classes into `axes`, whose limits are set."""
         if self.models is not None:
             self._draw_models(axes, testset, classes, settings)
-        if self._has_line(settings):
-            self._draw_line(axes, testset, classes, settings)
+        if self._has_baseline(settings):
+            self._draw_baseline(axes, testset, classes, settings)
         if self.combined is not None:
             self._draw_combined(axes, testset, classes, settings)
-        if (crosses := self._crosses(testset, classes)) is not None:
-            self._draw_crosses(axes, crosses, settings)
+        if (published := self._published_on(testset, classes)) is not None:
+            self._draw_published(axes, published, settings)
 
-    def _crosses(self, testset: str, classes: str) -> pd.DataFrame | None:
+    def _published_on(self, testset: str, classes: str) -> pd.DataFrame | None:
         if self.published is None:
             return None
         return self.published[(self.published["testset"] == testset) & (self.published["classes"] == classes)]
 
-    def _has_line(self, settings: Settings) -> bool:
+    def _has_baseline(self, settings: Settings) -> bool:
         return self.baselines is not None and settings.baseline in STANDARD_BASELINES
 
     def _draw_models(self, axes: Axes, testset: str, classes: str, settings: Settings) -> None:
-        """Those within the limits: the axes are the experiment's own, and no point is moved onto the frame."""
+        """Draw public models within the limits, which they do not change."""
         points = self.models[(self.models["testset"] == testset) & (self.models["classes"] == classes)]
         x, y = (transform(points[name], settings.scale) for name in ("reference_value", "value"))
         (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
         inside = (x >= left) & (x <= right) & (y >= low) & (y <= high)
         axes.plot(x[inside], y[inside], linestyle="", zorder=1.2, **DOT)
 
-    def _draw_line(self, axes: Axes, testset: str, classes: str, settings: Settings) -> None:
+    def _draw_baseline(self, axes: Axes, testset: str, classes: str, settings: Settings) -> None:
         baseline = find_baseline(
             *(self.baselines, settings.baseline, testset, classes, settings.scale),
             *(settings.bootstrap, settings.bootstrap_seed),
@@ -93,11 +93,11 @@ class Backdrop:
             return
         left, right = axes.get_xlim()
         ends = np.clip(transform([baseline.reference_min, baseline.reference_max], settings.scale), left, right)
-        look = {"color": BASELINE, "linestyle": DASHES, "zorder": 2.2}
-        axes.plot(ends, baseline.line.at(ends), linewidth=1.3, **look)
-        # thin where no standard model is: every model is measured against it all the same
+        style = {"color": BASELINE, "linestyle": DASHES, "zorder": 2.2}
+        axes.plot(ends, baseline.line.at(ends), linewidth=1.3, **style)
+        # thin where it is extrapolated: there is no standard model, but effective robustness is measured against it
         for beyond in ([left, ends[0]], [ends[1], right]):
-            axes.plot(beyond, baseline.line.at(beyond), linewidth=0.7, **look)
+            axes.plot(beyond, baseline.line.at(beyond), linewidth=0.7, **style)
         x = np.linspace(left, right, 200)
         low, high = line_band(baseline.lines, x, settings.line_confidence)
         axes.fill_between(x, low, high, color=BASELINE, alpha=0.12, linewidth=0, zorder=1.4)
@@ -108,10 +108,10 @@ class Backdrop:
             x = transform([line.reference_min, line.reference_max], settings.scale)
             axes.plot(x, line.slope * x + line.intercept, linewidth=0.8, zorder=2.6, **COMBINED)
 
-    def _draw_crosses(self, axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
-        """Published checkpoints, with their names on the side of the panel that has room."""
-        xs = place(points["reference_value"], axes.get_xlim(), settings.scale)
-        ys = place(points["value"], axes.get_ylim(), settings.scale)
+    def _draw_published(self, axes: Axes, points: pd.DataFrame, settings: Settings) -> None:
+        """Draw published checkpoints, with each name on the side where the panel has more room."""
+        xs = axis_position(points["reference_value"], axes.get_xlim(), settings.scale)
+        ys = axis_position(points["value"], axes.get_ylim(), settings.scale)
         middle = sum(axes.get_xlim()) / 2
         for name, x, y in zip(points["model"], xs, ys, strict=True):
             axes.plot([x], [y], linestyle="", zorder=4, clip_on=False, **CROSS)
@@ -120,4 +120,4 @@ class Backdrop:
             axes.annotate(name, (x, y), (shift, 0), textcoords="offset points", **text)
 
 
-EMPTY = Backdrop()
+EMPTY_BACKGROUND = Background()
