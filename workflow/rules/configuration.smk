@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.planning.config_files import origin, repeated_keys
+from testbed.planning.config_files import configuration_line, repeated_keys
 from testbed.experiment.errors import ExperimentError
 
 
@@ -26,4 +26,4 @@ def config_origin():
     given = workflow.overwrite_configfiles
     own = workflow.configfiles[len(given) :]
     settings = workflow.config_settings.overwrite_config
-    return origin(own, given, config["experiment"], settings)
+    return configuration_line(own, given, config["experiment"], settings)

@@ -1,4 +1,4 @@
-"""How a dry run ends that plans jobs which could not start."""
+"""An error at the end of a dry run whose jobs could not start."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def fail_dry_run(workflow: "Workflow", reasons: Callable[[], str]) -> None:
-    """Let a dry run of `workflow` end with `reasons` as an error behind its plan, where there are some and jobs to do.
+    """Make a dry run of `workflow` end with `reasons` as an error after its plan, if there are reasons and jobs.
 
-    Snakemake has hooks for the start and the end of a run, and none for a dry run.
+    Snakemake has hooks for the start and the end of a run, but none for a dry run.
     """
     execute = workflow.execute
 
