@@ -86,7 +86,7 @@ def test_addresses_of_private_networks_that_are_allowed_stay(tmp_path):
             "none of 1 rows is usable as format yfcc; rows dropped: bad_url 1. bad_url: rows have no URL where the format "
             "has it; correct metadata.format or metadata.columns",
         ),
-        ("\n", "holds no row; download it again"),
+        ("\n", "has no row; download it again"),
     ],
 )
 def test_a_list_without_a_usable_row_says_why(tmp_path, content, message):
@@ -100,8 +100,8 @@ def test_a_list_without_a_usable_row_says_why(tmp_path, content, message):
     ("samples", "needed", "words"),
     [
         (70, 50, None),
-        (100, 50, "source mine: the list has 70 usable pairs, and 100 samples are asked for; all are fetched. rows"),
-        (100, 90, "70 usable pairs, and 100 samples are asked for; its trainsets need 90: lower the sizes"),
+        (100, 50, "source mine: the list has 70 usable pairs, fewer than samples: 100; all are fetched. rows"),
+        (100, 90, "70 usable pairs, fewer than samples: 100; its trainsets need 90: lower the sizes"),
     ],
 )
 def test_a_list_that_is_too_short_is_told(samples, needed, words, caplog):

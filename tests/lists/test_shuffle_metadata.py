@@ -127,7 +127,7 @@ def test_a_short_list_leaves_the_last_parts_short_and_empty(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         manifest = shuffled(pairs, tmp_path / "out", samples=700, needed=250)
     assert [part["rows"] for part in manifest["parts"]] == [200, 50, 0, 0] and manifest["rows"] == 250
-    assert "source mini: 700 samples are asked for, the list has 250 usable pairs" in caplog.text
+    assert "source mini: the list has 250 usable pairs, fewer than samples: 700" in caplog.text
     assert parquet.read_schema(tmp_path / "out" / "00003.parquet") == parquet.read_schema(pairs)
 
 

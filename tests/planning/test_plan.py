@@ -4,7 +4,7 @@ import pytest
 
 from experiments import ROOT, load, read, small
 from plan import add, amount, source_rows, stage_rows, table_of
-from testbed.lists.sources import released_sources, where_from
+from testbed.lists.sources import origin_of, released_sources
 from testbed.planning.costs import (
     Expected,
     Length,
@@ -207,5 +207,5 @@ def test_the_papers_sizes_are_expected_to_be_reached():
 
 
 def test_a_list_says_where_it_comes_from():
-    assert where_from(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
-    assert where_from(SOURCES, "csv") == ""
+    assert origin_of(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
+    assert origin_of(SOURCES, "csv") == ""

@@ -145,7 +145,7 @@ def test_a_folder_that_was_moved_with_its_shards_still_works(linked, tmp_path):
 
 
 def test_a_trainset_larger_than_its_source_is_an_error(linked):
-    with pytest.raises(TrainsetError, match=r"a: has 25 samples, 2 fewer than .*Lower the sizes that draw on it"):
+    with pytest.raises(TrainsetError, match=r"a: has 25 samples, 2 fewer than .*Lower the sizes that use it"):
         linked(a=27)
 
 

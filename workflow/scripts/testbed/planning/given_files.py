@@ -12,7 +12,7 @@ from testbed.experiment.filter_checks import WITHOUT_FILE
 from testbed.filtering.entry_lists import EntryError, find_lists
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
-from testbed.lists.sources import where_from
+from testbed.lists.sources import origin_of
 
 RELEASED = Path(__file__).parents[4] / "resources" / "sources.csv"
 
@@ -41,7 +41,7 @@ def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[s
         if needed:
             check_length(**metadata, needed=needed)
     except ListError as error:
-        yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
+        yield f"sources.{source}.metadata: {error}{origin_of(RELEASED, metadata['format'])}"
 
 
 def table_problems(config: Mapping) -> Iterator[str]:
