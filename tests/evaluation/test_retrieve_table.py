@@ -56,7 +56,10 @@ def test_another_file_is_refused_and_not_kept(address, tmp_path):
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("{folder}/nothing.csv", "answers HTTP 404"), ("http://127.0.0.1:9/table.csv", "no whole answer in 2 tries")],
+    [
+        ("{folder}/nothing.csv", "answers HTTP 404"),
+        ("http://127.0.0.1:9/table.csv", "no complete response in 2 attempts"),
+    ],
 )
 def test_what_does_not_come_is_named(address, tmp_path, url, message):
     url = url.replace("{folder}", address.rpartition("/")[0])

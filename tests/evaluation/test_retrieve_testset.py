@@ -197,7 +197,9 @@ def test_what_passes_is_tried_again(server, folder, table, fault):
 @pytest.mark.parametrize(("fault", "word"), [("cut", "IncompleteRead"), (503, "HTTP 503")])
 def test_what_persists_is_an_error_and_leaves_nothing(server, folder, table, fault, word):
     server.faults["test/0.tar"] = [fault] * 9
-    with pytest.raises(RetrieveError, match=rf"test/0\.tar: no whole answer in 3 tries.*{word}.*Run the same command"):
+    with pytest.raises(
+        RetrieveError, match=rf"test/0\.tar: no complete response in 3 attempts.*{word}.*Run the same command"
+    ):
         retrieve(server, folder, table())
     assert server.times()["test/0.tar"] == 3
     assert "test/0.tar" not in {file["name"] for file in read_json(folder / "record.json")["files"]}
@@ -207,7 +209,7 @@ def test_what_persists_is_an_error_and_leaves_nothing(server, folder, table, fau
 def test_nobody_there_is_an_error(server, folder, table):
     server.shutdown()
     server.server_close()
-    with pytest.raises(RetrieveError, match="nshards.txt: no whole answer in 1 tries.*refused"):
+    with pytest.raises(RetrieveError, match="nshards.txt: no complete response in 1 attempts.*refused"):
         retrieve(server, folder, table(), retries=0)
 
 

@@ -60,7 +60,7 @@ def test_wrong_columns_are_errors(tmp_path):
     assert "has no column url, caption; it has 'image', 'text'" in fails(path, "tsv")
     assert "has no column link; it has 'image', 'text'" in fails(path, "tsv", {"url": "link", "caption": "text"})
     assert "has no column image_url, caption_reference_description, language" in fails(path, "wit")
-    assert "columns: the format yfcc has its own" in fails(path, "yfcc", {"url": "image"})
+    assert "columns: the format yfcc has fixed columns" in fails(path, "yfcc", {"url": "image"})
     assert "columns: link is unknown" in fails(path, "tsv", {"link": "image"})
     parquet.write_table(pa.table({"URL": [URL], "caption": ["a"]}), tmp_path / "x.parquet")
     assert "has no column TEXT, NSFW; it has 'URL', 'caption'" in fails(tmp_path / "x.parquet", "laion")
@@ -104,7 +104,7 @@ def test_cut_files_are_errors(tmp_path):
         prepare(listed(tmp_path, deep, "cats.json"), "redcaps")
     lines = "".join(f"http://a.test/{number}\t{hashlib.md5(b'%d' % number).hexdigest()}\n" for number in range(5000))
     for pack in (gzip.compress, bz2.compress):
-        with pytest.raises(ListError, match=r"list.tsv: (is cut|cannot be read).*download it again"):
+        with pytest.raises(ListError, match=r"list.tsv: (is truncated|cannot be read).*download it again"):
             prepare(listed(tmp_path, pack(lines.encode())[:-9]), "yfcc")
     path = laion(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
@@ -180,6 +180,6 @@ def test_a_list_with_fewer_rows_than_its_trainsets_need_is_an_error(tmp_path):
     path = laion(tmp_path)
     check_length(path, "laion", {}, needed=1)
     with pytest.raises(
-        ListError, match=r"0.parquet: has 1 rows, and the trainsets of its source need 2\. Lower the sizes"
+        ListError, match=r"0.parquet: has 1 rows, but the trainsets of its source need 2\. Lower the sizes"
     ):
         check_length(path, "laion", {}, needed=2)

@@ -52,7 +52,7 @@ print(job.wait(), flush=True)
 
 @pytest.fixture
 def holder(tmp_path, scripts_environment):
-    """A process that holds the folder `work`."""
+    """A process that has locked the folder `work`."""
     with started(sys.executable, "-c", HOLDER, tmp_path / "work", environment=scripts_environment) as process:
         assert process.stdout.readline() == "locked\n"
         yield process

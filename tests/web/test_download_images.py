@@ -16,7 +16,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import mini_parts
-from download_images import told
+from download_images import progress_reports
 from experiments import DEMO, load
 from hostile import OUTCOMES, HostileServer
 from mini_parts import draw_page
@@ -326,7 +326,7 @@ def test_images_of_a_second_pass_are_sharded_in_list_order(fetch, hostile, tmp_p
     assert sharded == [url for url in urls if "missing" not in url]
 
     answer = fetch(**request, options=options | {"retry_failed": ["http 404"]})
-    assert "its images are in shards already" in answer["error"]
+    assert "its images are already in shards" in answer["error"]
 
 
 def test_what_is_in_shards_is_not_fetched_again(fetch, copied, fetched):
@@ -341,7 +341,10 @@ def test_what_is_in_shards_is_not_fetched_again(fetch, copied, fetched):
 
 def test_progress_is_told_while_it_lasts(monkeypatch, caplog):
     monkeypatch.setattr("download_images.PROGRESS_SECONDS", 0.05)
-    with caplog.at_level(PROGRESS), told(SimpleNamespace(done=50), 200, Counter({"success": 30, "http 404": 10})):
+    with (
+        caplog.at_level(PROGRESS),
+        progress_reports(SimpleNamespace(done=50), 200, Counter({"success": 30, "http 404": 10})),
+    ):
         time.sleep(0.2)
     assert re.fullmatch(r"50 of 200 URLs, \d+ per s, 75.0% gave an image, 0 min left", caplog.messages[0])
     assert caplog.records[0].levelno == PROGRESS
@@ -368,7 +371,7 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(fetch, tmp_path):
         write_part(tmp_path / "part.parquet", PAGES)
         request = {"part": tmp_path / "part.parquet", "folder": folder, "pages": PAGES, "options": OPTIONS}
         error = fetch(**request)["error"]
-        assert "cannot be written" in error and "No space left" in error and "Make room" in error
+        assert "cannot be written" in error and "No space left" in error and "Free disk space" in error
         kept = {path.stem for path in folder.glob("*.json")}
         subprocess.run(["mount", "-o", "remount,size=20M", folder], check=True)
         answer = fetch(**request)
@@ -406,7 +409,7 @@ def test_images_in_shards_are_not_fetched_for_another_question(fetch, copied):
     for chunk in range(3):
         write_json(folder / f"0000{chunk}.json", read_json(folder / f"0000{chunk}.json") | {"sharded": True})
     answer = fetch(**copied | {"options": OPTIONS | {"image_size": 16}})
-    assert "is in shards already" in answer["error"] and "Set download.image_size" in answer["error"]
+    assert "is already in shards" in answer["error"] and "Set download.image_size" in answer["error"]
     assert answer["visits"] == {}
 
 
@@ -436,6 +439,6 @@ def test_a_second_pass_without_a_network_changes_nothing(fetch, hostile, tmp_pat
     before = {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")}
     options |= {"retry_failed": ["http 429"]}
     dead = options | {"proxy": "http://127.0.0.1:9"}
-    assert "none of 30 URLs could be asked again (proxy)" in fetch(**request, options=dead)["error"]
+    assert "none of 30 URLs could be requested (proxy)" in fetch(**request, options=dead)["error"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "00000").glob("0*")} == before
     assert fetch(**request, options=options)["manifest"]["causes"] == {"success": 35}

@@ -46,7 +46,7 @@ def run_changed(folder, old: str, new: str):
         pytest.param(
             MINI_YFCC,
             MINI_YFCC + "\n  " + OWN.format(path="short.csv"),
-            ["sources.mine.metadata: short.csv: has 1 rows, and the trainsets of its source need 220. Lower the sizes"],
+            ["sources.mine.metadata: short.csv: has 1 rows, but the trainsets of its source need 220. Lower the sizes"],
             id="short list",
         ),
         pytest.param(

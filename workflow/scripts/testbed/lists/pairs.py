@@ -1,8 +1,8 @@
 """One pair of an image URL and a caption: its identity, and whether it is usable.
 
-Surrounding white space and trailing literal ``\\t`` (two characters, an artefact of some released lists) are stripped from
-a caption. White space and control characters inside it become single blanks. "NA" and "null" are ordinary captions. A URL
-is used as released, without surrounding white space.
+Surrounding white space and a trailing literal ``\\t`` (two characters, an artefact of some released lists) are stripped
+from a caption. White space and control characters inside it become single blanks. "NA" and "null" are ordinary captions.
+A URL is used as released, without surrounding white space.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from functools import partial
 from operator import itemgetter
 from urllib.parse import urlsplit
 
-from testbed.web.addresses import Network, is_public, literal
+from testbed.web.addresses import Network, is_public, literal_address
 
 LONGEST_CAPTION = 2000
 """Characters. Longer texts are whole pages, and a model reads only some tens of tokens."""
@@ -106,7 +106,7 @@ def url_fault(url: str, private_networks: Iterable[Network] = ()) -> str | None:
     # A backslash ends the host for some clients and not for others, so the host is ambiguous.
     if not host or "\\" in parts.netloc:
         return "bad_url"
-    address = literal(host)
+    address = literal_address(host)
     try:
         return None if address is None or is_public(address, private_networks) else "private_address"
     except ValueError:
