@@ -171,7 +171,7 @@ def test_a_circle_through_a_mixture_is_found():
 
 
 def test_filters_of_the_demo_are_refused_with_the_demos_own_names():
-    with pytest.raises(ExperimentError, match="filters.f.from: mini_yffc is no source"):
+    with pytest.raises(ExperimentError, match="filters.f.from: mini_yffc is not a source"):
         load(changed(filters={"f": SQL | {"from": "mini_yffc"}}))
 
 

@@ -13,20 +13,20 @@ from prepare_metadata import Counts, prepare_list, warn_if_short
 from testbed.lists import released_batches
 from testbed.lists.pairs import CAUSES, ListError, uid
 from testbed.miniweb.lists import FORMATS as MINIWEB_FORMATS
-from testbed.miniweb.rows import TRAPS
+from testbed.miniweb.rows import INVALID_ROWS
 from testbed.records.manifest import read_json
 
 
 @pytest.mark.parametrize("kind", MINIWEB_FORMATS)
-def test_every_released_format_gives_back_what_was_meant(tmp_path, kind):
+def test_every_released_format_gives_back_what_was_expected(tmp_path, kind):
     make_source(kind, 400, 9, tmp_path / "source" / "manifest.json")
     rows, dropped = prepare(tmp_path / "source" / "list", MINIWEB_FORMATS[kind])
-    assert pairs_of(rows) == [(row.url, row.meant) for row in draw_source(kind, 400, 9).rows if not row.cause]
+    assert pairs_of(rows) == [(row.url, row.expected) for row in draw_source(kind, 400, 9).rows if not row.cause]
     assert dropped == read_json(tmp_path / "source" / "manifest.json")["traps"]
 
 
 def test_the_miniweb_sets_every_trap():
-    assert {cause for traps in TRAPS.values() for cause in traps} == set(CAUSES)
+    assert {cause for shares in INVALID_ROWS.values() for cause in shares} == set(CAUSES)
 
 
 def test_rows_have_their_uid(tmp_path):
