@@ -136,7 +136,7 @@ def test_a_source_that_may_not_reach_its_sizes_is_told():
     experiment, *_ = planned()
     rows = source_rows(experiment, {"a": Expected(1000, 0.1, 1000), "b": Expected(1000, 0.2, 1000)})
     assert rows[1:] == [
-        ("a", "mini-web", "1,000", "10%", "100", "200", "lower the sizes: 200 may not come"),
+        ("a", "mini-web", "1,000", "10%", "100", "200", "200 images may be too many: lower the sizes"),
         ("b", "mini-web", "1,000", "20%", "200", "200", ""),
     ]
 
@@ -144,11 +144,15 @@ def test_a_source_that_may_not_reach_its_sizes_is_told():
 @pytest.mark.parametrize(
     ("length", "urls", "note"),
     [
-        (Length(150), "150", "the list has 150 rows, fewer than samples: 1,000; lower the sizes: 200 cannot come"),
+        (
+            Length(150),
+            "150",
+            "the list has 150 rows, fewer than samples: 1,000; 200 images are too many: lower the sizes",
+        ),
         (
             Length(2000, 210),
             "210",
-            "the list has 210 usable pairs, fewer than samples: 1,000; lower the sizes: 200 may not come",
+            "the list has 210 usable pairs, fewer than samples: 1,000; 200 images may be too many: lower the sizes",
         ),
         (Length(2000, 900), "900", "the list has 900 usable pairs, fewer than samples: 1,000"),
         (Length(2000), "1,000", ""),

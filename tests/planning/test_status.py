@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import load, small
-from status import failure_in, filter_row, is_held, model_row, source_row, state_of
+from status import failure_in, filter_row, is_locked, model_row, source_row, state_of
 from testbed.records.locks import acquire_lock
 from testbed.records.manifest import write_json
 
@@ -88,10 +88,10 @@ def test_a_job_that_runs_again_is_no_failure(experiment):
 
 def test_looking_does_not_take_the_lock(tmp_path):
     acquire_lock(tmp_path).close()
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     with acquire_lock(tmp_path):
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path / "nowhere")
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path / "nowhere")
 
 
 def test_of_a_long_log_the_end_is_read(tmp_path):
