@@ -49,14 +49,17 @@ def test_the_pinned_file_comes(address, tmp_path):
 
 
 def test_another_file_is_refused_and_not_kept(address, tmp_path):
-    with pytest.raises(TableError, match="what came has the SHA-256 .* pins .* Get it by hand from http"):
+    with pytest.raises(TableError, match="the file has the SHA-256 .* but .* Download it by hand from http"):
         retrieve_table("mine", listed(tmp_path, address, b"changed"), tmp_path / "out" / "mine.csv")
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("{folder}/nothing.csv", "answers HTTP 404"), ("http://127.0.0.1:9/table.csv", "no whole answer in 2 tries")],
+    [
+        ("{folder}/nothing.csv", "responds with HTTP 404"),
+        ("http://127.0.0.1:9/table.csv", "no complete response in 2 attempts"),
+    ],
 )
 def test_what_does_not_come_is_named(address, tmp_path, url, message):
     url = url.replace("{folder}", address.rpartition("/")[0])

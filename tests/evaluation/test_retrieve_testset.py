@@ -197,7 +197,9 @@ def test_what_passes_is_tried_again(server, folder, table, fault):
 @pytest.mark.parametrize(("fault", "word"), [("cut", "IncompleteRead"), (503, "HTTP 503")])
 def test_what_persists_is_an_error_and_leaves_nothing(server, folder, table, fault, word):
     server.faults["test/0.tar"] = [fault] * 9
-    with pytest.raises(RetrieveError, match=rf"test/0\.tar: no whole answer in 3 tries.*{word}.*Run the same command"):
+    with pytest.raises(
+        RetrieveError, match=rf"test/0\.tar: no complete response in 3 attempts.*{word}.*Run the same command"
+    ):
         retrieve(server, folder, table())
     assert server.times()["test/0.tar"] == 3
     assert "test/0.tar" not in {file["name"] for file in read_json(folder / "record.json")["files"]}
@@ -207,16 +209,16 @@ def test_what_persists_is_an_error_and_leaves_nothing(server, folder, table, fau
 def test_nobody_there_is_an_error(server, folder, table):
     server.shutdown()
     server.server_close()
-    with pytest.raises(RetrieveError, match="nshards.txt: no whole answer in 1 tries.*refused"):
+    with pytest.raises(RetrieveError, match="nshards.txt: no complete response in 1 attempts.*refused"):
         retrieve(server, folder, table(), retries=0)
 
 
 @pytest.mark.parametrize(
     ("expected", "words"),
     [
-        ({"images": 31}, ["30 images, and 31 are expected"]),
-        ({"classes": 1000}, [f"{len(CLASSES)} classes, and 1,000 are expected"]),
-        ({"images": 50000, "classes": 1}, ["30 images, and 50,000", f"{len(CLASSES)} classes, and 1 are expected"]),
+        ({"images": 31}, ["30 images instead of 31"]),
+        ({"classes": 1000}, [f"{len(CLASSES)} classes instead of 1,000"]),
+        ({"images": 50000, "classes": 1}, ["30 images instead of 50,000", f"{len(CLASSES)} classes instead of 1"]),
     ],
 )
 def test_wrong_counts_are_an_error_and_the_files_stay(server, folder, table, expected, words):
@@ -256,14 +258,14 @@ def test_a_set_that_is_not_there_is_an_error(server, folder, table, status):
 
 def test_a_set_without_one_of_its_files_is_an_error(server, folder, table):
     (server.folder / "wds_small/test/1.tar").unlink()
-    with pytest.raises(RetrieveError, match=r"test/1\.tar answers HTTP 404.*path instead of retrieve"):
+    with pytest.raises(RetrieveError, match=r"test/1\.tar responds with HTTP 404.*path instead of retrieve"):
         retrieve(server, folder, table())
 
 
 def test_a_page_in_place_of_a_number_is_an_error_and_is_asked_for_again(server, folder, table, drawn):
     served = server.folder / "wds_small/test/nshards.txt"
     served.write_text("<html>Log in</html>")
-    with pytest.raises(RetrieveError, match=r"nshards\.txt: says '<html>Log in</html>'"):
+    with pytest.raises(RetrieveError, match=r"nshards\.txt: has '<html>Log in</html>'"):
         retrieve(server, folder, table())
     shutil.copy(drawn / "test/nshards.txt", served)
     assert retrieve(server, folder, table())["images"] == IMAGES
@@ -271,7 +273,9 @@ def test_a_page_in_place_of_a_number_is_an_error_and_is_asked_for_again(server, 
 
 def test_a_page_in_place_of_a_shard_is_an_error(server, folder, table):
     (server.folder / "wds_small/test/1.tar").write_text("<html>Log in</html>" * 100)
-    with pytest.raises(RetrieveError, match=f"(?s){folder}/test/1.tar: came as it is, and is no whole tar.*Delete it"):
+    with pytest.raises(
+        RetrieveError, match=f"(?s){folder}/test/1.tar: was fetched, but is not a complete tar file.*Delete it"
+    ):
         retrieve(server, folder, table())
 
 

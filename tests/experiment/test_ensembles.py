@@ -73,16 +73,22 @@ def test_a_mixture_finds_the_ensemble_of_its_shares():
         ({"ensembles__x": ensemble(mini_wit=1)}, ["ensembles.x.shares: {'mini_wit': 1}", "enough"]),
         ({"ensembles__x": ensemble(mini_wit=1, mini_yfcc=0)}, ["ensembles.x.shares.mini_yfcc: 0"]),
         ({"ensembles__x": ensemble("votes", mini_wit=1, mini_yfcc=1)}, ["ensembles.x.average: 'votes'", "logits"]),
-        ({"ensembles__mini_wit": ensemble(mini_wit=1, mini_yfcc=1)}, ["is among the sources too", "another name"]),
-        ({"ensembles__mini_yfcc_laion": ensemble(mini_wit=1, mini_yfcc=1)}, ["is among the mixtures too"]),
-        ({"ensembles__mini_rn": ensemble(mini_wit=1, mini_yfcc=1)}, ["is among the architectures too"]),
+        (
+            {"ensembles__mini_wit": ensemble(mini_wit=1, mini_yfcc=1)},
+            ["is also the name of one of the sources", "another name"],
+        ),
+        (
+            {"ensembles__mini_yfcc_laion": ensemble(mini_wit=1, mini_yfcc=1)},
+            ["is also the name of one of the mixtures"],
+        ),
+        ({"ensembles__mini_rn": ensemble(mini_wit=1, mini_yfcc=1)}, ["is also the name of one of the architectures"]),
         (
             {"ensembles__x": ensemble(mini_wit=1, mini_yfcc=1), "sources__mini_wit__sizes": [700]},
             ["ensembles.x.shares: the members have no size in common", "mini_wit has 700", "mini_yfcc has 600, 1200"],
         ),
         (
             {"ensembles__x": ensemble(mini_wit=1, mini_yfcc=1) | {"sizes": [600, 700]}},
-            ["ensembles.x.sizes: mini_wit has no model of size 700, only of 600, 1200", "Take it out"],
+            ["ensembles.x.sizes: mini_wit has no model of size 700, only of 600, 1200", "Remove it"],
         ),
     ],
 )

@@ -46,11 +46,15 @@ def test_the_shipped_experiments_are_valid(name):
     [
         (
             {"statistics": {"baseline": "standard"}},
-            ["statistics.baseline: standard models are measured on imagenet", "mini_imagenet", "pool:<name of a pool>"],
+            [
+                "statistics.baseline: standard models are evaluated on imagenet",
+                "mini_imagenet",
+                "pool:<name of a pool>",
+            ],
         ),
         (
             {"claims": [{"best": ["yfcc"], "shift": "mini_v2"}]},
-            ["claims: best names yfcc", "not a source", "mini_yfcc"],
+            ["claims: best has yfcc", "not a source", "mini_yfcc"],
         ),
         (
             {"claims": [{"best": ["mini_yfcc"], "shift": "mini_imagenet"}]},
@@ -64,7 +68,7 @@ def test_the_shipped_experiments_are_valid(name):
         ({"sizes": [1.0e6]}, ["sizes.0: 1000000.0", "integer", "write whole numbers as 1000000"]),
         ({"sizes": ["1e6"]}, ["sizes.0: '1e6'", "integer", "text in YAML"]),
         ({"sizes": []}, ["sizes: []", "non-empty"]),
-        ({"mixtures": None}, ["mixtures: has no value", "leave the key out"]),
+        ({"mixtures": None}, ["mixtures: has no value", "remove the key"]),
         ({"architectures__mini_rn__learning_rate": "3e-3"}, ["learning_rate: '3e-3'", "3.0e-3"]),
         ({"architectures__mini_rn__device": "gpu"}, ["architectures.mini_rn.device: 'gpu'", "cpu", "cuda"]),
         ({"sources__Mini-YFCC": DEMO["sources"]["mini_wit"]}, ["sources: 'Mini-YFCC'", "small letters"]),
@@ -76,7 +80,10 @@ def test_the_shipped_experiments_are_valid(name):
         ({METADATA: {"path": "x.csv", "format": "xls"}}, ["metadata.format: 'xls'", "csv"]),
         ({"testsets__mini_v2": {}}, ["testsets.mini_v2: has no key", "either path or miniweb"]),
         ({"testsets__mini_v2": {"path": "x", "miniweb": "v2"}}, ["has path, miniweb", "either path or miniweb"]),
-        ({"mixtures__mini_yfcc": {"shares": PAIR}}, ["mixtures.mini_yfcc", "is the name of a source", "another name"]),
+        (
+            {"mixtures__mini_yfcc": {"shares": PAIR}},
+            ["mixtures.mini_yfcc", "is also the name of a source", "another name"],
+        ),
         ({"download__private_networks": ["10.1.2.5/24"]}, ["download.private_networks", "10.1.2.5/24", "10.1.2.0/24"]),
         ({"download__private_networks": ["intranet"]}, ["download.private_networks", "'intranet'"]),
         ({"costs__trained_per_second": {"rn50": 1}}, ["costs.trained_per_second", "rn50", "Name one of: mini_rn"]),
@@ -87,18 +94,18 @@ def test_the_shipped_experiments_are_valid(name):
             {"mixtures__x": {"shares": PAIR | {"who": 1}}},
             ["mixtures.x.shares: who is not a pool", "mini_yfcc", "add it"],
         ),
-        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: is made from itself (x -> x)", "Take one"]),
+        ({"mixtures__x": {"shares": PAIR | {"x": 1}}}, ["mixtures.x: is derived from itself (x -> x)", "Remove one"]),
         (
             {"mixtures__x": {"shares": PAIR | {"y": 1}}, "mixtures__y": {"shares": PAIR | {"x": 1}}},
-            ["mixtures.x: is made from itself (x -> y -> x)", "Take one"],
+            ["mixtures.x: is derived from itself (x -> y -> x)", "Remove one"],
         ),
         ({"reference": "imagenet"}, ["reference: imagenet is not a test set", "mini_imagenet"]),
         (corrupted(of="mini_imagenet2"), ["testsets.fog.corrupt.of: mini_imagenet2 is not a test set", "mini_v2"]),
-        (corrupted(of="fog"), ["testsets.fog.corrupt.of: fog is corrupted itself", "mini_imagenet, mini_v2"]),
-        (corrupted() | {"reference": "fog"}, ["testsets.fog.corrupt.of: fog is corrupted itself", "the reference"]),
+        (corrupted(of="fog"), ["testsets.fog.corrupt.of: fog is itself corrupted", "mini_imagenet, mini_v2"]),
+        (corrupted() | {"reference": "fog"}, ["testsets.fog.corrupt.of: fog is itself corrupted", "the reference"]),
         (
             corrupted() | {"testsets__snow": {"corrupt": {"of": "fog", "kind": "snow", "severity": 1}}},
-            ["testsets.snow.corrupt.of: fog is corrupted itself", "Name one of: mini_imagenet"],
+            ["testsets.snow.corrupt.of: fog is itself corrupted", "Name one of: mini_imagenet"],
         ),
         (corrupted(kind="frost"), ["testsets.fog.corrupt.kind: 'frost'", "gaussian_noise"]),
         (corrupted(severity=6), ["testsets.fog.corrupt.severity: 6", "maximum"]),
@@ -120,7 +127,7 @@ def test_the_shipped_experiments_are_valid(name):
             [
                 "sizes: 9600 samples of mini_yfcc need",
                 "only 5500",
-                "too few have also mini_laion (5500), mini_cc12m (5500)",
+                "these also have too few: mini_laion (5500), mini_cc12m (5500)",
             ],
         ),
         ({"sizes": [600, 63]}, ["sizes: 63 samples of mini_yfcc", "batch_size: 64", "Raise the size"]),
@@ -160,13 +167,13 @@ def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
         "sizes: 32 samples of mini_yfcc are fewer than one batch",
         "mixtures.y.shares: mini_yffc is not a pool of this experiment. Did you mean mini_yfcc?",
         "mixtures.y.shares: who is not a pool of this experiment. Name one of",
-        "mixtures.x: is made from itself (x -> x)",
+        "mixtures.x: is derived from itself (x -> x)",
         "ensembles.e.shares: mini_lion is not a pool of this experiment. Did you mean mini_laion?",
-        "filters.f.from: mini_yfc is no source and no filter of this experiment. Did you mean mini_yfcc?",
+        "filters.f.from: mini_yfc is not a source or a filter of this experiment. Did you mean mini_yfcc?",
         "filters.g: method clip_score has none of threshold, fraction",
         "filters.g.teacher.size: mini_wit has no model of size 600, only of 32, 1200, 4800 (sizes)",
         "reference: mini_imagnet is not a test set. Did you mean mini_imagenet?",
-        "claims: best names mini_wti, which is not a source. Did you mean mini_wit?",
+        "claims: best has mini_wti, which is not a source. Did you mean mini_wit?",
         "claims: mini_sketsh is not a shift. Did you mean mini_sketch?",
         "costs.trained_per_second: mini_rm is not an architecture. Did you mean mini_rn?",
         "statistics.baseline: pool mini_imagent is not in the experiment. Did you mean mini_imagenet?",
@@ -354,6 +361,6 @@ def test_a_test_set_without_a_folder_is_named(tmp_path):
 def test_the_miniweb_has_no_images_of_other_lists():
     own = {METADATA: {"path": "x.csv", "format": "csv"}, "download__proxy": "miniweb"}
     with pytest.raises(
-        ExperimentError, match="download.proxy: miniweb has none of the images of mini_yfcc. Write none"
+        ExperimentError, match="download.proxy: miniweb does not serve the images of mini_yfcc. Write none"
     ):
         load(changed(**own))

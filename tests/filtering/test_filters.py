@@ -75,7 +75,7 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
     with pytest.raises(ExperimentError) as error:
         load(config)
     assert str(error.value) == (
-        f"filters.f.teacher: names no {key}, and this experiment has several. Add {key}: one of {names}."
+        f"filters.f.teacher: has no {key}, and this experiment has several. Add {key}: one of {names}."
     )
     named = {"architecture": "mini_rn", "seed": config["seeds"][0]}
     config["filters"]["f"] = SCORED | {"teacher": SCORED["teacher"] | named}
@@ -85,16 +85,16 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"a": SQL}, ["filters.a: is the name of a source too", "another name"]),
-        ({"f": SQL | {"from": "c"}}, ["filters.f.from: c is no source and no filter", "Name one of: a, b, f"]),
-        ({"f": SQL | {"from": "f"}}, ["filters.f: is made from itself (f -> f)", "Take one"]),
+        ({"a": SQL}, ["filters.a: is also the name of a source", "another name"]),
+        ({"f": SQL | {"from": "c"}}, ["filters.f.from: c is not a source or a filter", "Name one of: a, b, f"]),
+        ({"f": SQL | {"from": "f"}}, ["filters.f: is derived from itself (f -> f)", "Remove one"]),
         (
             {"f": SQL | {"from": "g"}, "g": BASIC | {"from": "f"}},
-            ["filters.f: is made from itself (f -> g -> f)", "Take one"],
+            ["filters.f: is derived from itself (f -> g -> f)", "Remove one"],
         ),
         (
             {"f": SCORED | {"teacher": {"pool": "f", "size": 100}}},
-            ["filters.f: is made from itself (f -> f)"],
+            ["filters.f: is derived from itself (f -> f)"],
         ),
         ({"f": SQL | {"method": "best"}}, ["filters.f.method: 'best'", "metaclip", "clip_score"]),
         ({"f": SQL | {"t": 3}}, ["filters.f: t does not belong to method sql", "Its keys are: where"]),
@@ -138,8 +138,8 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
         ),
         ({"f": SQL | {"where": "similarity >"}}, ["filters.f.where: 'similarity >'", "syntax error"]),
         ({"f": SQL | {"where": "a > 1; DROP TABLE samples"}}, ["filters.f.where", 'syntax error at or near ";"']),
-        ({"f": BASIC | {"language": "xx"}}, ["filters.f.language: xx is none of the", "such as en"]),
-        ({"f": without(BASIC, "language")}, ["filters.f: says nothing", "minimum_side"]),
+        ({"f": BASIC | {"language": "xx"}}, ["filters.f.language: xx is not one of the", "such as en"]),
+        ({"f": without(BASIC, "language")}, ["filters.f: has no condition", "minimum_side"]),
         (
             {"f": BASIC | {"minimum_words": 9, "maximum_words": 3}},
             ["filters.f.minimum_words: 9 is above maximum_words, 3"],
@@ -159,19 +159,19 @@ def test_a_filter_upon_a_mixture_is_refused_with_the_way_out():
     mixture = {"m": {"shares": {"a": 1, "b": 1}}}
     with pytest.raises(ExperimentError, match="filters.f.from: m is a mixture. Filter its members"):
         load(small(filters={"f": SQL | {"from": "m"}}, mixtures=mixture))
-    with pytest.raises(ExperimentError, match="filters.m: is the name of a mixture too"):
+    with pytest.raises(ExperimentError, match="filters.m: is also the name of a mixture"):
         load(small(filters={"m": SQL}, mixtures=mixture))
 
 
 def test_a_circle_through_a_mixture_is_found():
     mixture = {"m": {"shares": {"f": 1, "b": 1}}}
     entry = SCORED | {"teacher": {"pool": "m", "size": 100}}
-    with pytest.raises(ExperimentError, match=r"filters.f: is made from itself \(f -> m -> f\)"):
+    with pytest.raises(ExperimentError, match=r"filters.f: is derived from itself \(f -> m -> f\)"):
         load(small(filters={"f": entry}, mixtures=mixture))
 
 
 def test_filters_of_the_demo_are_refused_with_the_demos_own_names():
-    with pytest.raises(ExperimentError, match="filters.f.from: mini_yffc is no source"):
+    with pytest.raises(ExperimentError, match="filters.f.from: mini_yffc is not a source"):
         load(changed(filters={"f": SQL | {"from": "mini_yffc"}}))
 
 

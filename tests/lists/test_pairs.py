@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.lists.pairs import CAUSES, clean_caption, dropped_in_words, uid, url_fault
+from testbed.lists.pairs import CAUSES, clean_caption, describe_dropped, uid, url_fault
 
 
 def test_uid_is_a_hash_of_url_and_caption():
@@ -73,11 +73,11 @@ def test_addresses_of_networks_that_are_allowed_are_no_fault(url, fault):
 
 
 def test_what_is_dropped_is_told_with_the_way_out_of_the_main_cause():
-    words = dropped_in_words({"bad_url": 2, "private_address": 1500, "scheme": 0})
+    words = describe_dropped({"bad_url": 2, "private_address": 1500, "scheme": 0})
     assert words.startswith("rows dropped: private_address 1,500, bad_url 2. private_address: ")
     assert words.endswith("add their networks to download.private_networks")
-    assert all(dropped_in_words({cause: 1}).endswith(f"{cause}: {CAUSES[cause]}") for cause in CAUSES)
-    assert dropped_in_words({}) == "no row is dropped"
+    assert all(describe_dropped({cause: 1}).endswith(f"{cause}: {CAUSES[cause]}") for cause in CAUSES)
+    assert describe_dropped({}) == "no row is dropped"
 
 
 @pytest.mark.parametrize(

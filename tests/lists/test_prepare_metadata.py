@@ -13,20 +13,20 @@ from prepare_metadata import Counts, prepare_list, warn_if_short
 from testbed.lists import released_batches
 from testbed.lists.pairs import CAUSES, ListError, uid
 from testbed.miniweb.lists import FORMATS as MINIWEB_FORMATS
-from testbed.miniweb.rows import TRAPS
+from testbed.miniweb.rows import INVALID_ROWS
 from testbed.records.manifest import read_json
 
 
 @pytest.mark.parametrize("kind", MINIWEB_FORMATS)
-def test_every_released_format_gives_back_what_was_meant(tmp_path, kind):
+def test_every_released_format_gives_back_what_was_expected(tmp_path, kind):
     make_source(kind, 400, 9, tmp_path / "source" / "manifest.json")
     rows, dropped = prepare(tmp_path / "source" / "list", MINIWEB_FORMATS[kind])
-    assert pairs_of(rows) == [(row.url, row.meant) for row in draw_source(kind, 400, 9).rows if not row.cause]
+    assert pairs_of(rows) == [(row.url, row.expected) for row in draw_source(kind, 400, 9).rows if not row.cause]
     assert dropped == read_json(tmp_path / "source" / "manifest.json")["traps"]
 
 
 def test_the_miniweb_sets_every_trap():
-    assert {cause for traps in TRAPS.values() for cause in traps} == set(CAUSES)
+    assert {cause for shares in INVALID_ROWS.values() for cause in shares} == set(CAUSES)
 
 
 def test_rows_have_their_uid(tmp_path):
@@ -86,7 +86,7 @@ def test_addresses_of_private_networks_that_are_allowed_stay(tmp_path):
             "none of 1 rows is usable as format yfcc; rows dropped: bad_url 1. bad_url: rows have no URL where the format "
             "has it; correct metadata.format or metadata.columns",
         ),
-        ("\n", "holds no row; download it again"),
+        ("\n", "has no row; download it again"),
     ],
 )
 def test_a_list_without_a_usable_row_says_why(tmp_path, content, message):
@@ -100,8 +100,8 @@ def test_a_list_without_a_usable_row_says_why(tmp_path, content, message):
     ("samples", "needed", "words"),
     [
         (70, 50, None),
-        (100, 50, "source mine: the list has 70 usable pairs, and 100 samples are asked for; all are fetched. rows"),
-        (100, 90, "70 usable pairs, and 100 samples are asked for; its trainsets need 90: lower the sizes"),
+        (100, 50, "source mine: the list has 70 usable pairs, fewer than samples: 100; all are fetched. rows"),
+        (100, 90, "70 usable pairs, fewer than samples: 100; its trainsets need 90: lower the sizes"),
     ],
 )
 def test_a_list_that_is_too_short_is_told(samples, needed, words, caplog):

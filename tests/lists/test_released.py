@@ -41,7 +41,7 @@ def test_a_missing_file_is_an_error(tmp_path, name):
 
 def test_a_folder_without_fitting_files_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "holds no file that ends in .parquet" in fails(tmp_path / "empty", "laion")
+    assert "has no file that ends in .parquet" in fails(tmp_path / "empty", "laion")
 
 
 def test_a_link_to_nowhere_is_an_error(tmp_path):
@@ -60,7 +60,7 @@ def test_wrong_columns_are_errors(tmp_path):
     assert "has no column url, caption; it has 'image', 'text'" in fails(path, "tsv")
     assert "has no column link; it has 'image', 'text'" in fails(path, "tsv", {"url": "link", "caption": "text"})
     assert "has no column image_url, caption_reference_description, language" in fails(path, "wit")
-    assert "columns: the format yfcc has its own" in fails(path, "yfcc", {"url": "image"})
+    assert "columns: the format yfcc has fixed columns" in fails(path, "yfcc", {"url": "image"})
     assert "columns: link is unknown" in fails(path, "tsv", {"link": "image"})
     parquet.write_table(pa.table({"URL": [URL], "caption": ["a"]}), tmp_path / "x.parquet")
     assert "has no column TEXT, NSFW; it has 'URL', 'caption'" in fails(tmp_path / "x.parquet", "laion")
@@ -69,7 +69,7 @@ def test_wrong_columns_are_errors(tmp_path):
 def test_columns_that_are_no_texts_or_come_twice_are_errors(tmp_path):
     path = tmp_path / "x.parquet"
     parquet.write_table(pa.table({"url": [1], "caption": ["a"]}), path)
-    assert "column url holds int64, not text" in fails(path, "parquet")
+    assert "column url has the type int64, not text" in fails(path, "parquet")
     parquet.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, ["url", "caption", "caption"]), path)
     assert "column caption more than once" in fails(path, "parquet")
 
@@ -80,7 +80,7 @@ def test_a_later_file_that_lacks_a_column_is_an_error(tmp_path):
     with pytest.raises(ListError, match="1.parquet: has no column similarity"):
         prepare(tmp_path / "list", "laion")
     laion(tmp_path, "1.parquet", similarity=["high"])
-    with pytest.raises(ListError, match="1.parquet: does not fit the list's first file"):
+    with pytest.raises(ListError, match="1.parquet: differs in its columns from the list's first file"):
         prepare(tmp_path / "list", "laion")
     listed(tmp_path, f"url\tcaption\tid\n{URL}\ta\t1\n", "0.tsv")
     listed(tmp_path, f"url\tcaption\n{URL}\tb\n", "1.tsv")
@@ -97,25 +97,25 @@ def test_json_without_annotations_is_an_error(tmp_path):
 def test_cut_files_are_errors(tmp_path):
     whole = json.dumps({"annotations": [annotation()] * 3})
     for length in (1, 20, 150, len(whole) - 3, len(whole) - 1):
-        with pytest.raises(ListError, match=r"cats.json: is not whole JSON .*download it again"):
+        with pytest.raises(ListError, match=r"cats.json: is not complete JSON .*download it again"):
             prepare(listed(tmp_path, whole[:length], "cats.json"), "redcaps")
     deep = '{"annotations": ' + "[" * 200_000
-    with pytest.raises(ListError, match="is not whole JSON"):
+    with pytest.raises(ListError, match="is not complete JSON"):
         prepare(listed(tmp_path, deep, "cats.json"), "redcaps")
     lines = "".join(f"http://a.test/{number}\t{hashlib.md5(b'%d' % number).hexdigest()}\n" for number in range(5000))
     for pack in (gzip.compress, bz2.compress):
-        with pytest.raises(ListError, match=r"list.tsv: (is cut|cannot be read).*download it again"):
+        with pytest.raises(ListError, match=r"list.tsv: (is truncated|cannot be read).*download it again"):
             prepare(listed(tmp_path, pack(lines.encode())[:-9]), "yfcc")
     path = laion(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
-    assert "is no whole parquet file" in fails(path, "laion")
+    assert "is not a complete parquet file" in fails(path, "laion")
 
 
 def test_files_of_another_kind_are_errors(tmp_path):
     path = laion(tmp_path)
     assert "is a parquet file: choose the format parquet" in fails(path, "yfcc")
     assert "is a zip archive: unpack it" in fails(listed(tmp_path, b"PK\x03\x04rest", "a.json"), "redcaps")
-    assert "is no whole parquet file" in fails(listed(tmp_path, f"{URL}\ta cat\n"), "laion")
+    assert "is not a complete parquet file" in fails(listed(tmp_path, f"{URL}\ta cat\n"), "laion")
     assert "has no header line" in fails(listed(tmp_path, b"\xff\xfe\x00\n", "a.csv"), "csv")
 
 
@@ -124,7 +124,7 @@ def test_empty_files_are_errors(tmp_path):
     assert "has no header line" in fails(empty, "tsv")
     with pytest.raises(ListError, match="is empty"):
         check_list(empty, "yfcc")
-    with pytest.raises(ListError, match="holds no row"):
+    with pytest.raises(ListError, match="has no row"):
         prepare(empty, "yfcc")
 
 
@@ -180,6 +180,6 @@ def test_a_list_with_fewer_rows_than_its_trainsets_need_is_an_error(tmp_path):
     path = laion(tmp_path)
     check_length(path, "laion", {}, needed=1)
     with pytest.raises(
-        ListError, match=r"0.parquet: has 1 rows, and the trainsets of its source need 2\. Lower the sizes"
+        ListError, match=r"0.parquet: has 1 rows, but the trainsets of its source need 2\. Lower the sizes"
     ):
         check_length(path, "laion", {}, needed=2)

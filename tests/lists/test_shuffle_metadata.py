@@ -127,12 +127,12 @@ def test_a_short_list_leaves_the_last_parts_short_and_empty(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         manifest = shuffled(pairs, tmp_path / "out", samples=700, needed=250)
     assert [part["rows"] for part in manifest["parts"]] == [200, 50, 0, 0] and manifest["rows"] == 250
-    assert "source mini: 700 samples are asked for, the list has 250 usable pairs" in caplog.text
+    assert "source mini: the list has 250 usable pairs, fewer than samples: 700" in caplog.text
     assert parquet.read_schema(tmp_path / "out" / "00003.parquet") == parquet.read_schema(pairs)
 
 
 def test_a_list_that_cannot_fill_the_trainsets_is_an_error(tmp_path, pairs):
-    with pytest.raises(ShuffleError, match=r"source mini has 1000 usable pairs, and its trainsets need 1001\. Lower"):
+    with pytest.raises(ShuffleError, match=r"source mini has 1000 usable pairs, but its trainsets need 1001\. Lower"):
         shuffled(pairs, tmp_path / "out", samples=5000, needed=1001)
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""Rows judged a batch at a time are kept, mended and dropped as by the rules, one row at a time."""
+"""Rows validated in batches are kept, cleaned and dropped as by the rules for one row."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from testbed.lists.batches import Batch
 from testbed.lists.pairs import clean_caption, uid, url_fault
 from testbed.lists.released import FORMATS
-from testbed.lists.validation import PLAIN_CAPTION, PLAIN_URL, mended, validate_batch
+from testbed.lists.validation import PLAIN_CAPTION, PLAIN_URL, cleaned, validate_batch
 
 URL_PIECES = ["http", "https", "HTTP", "ftp", ":", "//", "/", ".", "a", "a-b", "test", "localhost", "com", "C", "1"]
 URL_PIECES += [
@@ -86,8 +86,8 @@ def test_what_is_plain_needs_no_mending(addresses, texts):
         (PLAIN_URL, addresses, lambda url: url if url_fault(url) is None else None),
         (PLAIN_CAPTION, texts, clean_caption),
     ):
-        _, odd = mended(pa.array(found, pa.string()), plain, str)
-        for text in np.array(found, object)[~odd]:
+        _, unusual = cleaned(pa.array(found, pa.string()), plain, str)
+        for text in np.array(found, object)[~unusual]:
             assert rule(text) == text
 
 
@@ -97,4 +97,4 @@ def test_most_rows_are_plain():
         (PLAIN_URL, "https://i.redd.it/a1.jpg?x=y"),
         (PLAIN_CAPTION, "A photo (mine): a cat's left foot"),
     ):
-        assert not mended(pa.array([text]), plain, str)[1].any()
+        assert not cleaned(pa.array([text]), plain, str)[1].any()

@@ -1,4 +1,4 @@
-"""The mini-web's lists: shares, traps, released formats, determinism."""
+"""The mini-web's lists: shares, invalid rows, released formats, determinism."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ from make_miniweb import draw_source, make_source
 from testbed.miniweb.captions import TERMS
 from testbed.miniweb.lists import WIT_COLUMNS
 from testbed.miniweb.pages import BEHAVIOURS, FAULTS, WITHOUT_IMAGE
-from testbed.miniweb.rows import QUIRKS, TRAPS, draw_rows
+from testbed.miniweb.rows import INVALID_ROWS, UNUSUAL_ROWS, draw_rows
 from testbed.miniweb.world import CLASSES, SOURCES
 from testbed.records.manifest import problem, read_json
 
@@ -59,20 +59,20 @@ def test_a_shorter_list_leaves_no_file_of_a_longer_one(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_the_pairs_and_each_kind_of_trap(kind):
     source = draw_source(kind, 300, 5)
-    usable = [(row.url, row.meant) for row in source.rows if not row.cause]
+    usable = [(row.url, row.expected) for row in source.rows if not row.cause]
     assert len(usable) == len(set(usable)) == 300
-    assert {row.cause for row in source.rows} - {""} == set(TRAPS[kind])
+    assert {row.cause for row in source.rows} - {""} == set(INVALID_ROWS[kind])
     pages = {page.url for page in source.pages}
     assert len(pages) == len(source.pages)
     assert {url for url, _ in usable} == pages
-    if "repeat" in QUIRKS[kind]:
+    if "repeat" in UNUSUAL_ROWS[kind]:
         assert len(pages) < 300
 
 
 def test_an_image_that_is_shown_again_has_another_caption():
     page = draw_source("wit", 20, 5).pages[0]
     rows = draw_rows("wit", [page], 400, np.random.default_rng(0))
-    captions = [row.meant for row in rows if not row.cause]
+    captions = [row.expected for row in rows if not row.cause]
     assert len(captions) == len(set(captions)) == 400
 
 
@@ -80,9 +80,9 @@ def test_an_image_that_is_shown_again_has_another_caption():
 def test_a_duplicate_comes_after_its_original(kind):
     seen = set()
     for row in draw_source(kind, 300, 5).rows:
-        assert row.cause != "duplicate" or (row.url, row.meant) in seen
+        assert row.cause != "duplicate" or (row.url, row.expected) in seen
         if not row.cause:
-            seen.add((row.url, row.meant))
+            seen.add((row.url, row.expected))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,19 +122,21 @@ def test_shares_are_those_of_the_source(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_captions_are_as_often_right_and_as_casual_as_the_source_s(kind):
-    character = SOURCES[kind]
+    profile = SOURCES[kind]
     source = draw_source(kind, 6000, 1)
     pages = {page.url: page for page in source.pages}
     words = {label.name: dict(zip(TERMS, (label.name, label.casual, label.formal), strict=True)) for label in CLASSES}
-    shown = [(row.meant.lower(), pages[row.url].label) for row in source.rows if not row.cause and pages[row.url].label]
+    shown = [
+        (row.expected.lower(), pages[row.url].label) for row in source.rows if not row.cause and pages[row.url].label
+    ]
     right = Counter(
         next((term for term in reversed(TERMS) if re.search(rf"\b{words[label][term]}\b", text)), "wrong")
         for text, label in shown
     )
     share = 1 - right["wrong"] / len(shown)
-    assert share == pytest.approx(1 - character.mismatch - character.vague, abs=0.03)
+    assert share == pytest.approx(1 - profile.mismatch - profile.vague, abs=0.03)
     terms = [right[term] / (len(shown) - right["wrong"]) for term in TERMS]
-    assert terms == pytest.approx(list(character.terms), abs=0.04)
+    assert terms == pytest.approx(list(profile.terms), abs=0.04)
 
 
 def test_tab_separated_lists_have_no_header_and_keep_their_oddities(tmp_path):

@@ -165,7 +165,7 @@ def test_the_server_does_not_outlive_a_killed_parent(pages, scripts_environment)
 
 def test_a_server_that_cannot_start_says_how_to_try_it(tmp_path, capfd):
     with (
-        pytest.raises(RuntimeError, match=f"try it by hand: .* {tmp_path}/none.parquet"),
+        pytest.raises(RuntimeError, match=f"run it by hand to see why: .* {tmp_path}/none.parquet"),
         running([f"{tmp_path}/none.parquet"]),
     ):
         pass

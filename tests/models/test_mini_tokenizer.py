@@ -24,7 +24,7 @@ def texts(seed: int, pairs: int = 3000) -> list[str]:
     """Captions of every mini-source, and all zero-shot prompts."""
     prompts = [template.format(c=entry.name) for template in TEMPLATES for entry in CLASSES]
     rows = [row for kind in SOURCES for row in draw_source(kind, pairs, seed).rows if not row.cause]
-    return [*prompts, *(row.meant for row in rows)]
+    return [*prompts, *(row.expected for row in rows)]
 
 
 def merges_used(tokenizer: SimpleTokenizer, captions: list[str]) -> list[tuple[str, str]]:

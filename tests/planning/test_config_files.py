@@ -3,7 +3,7 @@
 import pytest
 
 from testbed.experiment.errors import ExperimentError
-from testbed.planning.config_files import check_command, origin, repeated_keys
+from testbed.planning.config_files import check_command, configuration_line, repeated_keys
 
 
 @pytest.fixture
@@ -17,12 +17,15 @@ def write(tmp_path, monkeypatch):
     ("text", "expected"),
     [
         ("seed: 0\nseeds: [0]\n", []),
-        ("seed: 0\nsizes: [1]\nseed: 0\n", ["line 3: key seed stands twice, first in line 1."]),
-        ("a: {b: 1, c: 2, b: 3}\n", ["line 1: key a.b stands twice, first in line 1."]),
-        ("a:\n- b: 1\n- b: 1\n  b: 2\n", ["line 4: key a.1.b stands twice, first in line 3."]),
-        ("a: 1\n'a': 2\n\"a\": 3\n", ["line 2: key a stands twice", "line 3: key a stands twice, first in line 1."]),
+        ("seed: 0\nsizes: [1]\nseed: 0\n", ["line 3: key seed is there twice, first in line 1."]),
+        ("a: {b: 1, c: 2, b: 3}\n", ["line 1: key a.b is there twice, first in line 1."]),
+        ("a:\n- b: 1\n- b: 1\n  b: 2\n", ["line 4: key a.1.b is there twice, first in line 3."]),
+        (
+            "a: 1\n'a': 2\n\"a\": 3\n",
+            ["line 2: key a is there twice", "line 3: key a is there twice, first in line 1."],
+        ),
         ("a: &x {b: 1}\nc: *x\nd: {<<: *x, b: 2}\n", []),
-        ("a: &x {b: 1, b: 2}\nc: *x\n", ["line 1: key a.b stands twice", "line 1: key c.b stands twice"]),
+        ("a: &x {b: 1, b: 2}\nc: *x\n", ["line 1: key a.b is there twice", "line 1: key c.b is there twice"]),
     ],
 )
 def test_keys_that_stand_twice_are_found_wherever_they_are(write, text, expected):
@@ -30,20 +33,20 @@ def test_keys_that_stand_twice_are_found_wherever_they_are(write, text, expected
     found = repeated_keys("mine.yaml")
     assert len(found) == len(expected)
     for line, words in zip(found, expected, strict=True):
-        assert line.startswith(f"mine.yaml, {words}") and line.endswith("Take one of them out.")
+        assert line.startswith(f"mine.yaml, {words}") and line.endswith("Remove one of them.")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [1\nb: 2\n", "mine.yaml, line 2, column 2: is no YAML"),
-        ("a: 1\n\tb: 2\n", "mine.yaml, line 2, column 1: is no YAML"),
-        ("a: b: c\n", "mine.yaml, line 1, column 5: is no YAML: mapping values are not allowed"),
-        ("a: 1\n{b: 1}: 2\n", "mine.yaml, line 2, column 1: is no YAML"),
-        ("a: 1\n---\nb: 2\n", "mine.yaml, line 2, column 1: is no YAML"),
-        ("", "mine.yaml: holds no keys"),
-        ("- seed\n", "mine.yaml: holds no keys"),
-        ("a: \x07\n", "mine.yaml: is no YAML"),
+        ("a: [1\nb: 2\n", "mine.yaml, line 2, column 2: is not YAML"),
+        ("a: 1\n\tb: 2\n", "mine.yaml, line 2, column 1: is not YAML"),
+        ("a: b: c\n", "mine.yaml, line 1, column 5: is not YAML: mapping values are not allowed"),
+        ("a: 1\n{b: 1}: 2\n", "mine.yaml, line 2, column 1: is not YAML"),
+        ("a: 1\n---\nb: 2\n", "mine.yaml, line 2, column 1: is not YAML"),
+        ("", "mine.yaml: has no keys"),
+        ("- seed\n", "mine.yaml: has no keys"),
+        ("a: \x07\n", "mine.yaml: is not YAML"),
     ],
 )
 def test_what_is_no_yaml_is_named_with_its_line(write, text, words):
@@ -76,12 +79,12 @@ def test_sound_commands_pass(write, tmp_path, words):
     [
         (
             ["mine.yaml", "plan"],
-            "plan was taken for.* Write targets before it: uv run snakemake plan --configfile mine.yaml$",
+            "plan was read as.* Write targets before it: uv run snakemake plan --configfile mine.yaml$",
         ),
         (["plan", "mine.yaml", "-n"], "uv run snakemake plan --configfile mine.yaml$"),
-        (["all"], "all was taken for a configuration file.*uv run snakemake all$"),
+        (["all"], "all was read as a configuration file.*uv run snakemake all$"),
         # A product may be there already, and even be one that Snakemake can read.
-        (["mine.yaml", "results/experiment.json"], "^Error: results/experiment.json was taken for"),
+        (["mine.yaml", "results/experiment.json"], "^Error: results/experiment.json was read as"),
         (["mine.yaml", "results/models/m/manifest.json"], "uv run snakemake results/models/m/manifest.json --conf"),
         (["mine.yaml", "gone.yaml"], "gone.yaml: there is no such configuration file"),
     ],
@@ -97,10 +100,10 @@ def test_targets_behind_configfile_are_told_apart_from_files(write, tmp_path, wo
 def test_an_error_says_what_the_configuration_is_made_of(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own, mine = ["config/config.yaml", "config/demo.yaml"], tmp_path / "mine.yaml"
-    alone = origin(own, [], "demo", {})
+    alone = configuration_line(own, [], "demo", {})
     assert alone == "Configuration: config/config.yaml + config/demo.yaml (experiment: demo, the default)."
-    merged = origin(own, [mine], "demo", {"seed": 1})
+    merged = configuration_line(own, [mine], "demo", {"seed": 1})
     assert "config/demo.yaml + mine.yaml (experiment: demo, the default). mine.yaml has no key experiment" in merged
-    assert origin(own[:1], [mine], "mine", {"experiment": "mine"}) == (
+    assert configuration_line(own[:1], [mine], "mine", {"experiment": "mine"}) == (
         "Configuration: config/config.yaml + mine.yaml (experiment: mine)."
     )

@@ -4,7 +4,7 @@ import pytest
 
 from experiments import ROOT, load, read, small
 from plan import add, amount, source_rows, stage_rows, table_of
-from testbed.lists.sources import released_sources, where_from
+from testbed.lists.sources import origin_of, released_sources
 from testbed.planning.costs import (
     Expected,
     Length,
@@ -144,7 +144,7 @@ def test_a_source_that_may_not_reach_its_sizes_is_told():
     experiment, *_ = planned()
     rows = source_rows(experiment, {"a": Expected(1000, 0.1, 1000), "b": Expected(1000, 0.2, 1000)})
     assert rows[1:] == [
-        ("a", "mini-web", "1,000", "10%", "100", "200", "lower the sizes: 200 may not come"),
+        ("a", "mini-web", "1,000", "10%", "100", "200", "200 images may be too many: lower the sizes"),
         ("b", "mini-web", "1,000", "20%", "200", "200", ""),
     ]
 
@@ -152,11 +152,15 @@ def test_a_source_that_may_not_reach_its_sizes_is_told():
 @pytest.mark.parametrize(
     ("length", "urls", "note"),
     [
-        (Length(150), "150", "the list has 150 rows, fewer than samples: 1,000; lower the sizes: 200 cannot come"),
+        (
+            Length(150),
+            "150",
+            "the list has 150 rows, fewer than samples: 1,000; 200 images are too many: lower the sizes",
+        ),
         (
             Length(2000, 210),
             "210",
-            "the list has 210 usable pairs, fewer than samples: 1,000; lower the sizes: 200 may not come",
+            "the list has 210 usable pairs, fewer than samples: 1,000; 200 images may be too many: lower the sizes",
         ),
         (Length(2000, 900), "900", "the list has 900 usable pairs, fewer than samples: 1,000"),
         (Length(2000), "1,000", ""),
@@ -215,5 +219,5 @@ def test_the_papers_sizes_are_expected_to_be_reached():
 
 
 def test_a_list_says_where_it_comes_from():
-    assert where_from(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
-    assert where_from(SOURCES, "csv") == ""
+    assert origin_of(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
+    assert origin_of(SOURCES, "csv") == ""

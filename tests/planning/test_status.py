@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments import load, small
-from status import failure_in, filter_row, is_held, model_row, source_row, state_of
-from testbed.records.locks import hold
+from status import failure_in, filter_row, is_locked, model_row, source_row, state_of
+from testbed.records.locks import acquire_lock
 from testbed.records.manifest import write_json
 
 SOURCE = "results/downloads/a"
@@ -43,7 +43,7 @@ def test_a_source_under_way(experiment):
     lines = ("INFO x", "CRITICAL DownloadError: chunk 00003: only 1%")
     log("download_images", "a-00002", "".join(f"2026-01-01 00:00:00,000 {line}\n" for line in lines) + "Traceback\n")
     failures = []
-    with hold(f"{SOURCE}/00001"):
+    with acquire_lock(f"{SOURCE}/00001"):
         row = source_row(experiment, "a", failures)
     assert row == (
         "a",
@@ -80,18 +80,18 @@ def test_a_training_that_the_machine_ended_goes_on(experiment):
 
 def test_a_job_that_runs_again_is_no_failure(experiment):
     log("train_clip", "m", "2026-01-01 00:00:01,000 CRITICAL TrainingError: no\n")
-    with hold("results/models/m"):
+    with acquire_lock("results/models/m"):
         assert state_of("results/models/m/manifest.json", "results/logs/train_clip/m.log").name == "running"
     write_json("results/models/m/manifest.json", {})
     assert state_of("results/models/m/manifest.json", "results/logs/train_clip/m.log").name == "done"
 
 
 def test_looking_does_not_take_the_lock(tmp_path):
-    hold(tmp_path).close()
-    assert not is_held(tmp_path)
-    with hold(tmp_path):
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path / "nowhere")
+    acquire_lock(tmp_path).close()
+    assert not is_locked(tmp_path)
+    with acquire_lock(tmp_path):
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path / "nowhere")
 
 
 def test_of_a_long_log_the_end_is_read(tmp_path):
@@ -112,7 +112,7 @@ def test_a_filter_says_how_far_it_is_and_what_it_keeps(tmp_path, monkeypatch):
     assert filter_row(experiment, "g", failures)[2:] == ("", "select_samples waiting, reshard_samples waiting")
     for part in range(3):
         write_json(f"results/scores/f/{part:06d}.json", {})
-    with hold("results/scores/f"):
+    with acquire_lock("results/scores/f"):
         stages = "score_pairs running (3 parts), select_samples waiting, reshard_samples waiting"
         assert filter_row(experiment, "f", failures) == ("f", "a", "", stages)
     write_json("results/scores/f/manifest.json", {})

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from processes import is_alive, started, wait_for
-from testbed.records.locks import FolderBusyError, hold, locked
+from testbed.records.locks import FolderBusyError, acquire_lock, locked
 from testbed.records.processes import FORCERUN, ancestry, is_forced
 
 HOLDER = """
@@ -52,7 +52,7 @@ print(job.wait(), flush=True)
 
 @pytest.fixture
 def holder(tmp_path, scripts_environment):
-    """A process that holds the folder `work`."""
+    """A process that has locked the folder `work`."""
     with started(sys.executable, "-c", HOLDER, tmp_path / "work", environment=scripts_environment) as process:
         assert process.stdout.readline() == "locked\n"
         yield process
@@ -60,7 +60,7 @@ def holder(tmp_path, scripts_environment):
 
 def test_a_second_process_is_refused_and_told_who_is_there(tmp_path, holder):
     with pytest.raises(FolderBusyError) as error:
-        hold(tmp_path / "work", patience=0.2)
+        acquire_lock(tmp_path / "work", timeout=0.2)
     assert f"{tmp_path / 'work'}: " in str(error.value)
     assert f"{holder.pid} on {os.uname().nodename}" in str(error.value)
     assert "run the same command again" in str(error.value)
@@ -75,7 +75,7 @@ def test_a_killed_holder_frees_the_folder(tmp_path, holder):
 
 def test_who_is_patient_gets_the_folder_when_it_is_free(tmp_path, holder):
     threading.Timer(0.5, holder.kill).start()
-    with hold(tmp_path / "work", patience=10):
+    with acquire_lock(tmp_path / "work", timeout=10):
         assert holder.wait() == -signal.SIGKILL
 
 
@@ -86,7 +86,7 @@ def test_a_folder_is_free_after_use_and_after_an_error(tmp_path):
         with locked(tmp_path / "work") as folder:
             assert folder == tmp_path / "work"
             with pytest.raises(FolderBusyError):
-                hold(folder)
+                acquire_lock(folder)
 
 
 def test_ancestry_goes_up_from_the_parent():

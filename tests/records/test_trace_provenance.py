@@ -1,4 +1,4 @@
-"""Chains from an evaluation down to the lists: whole, broken at each link, and of results that record less."""
+"""The lineage of evaluations down to the lists: complete, with a mismatch at each step, and of results that record less."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ class Results:
         self.table = text(self.root / "tables/evaluations.csv", "model,pool\nm,s\n")
 
     def trace(self, **changes):
-        """The row and the chain of the model."""
+        """The row and the lineage of the model."""
         read_node.cache_clear()
         shards_in.cache_clear()
         columns = {"model": "m", "pool": "s", "architecture": "net", "size": 3, "seed": 7, "manifest": str(self.model)}
@@ -117,40 +117,40 @@ def test_a_row_says_everything_that_is_recorded(results):
     }
 
 
-def test_a_chain_goes_down_to_the_files_of_the_list(results):
-    _, chain = results.trace()
-    (trainset,) = chain["trained"]["made_from"]
+def test_a_lineage_goes_down_to_the_files_of_the_list(results):
+    _, lineage = results.trace()
+    (trainset,) = lineage["trained"]["made_from"]
     (source,) = trainset["sources"]
     (shuffled,) = source["shards"]["made_from"]
     (counts,) = shuffled["made_from"]
     assert [source["source"], source["samples"]] == ["s", 3]
     assert [counts["path"], counts["list"]] == [str(results.counts), made_from("lists/a.tsv", "lists/b.tsv")]
-    assert chain["evaluation"]["made_from"] == [{"path": str(results.model), "sha256": sha256(results.model)}]
+    assert lineage["evaluation"]["made_from"] == [{"path": str(results.model), "sha256": sha256(results.model)}]
 
 
 @pytest.mark.parametrize("link", ["counts", "shuffled", "trainset", "model"])
-def test_a_manifest_that_was_made_again_breaks_the_chain_above_it(results, link):
+def test_a_manifest_that_was_made_again_is_a_mismatch(results, link):
     path = getattr(results, link)
     write_json(path, read_json(path) | {"remade": True})
     assert results.trace()[0]["broken"] == str(path)
 
 
-def test_metrics_that_were_written_over_break_the_chain(results):
+def test_metrics_that_were_overwritten_are_a_mismatch(results):
     results.metrics.write_text("model\nm\n\n")
     assert results.trace()[0]["broken"] == str(results.metrics)
 
 
 @pytest.mark.parametrize("shard", [0, 1])
-def test_shards_that_the_source_no_longer_has_break_the_chain(results, shard):
+def test_shards_that_the_source_no_longer_has_are_a_mismatch(results, shard):
     content = read_json(results.shards)
     if shard == 0:
         content["files"][0]["sha256"] = "f" * 64
     else:
         del content["files"][1]
     write_json(results.shards, content)
-    row, chain = results.trace()
+    row, lineage = results.trace()
     assert row["broken"] == str(results.shards)
-    assert chain["trained"]["made_from"][0]["sources"][0]["shards"]["other_shards"] == [f"{shard}.tar"]
+    assert lineage["trained"]["made_from"][0]["sources"][0]["shards"]["other_shards"] == [f"{shard}.tar"]
 
 
 def test_more_shards_behind_those_of_the_trainset_break_nothing(results):
@@ -169,11 +169,11 @@ def test_a_missing_manifest_is_named_and_nothing_below_it_is_made_up(results, li
 
 
 def test_older_results_have_empty_cells_and_the_trainset_that_their_request_proves(folder):
-    row, chain = Results(older=True).trace()
+    row, lineage = Results(older=True).trace()
     empty = {"revision", "python", "clip_benchmark", "device", "hardware", "started", "finished", "evaluated", "broken"}
     assert {name for name, value in row.items() if not value} == empty | {"open_clip"}
     assert row["trainset_sha256"] == sha256("results/trainsets/s/3/manifest.json")
-    assert chain["evaluation"] == {
+    assert lineage["evaluation"] == {
         "metrics": {"path": "results/evaluations/m/metrics.csv", "sha256": sha256("results/evaluations/m/metrics.csv")}
     }
 
@@ -201,10 +201,10 @@ def test_a_published_checkpoint_has_what_was_retrieved(results):
     weights = text(manifest.with_name("open_clip_model.safetensors"), "published")
     content = {"model": "RN50", "tag": "yfcc15m", "code": {"revision": "abc", "changed": False}}
     write_json(manifest, content | {"versions": {"torch": "2.1"}, "files": [record(weights)]})
-    row, chain = results.trace(pool="pretrained", manifest=str(manifest))
+    row, lineage = results.trace(pool="pretrained", manifest=str(manifest))
     assert (row["weights_sha256"], row["revision"]) == (sha256(weights), "abc")
     assert (row["trainset_sha256"], row["sources"]) == ("", "")
-    assert chain["trained"]["tag"] == "yfcc15m"
+    assert lineage["trained"]["tag"] == "yfcc15m"
 
 
 @pytest.mark.parametrize(("files", "shown"), [(9, made_from), (101, lambda *paths: {"number": 101, "bytes": 101})])
@@ -213,8 +213,8 @@ def test_many_files_are_summed_up_and_those_of_lists_only_when_there_are_very_ma
     write_json(results.counts, read_json(results.counts) | {"list": made_from(*["lists/a.tsv"] * files)})
     write_json(results.shuffled, read_json(results.shuffled) | {"parts": parts, "made_from": made_from(results.counts)})
     write_json(results.shards, read_json(results.shards) | {"made_from": made_from(results.shuffled)})
-    _, chain = results.trace()
-    (shuffled,) = chain["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
+    _, lineage = results.trace()
+    (shuffled,) = lineage["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
     assert shuffled["parts"] == {"number": 9, "bytes": 90}
     assert shuffled["made_from"][0]["list"] == shown(*["lists/a.tsv"] * files)
     assert shuffled["made_from"][0]["list_sha256"] == list_sha256(made_from(*["lists/a.tsv"] * files))
@@ -223,14 +223,14 @@ def test_many_files_are_summed_up_and_those_of_lists_only_when_there_are_very_ma
 def test_entries_that_are_no_records_of_files_are_left_as_they_are(results):
     write_json(results.shuffled, read_json(results.shuffled) | {"parts": ["00000", "00001"]})
     write_json(results.shards, read_json(results.shards) | {"made_from": made_from(results.shuffled)})
-    _, chain = results.trace()
-    (shuffled,) = chain["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
+    _, lineage = results.trace()
+    (shuffled,) = lineage["trained"]["made_from"][0]["sources"][0]["shards"]["made_from"]
     assert shuffled["parts"] == ["00000", "00001"]
 
 
 def test_a_table_that_speaks_of_another_model_is_refused(results):
     results.table.write_text("model,pool\nm,s\nother,s\n")
-    with pytest.raises(ProvenanceError, match="speaks of other"):
+    with pytest.raises(ProvenanceError, match="has other"):
         results.trace()
 
 
@@ -241,7 +241,7 @@ def test_the_hash_of_a_list_is_its_files_or_that_of_their_sums(folder):
     assert list_sha256(both) != list_sha256(both[::-1]) != one[0]["sha256"]
 
 
-def test_chains_are_json_that_people_can_read(results):
+def test_lineages_are_json_that_people_can_read(results):
     results.trace()
     lines = (results.root / "provenance/m.json").read_text().splitlines()
     assert len(lines) > 50 and json.loads("\n".join(lines))["model"] == "m"

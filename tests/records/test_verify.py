@@ -120,7 +120,7 @@ def test_a_list_that_has_changed_since_it_was_read_is_named(results, released, c
     released.write_text(content)
     count, (line,) = verify(results)
     assert count == 5
-    assert line.startswith(f"{released}: the list is not the one that was read")
+    assert line.startswith(f"{released}: differs from the list that was read")
     assert f"{results}/metadata/a/counts.json" in line
 
 

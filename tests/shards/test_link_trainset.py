@@ -145,7 +145,7 @@ def test_a_folder_that_was_moved_with_its_shards_still_works(linked, tmp_path):
 
 
 def test_a_trainset_larger_than_its_source_is_an_error(linked):
-    with pytest.raises(TrainsetError, match=r"a: has 25 samples, 2 fewer than .*Lower the sizes that draw on it"):
+    with pytest.raises(TrainsetError, match=r"a: has 25 samples, 2 fewer than .*Lower the sizes that use it"):
         linked(a=27)
 
 
@@ -164,7 +164,7 @@ def test_a_shard_with_fewer_samples_than_recorded_is_an_error(linked, shards):
         short = tar.getmembers()[15].offset
     content = (shards["a"] / "000000.tar").read_bytes()[:short]
     (shards["a"] / "000000.tar").write_bytes(content.ljust(entry["bytes"], b"\0"))
-    with pytest.raises(TrainsetError, match="000000.tar: holds 5 of the 7 samples"):
+    with pytest.raises(TrainsetError, match="000000.tar: has 5 of the 7 samples"):
         linked(a=7)
 
 

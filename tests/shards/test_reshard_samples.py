@@ -124,7 +124,7 @@ def test_trainsets_of_a_filter_are_nested(pool, tmp_path):
 
 def test_too_few_samples_are_an_error_that_says_how_many_there_are(pool, tmp_path):
     samples = filtered(pool, tmp_path, "likes % 20 = 0")
-    with pytest.raises(ShardError, match="filter kept: keeps 25 of the 50 samples of mine, and .* needs 26. Lower the"):
+    with pytest.raises(ShardError, match="filter kept: keeps 25 of the 50 samples of mine, but .* needs 26. Lower the"):
         resharded(pool, samples, tmp_path / "kept", needed=26)
     assert not list((tmp_path / "kept").glob("*.tar"))
 

@@ -192,7 +192,7 @@ def test_an_image_that_is_no_whole_jpeg_is_named(source):
     entry = read_json(tar.with_suffix(".json"))
     write_json(tar.with_suffix(".json"), entry | {"files": [record(tar, passing=True), entry["files"][1]]})
     write_manifest(tar.parent)
-    with pytest.raises(ShardError, match=rf"{tar}: holds 9 of 10 images"):
+    with pytest.raises(ShardError, match=rf"{tar}: has 9 of 10 images"):
         source.shard(shard_size=25)
 
 
@@ -278,7 +278,7 @@ def test_a_shard_whose_downloads_are_gone_is_an_error_that_helps(source, tmp_pat
     before = times(tmp_path / "shards")
     if change == "shard lost":
         (tmp_path / "shards" / "000001.tar").unlink()
-    with pytest.raises(ShardError, match=r"shard 00000\d has to be written.*set it back.*00000/manifest.json") as error:
+    with pytest.raises(ShardError, match=r"shard 00000\d must be written.*set it back.*00000/manifest.json") as error:
         source.shard(keep=False, shard_size=10 if change == "shard lost" else 7)
     assert f"{source.parts[0].downloads}/00000.json" in str(error.value) or change == "shard lost"
     assert f"{source.parts[0].downloads}/00001.json" in str(error.value) or change == "shard size"
@@ -297,7 +297,9 @@ def test_a_full_disk_is_an_error_and_the_next_run_goes_on(source, tmp_path):
     ).returncode:
         pytest.skip("needs the right to mount a file system")
     try:
-        with pytest.raises(ShardError, match=r"shard 00000\d: cannot be written .*No space left.*Make room and run"):
+        with pytest.raises(
+            ShardError, match=r"shard 00000\d: cannot be written .*No space left.*Free disk space and run"
+        ):
             source.shard(keep=False)
         subprocess.run(["mount", "-o", "remount,size=10M", folder], check=True)
         assert source.shard(keep=False)["samples"] == 44

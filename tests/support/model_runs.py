@@ -73,7 +73,7 @@ def train(
 
 def sample_orders(seed: int, parts: int) -> list[list[int]]:
     """The orders of ten samples in the first `parts` parts of a training."""
-    prepare(Run([], seed, 1, 1, ""))
+    patch_trainer(Run([], seed, 1, 1, ""))
     orders = []
     for part in range(parts):
         data.SharedEpoch(part)

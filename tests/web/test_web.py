@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from hostile import OUTCOMES, HostileServer, bomb, huge_png, image
-from testbed.web.addresses import AddressError, Resolver, is_public, literal
+from testbed.web.addresses import AddressError, Resolver, is_public, literal_address
 from testbed.web.connections import connect
 from testbed.web.fetch import Fetcher, FetchError, Limits, check_image, is_opted_out, retry_after
-from testbed.web.rate_limit import STRIKES, Pace
+from testbed.web.rate_limit import MAX_PAUSES, RateLimiter
 
 LOOPBACK = ("127.0.0.1/32",)
 LIMITS = {"timeout": 0.6, "deadline": 3.0, "backoff": 0.05, "max_bytes": 3_000_000, "private_networks": LOOPBACK}
@@ -253,7 +253,7 @@ def test_names_are_looked_up_once(monkeypatch):
     [(socket.EAI_NONAME, "unknown host", 1), (socket.EAI_AGAIN, "name lookup failed", 2)],
 )
 def test_unknown_names_are_remembered_and_failed_lookups_not_for_long(monkeypatch, error, cause, lookups):
-    monkeypatch.setattr("testbed.web.addresses.KEPT_FAILURE_SECONDS", 0.0)
+    monkeypatch.setattr("testbed.web.addresses.CACHED_FAILURE_SECONDS", 0.0)
     asked = []
 
     def look_up(host, *_, **__):
@@ -275,7 +275,7 @@ def test_a_lookup_that_hangs_is_given_up(monkeypatch):
     with pytest.raises(AddressError, match="name lookup failed") as error:
         Resolver().addresses("a.example", 80, 0.2)
     hanging.set()
-    assert error.value.again
+    assert error.value.retryable
     assert time.monotonic() - started < SPARE
 
 
@@ -296,7 +296,7 @@ def test_a_lookup_that_hangs_is_given_up(monkeypatch):
     ],
 )
 def test_addresses_in_any_spelling(host, address):
-    assert literal(host) == address
+    assert literal_address(host) == address
 
 
 @pytest.mark.parametrize(
@@ -378,53 +378,53 @@ def test_images_are_judged_before_they_are_decoded():
 
 
 def test_a_host_gets_its_requests_per_second(clock):
-    pace = Pace(0, {"a.example": 20, "example": 1000})
-    assert [pace.rate(host) for host in ("a.example", "x.A.example", "b.example", "other")] == [20, 20, 1000, 0]
+    limiter = RateLimiter(0, {"a.example": 20, "example": 1000})
+    assert [limiter.rate(host) for host in ("a.example", "x.A.example", "b.example", "other")] == [20, 20, 1000, 0]
     started = clock.now
-    assert all(pace.wait("a.example", started + 9) for _ in range(5))
+    assert all(limiter.wait("a.example", started + 9) for _ in range(5))
     assert clock.now - started == pytest.approx(4 / 20)
-    assert not pace.wait("a.example", clock.now)
+    assert not limiter.wait("a.example", clock.now)
     started = clock.now
-    assert all(pace.wait("other", started) for _ in range(100))
+    assert all(limiter.wait("other", started) for _ in range(100))
     assert clock.now == started
 
 
 def test_a_paused_host_is_left_alone(clock):
-    pace = Pace(0, {})
-    pace.pause("a.example", 0.3)
+    limiter = RateLimiter(0, {})
+    limiter.pause("a.example", 0.3)
     started = clock.now
-    assert not pace.wait("a.example", started + 0.1)
-    assert pace.wait("b.example", started)
+    assert not limiter.wait("a.example", started + 0.1)
+    assert limiter.wait("b.example", started)
     assert clock.now == started
-    assert pace.wait("a.example", started + 1)
+    assert limiter.wait("a.example", started + 1)
     assert clock.now - started == pytest.approx(0.3)
 
 
 def test_a_host_that_pauses_again_and_again_is_given_up(clock):
-    pace = Pace(0, {})
-    for _ in range(STRIKES - 1):
-        pace.pause("a.example", 0.02)
+    limiter = RateLimiter(0, {})
+    for _ in range(MAX_PAUSES - 1):
+        limiter.pause("a.example", 0.02)
         # A second complaint within a pause is no further one.
-        pace.pause("a.example", 0.02)
-        assert pace.wait("a.example", clock.now + 9)
-    pace.pause("a.example", 0.2)
-    assert not pace.wait("a.example", clock.now + 9)
+        limiter.pause("a.example", 0.02)
+        assert limiter.wait("a.example", clock.now + 9)
+    limiter.pause("a.example", 0.2)
+    assert not limiter.wait("a.example", clock.now + 9)
     clock.sleep(0.2)
-    assert pace.wait("a.example", clock.now + 9)
-    pace.answered("a.example")
-    pace.pause("a.example", 0.02)
-    assert pace.wait("a.example", clock.now + 9)
+    assert limiter.wait("a.example", clock.now + 9)
+    limiter.record_success("a.example")
+    limiter.pause("a.example", 0.02)
+    assert limiter.wait("a.example", clock.now + 9)
 
 
 def test_who_queues_for_a_host_heeds_a_pause():
     # Turns are half a second apart, so that the pause comes in time on a busy machine too.
-    pace = Pace(2, {})
-    assert pace.wait("a.example", time.monotonic() + 9)
+    limiter = RateLimiter(2, {})
+    assert limiter.wait("a.example", time.monotonic() + 9)
     started = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        queued = [pool.submit(pace.wait, "a.example", started + 9) for _ in range(2)]
+        queued = [pool.submit(limiter.wait, "a.example", started + 9) for _ in range(2)]
         time.sleep(0.02)
-        pace.pause("a.example", 1.2)
+        limiter.pause("a.example", 1.2)
         assert all(request.result() for request in queued)
     assert time.monotonic() - started >= 1.2
 
@@ -435,12 +435,12 @@ def test_a_pause_is_of_the_host_that_asked_for_it(server):
     url = server.url("redirect").replace("127.0.0.1", "localhost")
     assert fetcher.fetch(url)[1] is None
     fetcher.fetch(server.url("ask-tomorrow", "paused"))
-    assert set(fetcher.pace.pauses) == {"127.0.0.1"}
+    assert set(fetcher.rate_limiter.pauses) == {"127.0.0.1"}
 
 
 def test_what_nobody_thought_of_is_an_outcome_too(monkeypatch):
     fetcher = Fetcher(Limits(**LIMITS))
-    monkeypatch.setattr(fetcher, "ask", lambda *_: 1 // 0)
+    monkeypatch.setattr(fetcher, "request", lambda *_: 1 // 0)
     assert fetcher.fetch("http://1.1.1.1/x.jpg") == (None, "error (ZeroDivisionError)")
 
 
@@ -458,7 +458,7 @@ def test_proxies_in_their_usual_spellings(server, monkeypatch, address):
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://"])
 def test_other_proxies_are_refused(monkeypatch, address):
     monkeypatch.setenv("https_proxy", address)
-    with pytest.raises(ValueError, match="is no HTTP proxy. Write http://host:port"):
+    with pytest.raises(ValueError, match="is not an HTTP proxy. Write http://host:port"):
         Fetcher(Limits(**LIMITS))
 
 

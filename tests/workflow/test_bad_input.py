@@ -46,7 +46,7 @@ def run_changed(folder, old: str, new: str):
         pytest.param(
             MINI_YFCC,
             MINI_YFCC + "\n  " + OWN.format(path="short.csv"),
-            ["sources.mine.metadata: short.csv: has 1 rows, and the trainsets of its source need 220. Lower the sizes"],
+            ["sources.mine.metadata: short.csv: has 1 rows, but the trainsets of its source need 220. Lower the sizes"],
             id="short list",
         ),
         pytest.param(
@@ -129,7 +129,7 @@ def test_all_that_is_wrong_is_told_at_once_with_the_files_that_it_comes_from(wor
     output = refused(workflow_copy, "-n", "--configfile", "mine.yaml")
     lines = [line for line in output.splitlines() if ": " in line]
     expected = [
-        "mine.yaml, line 4: key seeds stands twice, first in line 3.",
+        "mine.yaml, line 4: key seeds is there twice, first in line 3.",
         "the experiment: unknown key sed. Did you mean seed?",
         "sizes: 2950 samples of mini_yfcc need 2950 of source mini_yfcc, which has only 2900",
         "mixtures.half.shares: mini_yffc is not a pool of this experiment. Did you mean mini_yfcc?",
@@ -150,7 +150,7 @@ def test_a_target_behind_configfile_is_told_apart_from_a_file(workflow_copy):
     targets = ["plan", "results/plots/effective_robustness.pdf"]
     output = refused(workflow_copy, "--configfile", "config/paper.yaml", *targets, "-n")
     assert output.splitlines()[-1] == (
-        f"Error: {' '.join(targets)} was taken for a configuration file, as every word behind --configfile is. Write "
+        f"Error: {' '.join(targets)} was read as a configuration file, like every argument after --configfile. Write "
         f"targets before it: uv run snakemake {' '.join(targets)} --configfile config/paper.yaml"
     )
 
@@ -159,4 +159,4 @@ def test_a_target_behind_configfile_is_told_apart_from_a_file(workflow_copy):
 def test_what_is_no_yaml_is_named_with_its_line(workflow_copy, file):
     (workflow_copy / file).write_text("seed: 0\nseeds: [0, 1\nsizes: [100]\n")
     output = refused(workflow_copy, *(["--configfile", file] if file == "mine.yaml" else []))
-    assert f"{file}, line 3, column 6: is no YAML" in output and "begins in line 2" in output
+    assert f"{file}, line 3, column 6: is not YAML" in output and "begins in line 2" in output

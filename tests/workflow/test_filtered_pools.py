@@ -160,7 +160,7 @@ METACLIP = "from: mini_yfcc, method: metaclip, entries:"
         pytest.param(f'f: {{{SQL} "similarity >"}}', ["filters.f.where", "syntax error"], id="syntax"),
         pytest.param(f'f: {{{SQL} "true; DROP TABLE x"}}', ["filters.f.where", "syntax error"], id="two statements"),
         pytest.param(f'f: {{{SQL} "EXISTS (FROM read_text(1))"}}', ["filters.f.where", "subquery"], id="files"),
-        pytest.param("f: {from: f, method: basic, language: en}", ["made from itself (f -> f)"], id="circle"),
+        pytest.param("f: {from: f, method: basic, language: en}", ["derived from itself (f -> f)"], id="circle"),
         pytest.param(
             f"f: {{{SCORED} {{pool: mini_imagenet, size: 5}}}}",
             ["filters.f.teacher.size: mini_imagenet has no model of size 5"],

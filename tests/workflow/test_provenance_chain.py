@@ -125,7 +125,7 @@ def test_a_changed_byte_in_the_list_is_detected(own_copy):
     assert wrong_files(own_copy, "mini_imagenet-mini_rn-100-0") == set()
     result = run_snakemake(own_copy, "verify", "--configfile", TINY, check=False)
     assert result.returncode != 0
-    assert f"{listed.relative_to(own_copy)}: the list is not the one that was read" in result.stdout
+    assert f"{listed.relative_to(own_copy)}: differs from the list that was read" in result.stdout
 
 
 def test_a_model_from_before_provenance_is_kept_and_traced_by_its_request(own_copy):

@@ -65,5 +65,5 @@ def test_a_table_that_was_changed_stops_the_run(served):
     tables.write_text(tables.read_text().replace("robustness_top1s.csv", "natural_shifts.csv"))
     result = run_snakemake(served, "--configfile", "published.yaml", "--", "results/tables/baselines.csv", check=False)
     assert result.returncode != 0
-    assert "what came has the SHA-256" in result.stdout
+    assert "the file has the SHA-256" in result.stdout
     assert not (served / "results/tables/baselines.csv").exists()

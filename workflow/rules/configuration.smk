@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.planning.config_files import missing_experiment, origin, repeated_keys
+from testbed.planning.config_files import configuration_line, missing_experiment, repeated_keys
 from testbed.experiment.errors import ExperimentError
 from testbed.records.shipped import shipped, shipped_name
 
@@ -55,4 +55,4 @@ def config_origin():
     given = workflow.overwrite_configfiles
     own = workflow.configfiles[len(given) :]
     settings = workflow.config_settings.overwrite_config
-    return origin(own, given, config.get("experiment"), settings)
+    return configuration_line(own, given, config.get("experiment"), settings)

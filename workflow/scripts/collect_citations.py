@@ -1,7 +1,7 @@
 """Collect what a run should cite: the paper, and the data sets, methods and tools that this experiment uses.
 
-In:  resources/citations.bib, whose `keywords` say what an entry stands for, and results/provenance.csv
-Out: results/citations.bib, with the tools' versions: those that models record, or else those that are installed
+In:  resources/citations.bib, where the `keywords` of an entry say what uses it, and results/provenance.csv
+Out: results/citations.bib, with the versions of tools: those that models record, or else those that are installed
 """
 
 import csv
@@ -26,21 +26,21 @@ TOOLS = (
 METHODS = ("clip", "effective_robustness", "trends")
 
 RECORDED = {"torch": "torch", "open_clip_torch": "open_clip", "clip_benchmark": "clip_benchmark"}
-"""Tools whose versions stand in results/provenance.csv, and their columns there."""
+"""Tools whose versions are in results/provenance.csv, and their columns there."""
 
 ENTRY = re.compile(r"^@(\w+)\{([\w-]+),\n((?:  \w+ = \{.*\},\n)+)\}\n", re.MULTILINE)
 FIELD = re.compile(r"^  (\w+) = \{(.*)\},\n", re.MULTILINE)
 
 
 class CitationError(ValueError):
-    """The file of citations cannot be read, or lacks an entry."""
+    """The file of citations is invalid."""
 
 
 def read_entries(path: Path) -> dict[str, tuple[str, dict[str, str]]]:
-    """The entries of the BibTeX file at `path` by their keys: kind and fields.
+    """Return the entries of the BibTeX file at `path` by key: kind and fields.
 
-    Raises `CitationError` for what is neither an entry in the form of resources/citations.bib nor a comment, for keys or
-    fields that are there twice, for braces that do not pair, and for an entry without author, title or keywords.
+    Raises `CitationError` for lines that are neither a comment nor an entry in the form of resources/citations.bib, for
+    repeated keys or fields, for unbalanced braces, and for an entry without author, title or keywords.
     """
     text = path.read_text(encoding="utf-8")
     for line in ENTRY.sub("", text).splitlines():
@@ -53,9 +53,9 @@ def read_entries(path: Path) -> dict[str, tuple[str, dict[str, str]]]:
         pairs = FIELD.findall(body)
         fields = dict(pairs)
         if key in entries or len(fields) < len(pairs):
-            raise CitationError(f"{path}: {key} is there twice, or has a field twice. Leave one out.")
-        if broken := [name for name, value in pairs if not is_balanced(value)]:
-            raise CitationError(f"{path}: {key}: the braces of {broken[0]} do not pair. Correct them.")
+            raise CitationError(f"{path}: {key} is there twice, or has a field twice. Remove one.")
+        if unbalanced := [name for name, value in pairs if not is_balanced(value)]:
+            raise CitationError(f"{path}: {key}: the braces of {unbalanced[0]} are not balanced. Correct them.")
         if missing := {"author", "title", "keywords"} - set(fields):
             raise CitationError(f"{path}: {key}: has no {', '.join(sorted(missing))}. Add it.")
         entries[key] = kind, fields
@@ -63,7 +63,7 @@ def read_entries(path: Path) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def is_balanced(value: str) -> bool:
-    """Whether every brace in `value` has its partner."""
+    """Return whether the braces in `value` are balanced."""
     depth = 0
     for character in value:
         depth += {"{": 1, "}": -1}.get(character, 0)
@@ -73,7 +73,7 @@ def is_balanced(value: str) -> bool:
 
 
 def uses_of(experiment: dict) -> list[str]:
-    """What the `experiment` uses, in the words of the entries' keywords; the mini-web's drawings are nobody's data."""
+    """Return the keywords of what the `experiment` uses. The mini-web's data needs no citation."""
     formats = [entry["metadata"].get("format", "") for entry in experiment["sources"].values()]
     testsets = [
         "imagenet-c" if "corrupt" in entry else entry.get("retrieve", name)
@@ -92,13 +92,13 @@ def uses_of(experiment: dict) -> list[str]:
 
 
 def own_data(experiment: dict) -> list[str]:
-    """Names of sources and test sets of the user's own, for which no entry can be known."""
+    """Return the names of the user's own sources and test sets, which have no entry."""
     own = [name for name, entry in experiment["sources"].items() if entry["metadata"].get("format") in GENERIC]
     return own + [name for name, entry in experiment["testsets"].items() if "path" in entry]
 
 
 def tool_versions(provenance: Path) -> dict[str, str]:
-    """The versions of `TOOLS`: what the table `provenance` says, or else what is installed; others are left out."""
+    """Return the versions of `TOOLS` from the table `provenance`, or else the installed ones, if any."""
     with open(provenance, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     versions = {}
@@ -113,7 +113,7 @@ def tool_versions(provenance: Path) -> dict[str, str]:
 
 
 def format_entry(kind: str, key: str, fields: dict[str, str], versions: dict[str, str]) -> str:
-    """One entry as BibTeX, without its keywords; that of a tool with its version."""
+    """Return one entry as BibTeX, without its keywords; the entry of a tool has its version."""
     words = fields["keywords"].split(", ")
     used = [versions[word.removeprefix("tool:")] for word in words if word.removeprefix("tool:") in versions]
     shown = {name: value for name, value in fields.items() if name != "keywords"}
@@ -123,7 +123,7 @@ def format_entry(kind: str, key: str, fields: dict[str, str], versions: dict[str
 
 
 def collect_citations(library: Path, provenance: Path, experiment: dict, output: Path) -> None:
-    """Write those entries of `library` to `output` that `experiment` uses, in the library's order."""
+    """Write the entries of `library` that `experiment` uses to `output`, in the library's order."""
     uses = set(uses_of(experiment))
     versions = tool_versions(provenance)
     entries = [

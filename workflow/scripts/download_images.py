@@ -1,9 +1,9 @@
 """Fetch the images of one part of a source's shuffled list.
 
-img2dataset's downloader and resizer do the work, a chunk of rows at a time; the bytes come through `testbed.web`,
-which bounds what a request may take. What they leave to the caller is done here: a chunk is written aside, its product is
-checked against its outcome table (one row per URL, success or cause), and only then gets its name and its record. A
-restarted job fetches the chunks that have no valid record.
+img2dataset's downloader and resizer process one chunk of rows at a time. `testbed.web` makes the requests, and limits each.
+This script makes chunks durable: it writes a chunk to a temporary folder, checks its images against its outcome table (one
+row per URL, success or cause), and only then renames it and writes its record. A restarted job fetches the chunks without a
+valid record.
 
 In:  one part of the shuffled list (parquet: uid, url, caption, ...)
 Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (images, until they are in shards) and
@@ -44,37 +44,37 @@ if TYPE_CHECKING:
 
 STORAGE_OPTIONS = ["image_size", "quality", "minimum_size"]
 NETWORK_CAUSES = {"unknown host", "name lookup failed", "no connection", "proxy", "out of time"}
-"""Causes that, where no other is met, speak of the network and not of the URLs."""
+"""If all URLs end in these causes, the fault is in the network, not in the URLs."""
 
 FEW_ROWS = 20
-"""A shorter last chunk is too few URLs to tell a dead network from a few dead links."""
+"""A chunk with fewer rows is too short to distinguish a dead network from a few dead URLs."""
 
 
-def chunk_size_of(folder: Path, wanted: int) -> int:
-    """Rows of a chunk in `folder`: as many as its chunks were begun with, whose images would else be fetched again."""
+def chunk_size_of(folder: Path, default: int) -> int:
+    """Return the rows per chunk in `folder`: as in existing chunks, which would otherwise be fetched again."""
     for path in sorted(folder.glob("[0-9]*.json")):
         try:
-            return read_json(path).get("chunk_size", wanted)
+            return read_json(path).get("chunk_size", default)
         except ManifestError:
             continue
-    return wanted
+    return default
 
 
 def storage_of(options: dict) -> dict:
-    """How images are stored."""
+    """Return the options that say how images are stored."""
     return {name: options[name] for name in STORAGE_OPTIONS}
 
 
 def request_of(rows: pa.Table, options: dict) -> str:
-    """Digest of what a chunk is asked for: which pairs, and how their images are stored."""
+    """Return the digest of a chunk's request: its pairs, and how their images are stored."""
     return digest([rows["uid"].to_pylist(), storage_of(options)])
 
 
 def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict | None:
-    """The record of a chunk of `rows` that is whole, or None; a longer list may have added rows behind those it is of.
+    """Return the record of a valid chunk of `rows`, or None. `rows` may have more rows at the end, from a longer list.
 
-    Images that are in shards by now (shard_samples notes it in the record) need not be there. Raises `DownloadError`
-    where such images are asked for in another way: they would all have to be fetched again.
+    Images that are already in shards (the record says so) may be missing. Raises `DownloadError` if such images are
+    requested with other settings: all of them would have to be fetched again.
     """
     try:
         entry = read_json(folder / f"{chunk}.json")
@@ -84,7 +84,7 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
     if entry["request"] != request_of(rows.slice(0, entry["rows"]), options) or entry["rows"] > len(rows):
         if sharded:
             raise DownloadError(
-                f"{folder}: chunk {chunk} is in shards already, and its images are now asked for in another way. Set "
+                f"{folder}: chunk {chunk} is already in shards, but its images are now requested with other settings. Set "
                 "download.image_size, quality, minimum_size, shuffle.part_size, seed and the source's samples "
                 f"back to what they were, or delete {folder.parent} to fetch the whole source again."
             )
@@ -94,10 +94,10 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
 
 
 def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry: dict) -> dict:
-    """Move the tar `name` from `scratch` into `folder`, write the outcomes and the chunk's record; returns the record.
+    """Move the tar `name` from `scratch` into `folder`, write the outcomes and the chunk's record, and return the record.
 
-    `entry` is what the record says besides; its `files` are those of earlier passes. The record of files that are
-    replaced must be gone already, so that it never speaks of others.
+    `entry` has the other facts of the record; its `files` are those of earlier passes. The caller removes the record of
+    files that are replaced first, so that it never describes other files.
     """
     parquet.write_table(outcomes, scratch / f"{name}.parquet", compression="zstd")
     for kind in ("tar", "parquet"):
@@ -119,7 +119,7 @@ def keep_chunk(folder: Path, scratch: Path, name: str, outcomes: pa.Table, entry
 
 @dataclass(frozen=True)
 class Task:
-    """Rows of a chunk to be fetched, and what to do with the outcomes: check, move, record; gives the record."""
+    """Rows of a chunk to fetch. `finish` checks, moves and records the outcomes, and returns the record."""
 
     number: int
     rows: pa.Table
@@ -127,7 +127,7 @@ class Task:
 
 
 def first_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, options: dict) -> Task:
-    """The task to fetch all `rows` of chunk `number`."""
+    """Return the task to fetch all `rows` of chunk `number`."""
     chunk = f"{number:05d}"
 
     def finish(fetched: list[dict]) -> dict:
@@ -142,7 +142,7 @@ def first_pass(folder: Path, scratch: Path, number: int, rows: pa.Table, options
 
 
 def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
-    """Those of `causes` that some URLs of a chunk ended in and that no pass has tried again, unless the user forces one."""
+    """Return those of `causes` that some URLs of a chunk have and that were not retried. A forced rule retries all."""
     tried = set() if is_forced("download_images") else set(entry.get("retried", []))
     return (set(causes) & set(entry["causes"])) - tried - {"success"}
 
@@ -150,47 +150,49 @@ def failures_to_retry(entry: dict, causes: list[str]) -> set[str]:
 def further_pass(
     folder: Path, scratch: Path, number: int, rows: pa.Table, entry: dict, causes: set[str], options: dict
 ) -> Task:
-    """The task to fetch those of `rows` that ended in one of `causes` or are new; `entry` is the chunk's record so far.
+    """Return the task to fetch those of `rows` that failed by one of `causes` or are new. `entry` is the chunk's record.
 
-    Raises `DownloadError` where the chunk's images are in shards already, whose samples would then have to move.
+    Raises `DownloadError` if the chunk's images are already in shards, because their samples would have to move.
     """
     chunk = f"{number:05d}"
     if causes and entry.get("sharded"):
         raise DownloadError(
-            f"{folder}: its images are in shards already, so that no further ones can be added between them. Take "
-            f"download.retry_failed out again, or delete {folder.parent} to fetch the whole source again."
+            f"{folder}: its images are already in shards, so no image can be added between them. Remove "
+            f"download.retry_failed, or delete {folder.parent} to fetch the whole source again."
         )
     old = [folder / file["name"] for file in entry["files"] if not file.get("passing")]
     before = parquet.read_table(old[0])
     failed = pa.compute.is_in(before["cause"], pa.array(sorted(causes), pa.string()))
-    again = pa.concat_tables([rows.slice(0, len(before)).filter(failed), rows.slice(len(before))])
+    retried_rows = pa.concat_tables([rows.slice(0, len(before)).filter(failed), rows.slice(len(before))])
     passes = entry.get("passes", 0) + 1
     name = f"{chunk}-{passes}"
     retried = sorted({*entry.get("retried", []), *causes})
 
     def finish(fetched: list[dict]) -> dict:
-        after = tabulate(fetched, scratch, chunk, again, f"{name}.tar")
-        met = set(after["cause"].to_pylist())
-        if len(after) >= FEW_ROWS and met <= NETWORK_CAUSES:
+        after = tabulate(fetched, scratch, chunk, retried_rows, f"{name}.tar")
+        causes_after = set(after["cause"].to_pylist())
+        if len(after) >= FEW_ROWS and causes_after <= NETWORK_CAUSES:
             raise DownloadError(
-                f"chunk {chunk}: none of {len(after)} URLs could be asked again ({', '.join(sorted(met))}). Check the "
-                "network and run the same command again. What was there is kept."
+                f"chunk {chunk}: none of {len(after)} URLs could be requested ({', '.join(sorted(causes_after))}). "
+                "Check the network and run the same command again. Existing images are kept."
             )
         os.replace(scratch / f"{chunk}.tar", scratch / f"{name}.tar")
-        place = {uid: place for place, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])}
-        outcomes = pa.concat_tables([before, after]).take([place[uid] for uid in rows["uid"].to_pylist()])
-        # The old record and outcomes hold until the new record is there.
+        position = {
+            uid: position for position, uid in enumerate([*before["uid"].to_pylist(), *after["uid"].to_pylist()])
+        }
+        outcomes = pa.concat_tables([before, after]).take([position[uid] for uid in rows["uid"].to_pylist()])
+        # The old record and outcomes stay valid until the new record is written.
         facts = {"request": request_of(rows, options), "passes": passes, "retried": retried}
         new = keep_chunk(folder, scratch, name, outcomes, entry | facts)
         for path in old:
             path.unlink()
         return new
 
-    return Task(number, again, finish)
+    return Task(number, retried_rows, finish)
 
 
 def run_tasks(tasks: list[Task], chunks: Chunks) -> Iterator[tuple[int, dict]]:
-    """Number and record of each chunk. While one is checked and hashed, the next is being fetched."""
+    """Yield the number and record of each chunk. While one is checked and hashed, the next is fetched."""
     with ThreadPoolExecutor(1, thread_name_prefix="finish") as finisher:
         waiting: tuple[int, Future] | None = None
         for task in tasks:
@@ -223,10 +225,10 @@ def shown(chunks: Chunks, urls: int) -> Iterator[None]:
 
 
 def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -> dict:
-    """Fetch every row of the parquet file `part` into `folder`, keeping the chunks that are already there.
+    """Fetch every row of the parquet file `part` into `folder`, and return the manifest. Valid chunks are kept.
 
-    `options` is the experiment's `download` section, `pages` the mini-web's pages (used with proxy "miniweb" alone).
-    Returns the manifest. Raises `DownloadError` where a chunk's product is not whole or too few of its URLs gave an image.
+    `options` is the experiment's `download` section, `pages` are the mini-web's pages (only used with proxy "miniweb").
+    Raises `DownloadError` if a chunk's images are incomplete or too few of its URLs gave an image.
     """
     table = parquet.read_table(part, columns=LIST_COLUMNS)
     chunk_size = chunk_size_of(folder, options["chunk_size"])
@@ -267,7 +269,7 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
 
 
 def remove_surplus(folder: Path, entries: dict[int, dict]) -> None:
-    """Remove what no record speaks of: outcomes of earlier passes, and chunks of an earlier and longer part."""
+    """Remove files that are in no record: outcomes of earlier passes, and chunks of an earlier, longer part."""
     known = {file["name"] for entry in entries.values() for file in entry["files"]}
     known |= {f"{number:05d}.json" for number in entries}
     for path in folder.glob("[0-9][0-9][0-9][0-9][0-9]*.*"):
@@ -283,7 +285,7 @@ if __name__ == "__main__":
     with locked(Path(snakemake.output.manifest).parent) as folder:
         pages = list(snakemake.params.pages)
         options = share_of_job(snakemake.config["download"]) | snakemake.params.options
-        # The images of mini-sources come through the mini-web's own server.
+        # The mini-web's own server serves the images of mini-sources.
         options |= {"proxy": "miniweb"} if pages else {}
         manifest = download_images(Path(snakemake.params.part), folder, options, pages)
         write_json(snakemake.output.manifest, manifest)

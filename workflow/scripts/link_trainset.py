@@ -1,10 +1,9 @@
-"""Link the shards that hold the first samples of a pool into one folder, without copying images.
+"""Link the shards with the first samples of a pool into one folder, without copying images.
 
-Whole shards are links. Where the size ends inside a shard, the samples still needed from it go into one cut shard, the
-last, which all members of a mixture share. The folder can be given to open_clip as ``--train-data
-'.../{000000..000149}.tar'``.
+Complete shards are links. If the size ends inside a shard, the samples needed from it are copied into one last shard, which
+all members of a mixture share. The folder can be passed to open_clip as ``--train-data '.../{000000..000149}.tar'``.
 
-In:  the shard manifests of the sources that the pool draws on
+In:  the shard manifests of the pool's sources and filters
 Out: a manifest; beside it NNNNNN.tar, links and at most one file
 """
 
@@ -29,14 +28,14 @@ AGAIN = "Delete it and the manifest.json beside it, and run the same command aga
 
 
 class TrainsetError(RuntimeError):
-    """The shards cannot give the samples that the trainset asks for."""
+    """The shards do not have the samples that the trainset needs."""
 
 
 def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, int]:
-    """Which shards of a source hold its first `count` samples.
+    """Return the shards of a source that have its first `count` samples.
 
-    Returns the whole shards, the shard that is cut (None if none is) and how many samples are taken from it. `shards` is
-    the source's shard manifest; raises `TrainsetError` if it holds fewer than `count` samples.
+    Returns the complete shards, the shard that is cut (or None), and the number of samples to take from it. `shards` is the
+    source's shard manifest. Raises `TrainsetError` if it has fewer than `count` samples.
     """
     whole = []
     for entry in shards["files"]:
@@ -47,13 +46,13 @@ def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, in
     if count:
         raise TrainsetError(
             f"{shards['source']}: has {shards['samples']} samples, {count} fewer than the trainset takes from it. Lower the "
-            "sizes that draw on it. A source has more with larger samples, and a filter where it keeps more."
+            "sizes that use it. Or raise samples of a source, or relax a filter."
         )
     return whole, None, 0
 
 
 def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
-    """Append the first `samples` samples of the tar file `shard` to `archive`; raises `TrainsetError` if it has fewer."""
+    """Append the first `samples` samples of the tar file `shard` to `archive`. Raises `TrainsetError` if it has fewer."""
     copied = 0
     try:
         with tarfile.open(shard, "r:") as source:
@@ -64,15 +63,15 @@ def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
         raise TrainsetError(f"{shard}: cannot be read ({error}). {AGAIN}") from error
     if copied != samples * MEMBERS_PER_SAMPLE:
         raise TrainsetError(
-            f"{shard}: holds {copied // MEMBERS_PER_SAMPLE} of the {samples} samples that are taken from it. {AGAIN}"
+            f"{shard}: has {copied // MEMBERS_PER_SAMPLE} of the {samples} samples that are taken from it. {AGAIN}"
         )
 
 
 def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: Path) -> dict:
-    """Link the trainset with `composition` (source to number of samples) into `folder`; returns its manifest.
+    """Link the trainset with `composition` (source to number of samples) into `folder`, and return its manifest.
 
-    `shards` gives the shard folder of each source. Raises `TrainsetError` where a source has too few samples or a shard
-    is not as its manifest says.
+    `shards` gives the shard folder of each source. Raises `TrainsetError` if a source has too few samples, or if a shard is
+    not as its manifest says.
     """
     for old in folder.glob("*.tar"):
         old.unlink()
@@ -99,12 +98,12 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
         publish(temporary, path)
         parts = [{"source": source, "samples": rest, "shard": cut["name"]} for source, cut, rest in cuts]
         files.append(record(path, samples=sum(part["samples"] for part in parts), parts=parts))
-    held = Counter()
+    counts = Counter()
     for part in (part for file in files for part in file.get("parts", [file])):
-        held[part["source"]] += part["samples"]
-    if held != Counter(composition):
-        raise TrainsetError(f"{folder}: holds {dict(held)} samples instead of {composition}. Run `snakemake verify`.")
-    return {"samples": held.total(), "composition": composition, "files": files}
+        counts[part["source"]] += part["samples"]
+    if counts != Counter(composition):
+        raise TrainsetError(f"{folder}: has {dict(counts)} samples instead of {composition}. Run `snakemake verify`.")
+    return {"samples": counts.total(), "composition": composition, "files": files}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Write down what a source's shards hold, a row for each sample, so that filters need not read the shards.
+"""List the samples of a source's shards in a table, so that filters need not read the shards.
 
-In:  the source's shards, and the first part of its shuffled list, which knows the types of the list's own columns
-Out: a manifest; beside it NNNNNN.parquet for each shard (see testbed.samples) and NNNNNN.json (its record)
+In:  the source's shards, and the first part of its shuffled list, which has the types of the list's own columns
+Out: a manifest; beside it NNNNNN.parquet for each shard (see testbed.shards.samples) and NNNNNN.json (its record)
 """
 
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def list_samples(shards: Path, rows: pa.Schema, folder: Path) -> dict:
-    """Write the table of the samples in the folder `shards` into `folder`; returns the manifest.
+    """Write the table of the samples in the folder `shards` into `folder`, and return its manifest.
 
     `rows` are the columns of the shuffled list that the shards were made from.
     """
@@ -32,8 +32,8 @@ def list_samples(shards: Path, rows: pa.Schema, folder: Path) -> dict:
     own = own_columns(rows)
     entries = {Path(entry["name"]).stem: entry for entry in manifest["files"]}
     requests = {name: [entry, rows.to_string()] for name, entry in entries.items()}
-    words = f"{manifest['source']}, listing samples"
-    files = make_parts(folder, requests, lambda name: list_shard(shards, entries[name], own), words)
+    label = f"{manifest['source']}, listing samples"
+    files = make_parts(folder, requests, lambda name: list_shard(shards, entries[name], own), label)
     logging.info("%s: %d samples", manifest["source"], manifest["samples"])
     return {"pool": manifest["source"], "samples": sum(file["rows"] for file in files), "files": files}
 

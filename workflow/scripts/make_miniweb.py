@@ -1,7 +1,7 @@
-"""Make the mini-web's stand-in for one source: its list in the released format, and the truth behind its URLs.
+"""Make one mini-source: its list in the released format of the source it imitates, and the pages of its URLs.
 
 In:  the kind of source, the number of usable pairs and a seed.
-Out: ``list/`` the list's files; ``pages.parquet`` what the mini-web's server answers for each URL;
+Out: ``list/`` the list's files; ``pages.parquet`` the page that the mini-web's server has for each URL;
      ``manifest.json`` their records and the counts. Equal arguments give equal bytes.
 """
 
@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from testbed.miniweb.lists import write_list
 from testbed.miniweb.pages import Page, draw_pages
-from testbed.miniweb.rows import QUIRKS, Row, count_of, draw_rows
+from testbed.miniweb.rows import UNUSUAL_ROWS, Row, count_of, draw_rows
 from testbed.miniweb.world import SOURCES
 from testbed.records.log import log_to
 from testbed.records.manifest import record, write_json
@@ -40,23 +40,23 @@ PAGES_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class MiniSource:
-    """What was drawn for one mini-source: the rows of its list and the pages behind their URLs."""
+    """One mini-source: the rows of its list and the pages of their URLs."""
 
     rows: list[Row]
     pages: list[Page]
 
 
 def draw_source(kind: str, pairs: int, seed: int) -> MiniSource:
-    """Draw the rows and pages of the mini-source that stands for `kind`, with `pairs` usable rows.
+    """Return the rows and pages of the mini-source for `kind`, with `pairs` usable rows.
 
-    Raises ValueError for a kind that the mini-web does not have or a count below 20, which leaves no room for traps.
+    Raises ValueError for an unknown kind, or for fewer than 20 pairs, which are too few for invalid rows of each cause.
     """
     if kind not in SOURCES:
-        raise ValueError(f"kind: {kind!r} is no source of the mini-web; choose one of {', '.join(SOURCES)}")
+        raise ValueError(f"kind: {kind!r} is not a source of the mini-web; choose one of {', '.join(SOURCES)}")
     if pairs < 20:
-        raise ValueError(f"pairs: {pairs} is too few for a list with its traps; ask for 20 or more")
+        raise ValueError(f"pairs: {pairs} is too few for a list with invalid rows; request 20 or more")
     page_stream, row_stream, _ = _streams(kind, seed)
-    repeats = count_of(QUIRKS[kind]["repeat"], pairs) if "repeat" in QUIRKS[kind] else 0
+    repeats = count_of(UNUSUAL_ROWS[kind]["repeat"], pairs) if "repeat" in UNUSUAL_ROWS[kind] else 0
     pages = draw_pages(kind, pairs - repeats, page_stream)
     return MiniSource(draw_rows(kind, pages, pairs, row_stream), pages)
 
@@ -68,13 +68,13 @@ def make_source(kind: str, pairs: int, seed: int, manifest: Path) -> None:
     shutil.rmtree(folder / "list", ignore_errors=True)
     files = write_list(kind, source.rows, folder / "list", _streams(kind, seed)[2])
     _write_pages(source.pages, folder / "pages.parquet")
-    traps = Counter(row.cause for row in source.rows if row.cause)
+    invalid = Counter(row.cause for row in source.rows if row.cause)
     content = {
         "kind": kind,
         "seed": seed,
         "pairs": pairs,
         "rows": len(source.rows),
-        "traps": dict(sorted(traps.items())),
+        "traps": dict(sorted(invalid.items())),
         "behaviours": dict(sorted(Counter(page.behaviour for page in source.pages).items())),
         "list": [record(path) | {"name": f"list/{path.name}"} for path in files],
         "pages": record(folder / "pages.parquet", rows=len(source.pages)),
@@ -83,7 +83,7 @@ def make_source(kind: str, pairs: int, seed: int, manifest: Path) -> None:
 
 
 def _streams(kind: str, seed: int) -> list[numpy.random.Generator]:
-    """Separate streams for pages, rows and the format's own columns, so that a change of one leaves the others."""
+    """Return separate streams for pages, rows and the format's own columns: a change of one keeps the others."""
     sequence = numpy.random.SeedSequence([seed, list(SOURCES).index(kind)])
     return [numpy.random.default_rng(child) for child in sequence.spawn(3)]
 

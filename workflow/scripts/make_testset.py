@@ -1,8 +1,8 @@
 """Draw a test set of the mini-web in CLIP_benchmark's local WebDataset format.
 
-In:  nothing but a seed
+In:  no files; a seed
 Out: a manifest; beside it classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt and test/N.tar with
-     <key>.png and <key>.cls of each image, as many of each class
+     <key>.png and <key>.cls of each image; classes have equal numbers of images
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Say what an experiment takes before it is started, stage by stage, and how much of it is done.
+"""Print the estimated cost of an experiment, stage by stage, and how much of it is done.
 
-In:  nothing but the experiment, its `costs`, and what is known of released lists (resources/sources.csv) and of test sets
+In:  the experiment, its `costs`, and facts about released lists (resources/sources.csv) and test sets
      (resources/testsets.csv)
 Out: two tables on standard output, one of sources and one of stages
 """
@@ -21,7 +21,7 @@ STAGE_HEADER = ("stage", "jobs", "done", "work", "disk GB", "network GB", "CPU h
 
 
 def amount(value: float | None) -> str:
-    """A cost as text: two digits where it is small, none where it is large, "?" where it is not known."""
+    """Return a cost as text: two significant digits below 10, a whole number above, "?" if unknown."""
     if value is None:
         return "?"
     return f"{value:,.0f}" if value >= 10 or not value else f"{value:.2g}"
@@ -32,12 +32,12 @@ def add(values: list[float | None]) -> float | None:
 
 
 def stage_rows(stages: list[Stage]) -> list[tuple[str, ...]]:
-    """The table of stages: a row each, the total, and what is left of it."""
+    """Return the table of stages: a row for each, the total, and the rest to do."""
     rows = [
         (stage.rule, str(len(stage.products)), str(stage.done), stage.work, *map(amount, stage[3:])) for stage in stages
     ]
     jobs, done = sum(len(stage.products) for stage in stages), sum(stage.done for stage in stages)
-    whole = [add([stage[column] for stage in stages]) for column in range(3, 7)]
+    total = [add([stage[column] for stage in stages]) for column in range(3, 7)]
     left = [
         add([None if stage[column] is None else stage[column] * stage.share_left for stage in stages])
         for column in range(3, 7)
@@ -45,13 +45,13 @@ def stage_rows(stages: list[Stage]) -> list[tuple[str, ...]]:
     return [
         STAGE_HEADER,
         *rows,
-        ("total", str(jobs), str(done), "", *map(amount, whole)),
+        ("total", str(jobs), str(done), "", *map(amount, total)),
         ("left", str(jobs - done), "", "", *map(amount, left)),
     ]
 
 
 def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[tuple[str, ...]]:
-    """The table of sources: what is asked for, what is expected to come, and what the largest trainset takes of it."""
+    """Return the table of sources: URLs to fetch, expected images, and the images that the largest trainset needs."""
     rows = [SOURCE_HEADER]
     for name, source in expected.items():
         metadata, needed = experiment.sources[name]["metadata"], experiment.needed(name)
@@ -59,7 +59,7 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
         if source.length and source.length.pairs < samples:
             notes.append(f"the list has {source.length}, fewer than samples: {samples:,}")
         if source.images < needed:
-            notes.append(f"lower the sizes: {needed:,} {'may not' if source.urls >= needed else 'cannot'} come")
+            notes.append(f"{needed:,} images {'may be' if source.urls >= needed else 'are'} too many: lower the sizes")
         kind = metadata.get("format") or "mini-web"
         rows.append(
             (
@@ -76,7 +76,7 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
 
 
 def table_of(rows: list[tuple[str, ...]]) -> str:
-    """Rows as text in columns; numbers stand to the right."""
+    """Return rows as text in columns, with numbers aligned to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     numeric = [all(NUMBER.fullmatch(row[column]) for row in rows[1:]) for column in range(len(rows[0]))]
     return "\n".join(
@@ -97,6 +97,6 @@ if __name__ == "__main__":
     stages = stages_of(experiment, expected, tested)
     print(table_of(source_rows(experiment, expected)), end="\n\n")
     print(table_of(stage_rows(stages)), end="\n\n")
-    print("Rates are those of the experiment's section `costs`; measure your own and put them there.")
+    print("Rates are from the experiment's section `costs`; measure your own and set them there.")
     if any(stage.gpu is None for stage in stages):
         print("? costs.trained_per_second has no rate for an architecture: its train.log says samples per second.")

@@ -1,14 +1,14 @@
-"""Bring the released list of a source, in whatever format, to one parquet file of usable pairs.
+"""Convert the released list of a source, in any format, to one parquet file of usable pairs.
 
-In:  the list (one file, a glob or a folder), the name of its format, and for generic formats its columns.
+In:  the list (one file, a glob or a folder), the name of its format, and its columns for generic formats.
 Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the order of the list;
      ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, the private networks whose
      addresses are kept, and the records of the list's files and of ``pairs.parquet``.
 
-The list is streamed: rows are judged in batches, in several threads, and staged beside the output. Duplicates (same URL
-and caption) are then found by DuckDB, which works within a memory limit and spills to disk; a set of identities in Python
-would take about 100 bytes per row, which is 40 GB for LAION-400M. The first of equal rows stays. A column of the list
-whose name is uid, url, caption or another column's but for its case is renamed, because DuckDB does not tell them apart.
+The list is streamed: several threads validate batches of rows, which are staged beside the output. DuckDB then finds
+duplicates (same URL and caption) within a memory limit and spills to disk. A Python set of identities would take about 100
+bytes per row, which is 40 GB for LAION-400M. The first of equal rows is kept. A column of the list is renamed if its name is
+uid, url or caption, or differs from another only in case, because DuckDB ignores case.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from pyarrow import parquet
 from testbed.experiment.experiment import Experiment
 from testbed.lists.batches import Batch
 from testbed.lists.list_files import find_files
-from testbed.lists.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, dropped_in_words
+from testbed.lists.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, describe_dropped
 from testbed.lists.released import Format, resolve_format
 from testbed.lists.released_batches import BATCH, map_batches, own_columns
 from testbed.lists.validation import validate_batch
@@ -51,7 +51,7 @@ BASE_COLUMNS = ("uid", "url", "caption")
 
 @dataclass
 class Counts:
-    """Rows read, kept and dropped by cause; rows are always kept and dropped together. `files` records what was read."""
+    """Counts of rows that were read and dropped, by cause. `files` records the files of the list."""
 
     rows: int = 0
     dropped: Counter = field(default_factory=Counter)
@@ -75,28 +75,27 @@ def prepare_list(
     threads: int = 1,
     private_networks: Sequence[str] = (),
 ) -> Counts:
-    """Write the usable pairs of a list to the parquet file `output`; returns the counts.
+    """Write the usable pairs of a list to the parquet file `output`, and return the counts.
 
-    Captions of more than `longest` characters are dropped, and URLs with an address that is neither public nor in one of
-    `private_networks`. DuckDB keeps to `memory`. Raises `ListError` for a list that cannot be read as `format` or that
-    has no usable row.
+    Rows are dropped as in `validate_batch`. DuckDB uses at most `memory`. Raises `ListError` if the list cannot be read as
+    `format` or has no usable row.
     """
     resolved = resolve_format(format, columns)
     files = find_files(path, resolved.container)
     own = own_columns(files[0], resolved)
     schema = pairs_schema(files[0], resolved)
     networks = [ipaddress.ip_network(network) for network in private_networks]
-    judge = partial(validate_batch, format=resolved, longest=longest, private_networks=networks)
+    validate = partial(validate_batch, format=resolved, longest=longest, private_networks=networks)
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        counts = stage_rows(files, resolved, own, schema, judge, work / "staged.parquet", threads)
+        counts = stage_rows(files, resolved, own, schema, validate, work / "staged.parquet", threads)
         if not counts.rows:
-            raise ListError(f"{path}: holds no row; download it again")
+            raise ListError(f"{path}: has no row; download it again")
         if not counts.kept:
             raise ListError(
-                f"{path}: none of {counts.rows:,} rows is usable as format {format}; {dropped_in_words(counts.dropped)}"
+                f"{path}: none of {counts.rows:,} rows is usable as format {format}; {describe_dropped(counts.dropped)}"
             )
         publish(drop_duplicates(work, counts, memory, threads), output)
     finally:
@@ -105,7 +104,7 @@ def prepare_list(
 
 
 def pairs_schema(file: Path, format: Format) -> pa.Schema:
-    """The columns of the pairs of a list, of which `file` is the first."""
+    """Return the columns of the pairs of a list. `file` is the list's first file."""
     own = own_columns(file, format)
     names = own_names(list(own))
     return pa.schema([(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, own.values(), strict=True)))
@@ -116,16 +115,16 @@ def stage_rows(
     format: Format,
     own: dict[str, pa.DataType],
     schema: pa.Schema,
-    judge: Callable[[Batch], tuple[int, list[pa.Array], Counter]],
+    validate: Callable[[Batch], tuple[int, list[pa.Array], Counter]],
     staged: Path,
     threads: int,
 ) -> Counts:
-    """Write the usable rows of all files, duplicates included, to the parquet file `staged`."""
+    """Write the usable rows of all files, with duplicates, to the parquet file `staged`, and return the counts."""
     counts = Counts()
     digests = {file: hashlib.sha256() for file in files}
     with ThreadPoolExecutor(threads) as pool, parquet.ParquetWriter(staged, schema, **PARQUET) as writer:
-        judged = map_batches(judge, files, format, own, pool, lambda file: digests[file].update)
-        for file, results in groupby(judged, itemgetter(0)):
+        validated = map_batches(validate, files, format, own, pool, lambda file: digests[file].update)
+        for file, results in groupby(validated, itemgetter(0)):
             for _, (rows, columns, dropped) in results:
                 counts.rows += rows
                 counts.dropped += dropped
@@ -140,7 +139,7 @@ def stage_rows(
 
 
 def own_names(columns: list[str]) -> list[str]:
-    """The names that the list's own columns get: their own, or small ones with a prefix where they would clash."""
+    """Return the names for the list's own columns. A name in use is lowered and gets a prefix."""
     taken = set(BASE_COLUMNS)
     names = []
     for column in columns:
@@ -153,7 +152,7 @@ def own_names(columns: list[str]) -> list[str]:
 
 
 def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Path:
-    """Of the rows in ``staged.parquet`` that have the same uid, keep the first; returns the file without the others."""
+    """Return the file of the rows in ``staged.parquet`` without duplicates: of rows with the same uid, the first is kept."""
     staged = work / "staged.parquet"
     config = {"memory_limit": memory, "temp_directory": str(work / "spill"), "threads": threads}
     with duckdb.connect(config=config) as connection:
@@ -166,9 +165,9 @@ def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Pa
             """,
             params={"staged": str(staged)},
         ).fetchnumpy()["place"]
-    surplus = np.asarray(found, dtype=np.int64)
-    counts.dropped["duplicate"] += len(surplus)
-    if not len(surplus):
+    repeated = np.asarray(found, dtype=np.int64)
+    counts.dropped["duplicate"] += len(repeated)
+    if not len(repeated):
         return staged
     unique = work / "unique.parquet"
     start = 0
@@ -179,26 +178,26 @@ def drop_duplicates(work: Path, counts: Counts, memory: str, threads: int) -> Pa
         for batch in file.iter_batches(BATCH):
             stop = start + len(batch)
             keep = np.ones(len(batch), dtype=bool)
-            keep[surplus[np.searchsorted(surplus, start) : np.searchsorted(surplus, stop)] - start] = False
+            keep[repeated[np.searchsorted(repeated, start) : np.searchsorted(repeated, stop)] - start] = False
             writer.write_batch(batch.filter(pa.array(keep)))
             start = stop
     return unique
 
 
 def warn_if_short(source: str, counts: Counts, samples: int, needed: int) -> None:
-    """Warn where a list has fewer usable pairs than `samples`, or than `needed` for the largest trainset.
+    """Log a warning if a list has fewer usable pairs than `samples`, or than `needed` for the largest trainset.
 
-    A warning and no error: Snakemake would delete the pairs, and reading the list again may take hours. The rule that
-    comes next, shuffle_metadata, refuses to go on with fewer than `needed`.
+    It is not an error, because Snakemake would delete the pairs, and reading the list again may take hours. The next rule,
+    shuffle_metadata, fails with fewer than `needed`.
     """
     if counts.kept >= samples:
         return
     consequence = "all are fetched"
     if counts.kept < needed:
-        consequence = f"its trainsets need {needed:,}: lower the sizes that draw on it, or give it a longer list"
+        consequence = f"its trainsets need {needed:,}: lower the sizes that use it, or use a longer list"
     logging.warning(
-        "source %s: the list has %s usable pairs, and %s samples are asked for; %s. %s",
-        *(source, f"{counts.kept:,}", f"{samples:,}", consequence, dropped_in_words(counts.dropped)),
+        "source %s: the list has %s usable pairs, fewer than samples: %s; %s. %s",
+        *(source, f"{counts.kept:,}", f"{samples:,}", consequence, describe_dropped(counts.dropped)),
     )
 
 
@@ -217,7 +216,7 @@ if __name__ == "__main__":
             private_networks=snakemake.params.private_networks,
         )
         logging.info("%s", result.as_json())
-        # Not parameters, because a list is not read again when sizes change.
+        # These are not parameters, because a change of sizes must not read the list again.
         experiment, source = Experiment(snakemake.config), snakemake.wildcards.source
         warn_if_short(source, result, experiment.sources[source]["samples"], experiment.needed(source))
         content = {

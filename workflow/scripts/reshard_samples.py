@@ -1,9 +1,9 @@
-"""Write the samples that a filter keeps as shards of equal size, in their order, by copying bytes.
+"""Write the samples that a filter keeps as shards of equal size, in order, by copying bytes.
 
-Where a whole shard of the source is kept, and would be a whole shard here, it is linked. Shards are written one by one,
-each with its own record; a restarted job writes those that are not whole.
+A shard of the source is linked if the new shard would have the same samples. Shards are written one by one, each with its
+own record. A restarted job writes only the shards without a valid record.
 
-In:  the table of the samples that stay, and the shards of the source that they lie in
+In:  the table of the kept samples, and the shards of the source that have them
 Out: a manifest like that of a source's shards; beside it NNNNNN.tar and NNNNNN.json (its record)
 """
 
@@ -26,8 +26,8 @@ from testbed.records.manifest import digest, problem, read_json, write_json
 from testbed.records.parts import PROGRESS_SECONDS, read_parts, recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
-from testbed.shards.samples import BLOCK, joined
-from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, room_for
+from testbed.shards.samples import BLOCK, merge_ranges
+from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, write_errors
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -37,7 +37,7 @@ COPY_BYTES = 8 << 20
 
 
 def samples_by_shard(samples: Path, shard_size: int) -> Iterator[pa.Table]:
-    """The samples that stay, as many as a shard holds at a time."""
+    """Yield the kept samples, as many at a time as a shard has."""
     waiting = None
     for part in read_parts(samples, COLUMNS):
         waiting = part if waiting is None else pa.concat_tables([waiting, part])
@@ -49,42 +49,44 @@ def samples_by_shard(samples: Path, shard_size: int) -> Iterator[pa.Table]:
 
 
 def runs_of(content: pa.Table) -> Iterator[tuple[str, list[dict]]]:
-    """The samples of a shard by the shard that they lie in."""
+    """Yield the rows of a new shard, grouped by the source shard that has them, in order."""
     return ((name, list(rows)) for name, rows in groupby(content.to_pylist(), key=lambda row: row["shard"]))
 
 
 def copy_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedWriter) -> None:
-    """Append the samples `rows` of the shard `name` in `folder` to `target`; raises `ShardError` where it has others."""
+    """Append the samples `rows` of the shard `name` in `folder` to `target`. Raises `ShardError` if it has other samples."""
     with open(folder / name, "rb", buffering=0) as source:
         for row in rows:
             source.seek(row["offset"])
             if source.read(BLOCK)[:100].rstrip(b"\0") != f"{row['uid']}.jpg".encode():
                 raise ShardError(
                     f"{folder / name}: sample {row['uid']} is not at byte {row['offset']}. Run `snakemake verify`, delete "
-                    "what it names, and run the same command again."
+                    "the files that it names, and run the same command again."
                 )
-        for start, length in joined([row["offset"] for row in rows], [row["bytes"] for row in rows]):
+        for start, length in merge_ranges([row["offset"] for row in rows], [row["bytes"] for row in rows]):
             source.seek(start)
             while length:
                 piece = source.read(min(length, COPY_BYTES))
                 if not piece:
-                    raise ShardError(f"{folder / name}: is cut. Run `snakemake verify`, delete it, and run again.")
+                    raise ShardError(
+                        f"{folder / name}: is truncated. Run `snakemake verify`, delete it, and run again."
+                    )
                 target.write(piece)
                 length -= len(piece)
 
 
 def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
-    """Write the samples `content`, which lie in shards in `folder`, as a shard at `path`; returns its record."""
+    """Write the samples `content` of the shards in `folder` as a shard at `path`, and return its record."""
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "wb", buffering=0) as file:
         hashed = HashedFile(file)
         with io.BufferedWriter(hashed, WRITE_BYTES) as buffered:
             for name, rows in runs_of(content):
                 copy_samples(folder, name, rows, buffered)
-            # Two empty blocks end an archive, which is filled up to whole records.
+            # Two empty blocks end a tar file, which is padded to a multiple of the record size.
             end = buffered.tell() + 2 * BLOCK
             buffered.write(bytes(2 * BLOCK + -end % tarfile.RECORDSIZE))
-    # Hashed on the way: to read it once more would take as long again.
+    # The hash was computed while writing: reading the file again would double the time.
     entry = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": hashed.hash.hexdigest()}
     publish(temporary, path)
     return entry | facts_of(content)
@@ -96,31 +98,31 @@ def facts_of(content: pa.Table) -> dict:
 
 
 def whole_shard(content: pa.Table, entries: dict[str, dict]) -> dict | None:
-    """The record of the source's shard that holds just the samples `content`, or None."""
+    """Return the record of the source's shard that has exactly the samples `content`, or None."""
     entry = entries[content["shard"][0].as_py()]
-    whole = facts_of(content) == {key: entry[key] for key in ("samples", "first_uid", "last_uid")}
-    return entry if whole and len(content["shard"].unique()) == 1 else None
+    is_whole = facts_of(content) == {key: entry[key] for key in ("samples", "first_uid", "last_uid")}
+    return entry if is_whole and len(content["shard"].unique()) == 1 else None
 
 
 def check_enough(name: str, manifest: dict, needed: int) -> None:
-    """Raise `ShardError` where a filter keeps fewer samples than the largest trainset needs."""
+    """Raise `ShardError` if a filter keeps fewer samples than the largest trainset needs."""
     if manifest["samples"] < needed:
         raise ShardError(
-            f"filter {name}: keeps {manifest['samples']} of the {manifest['of']} samples of {manifest['from']}, and the "
-            f"largest trainset needs {needed}. Lower the sizes that draw on it (filters.{name}.sizes), or let it keep more."
+            f"filter {name}: keeps {manifest['samples']} of the {manifest['of']} samples of {manifest['from']}, but the "
+            f"largest trainset needs {needed}. Lower the sizes that use it (filters.{name}.sizes), or relax the filter."
         )
 
 
 def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, needed: int) -> dict:
-    """Write the samples in the table of the folder `samples` as shards into `folder`; returns the manifest.
+    """Write the samples in the table in the folder `samples` as shards into `folder`, and return the manifest.
 
-    They lie in the source's shards in the folder `shards`. Raises `ShardError` where they are fewer than `needed`, or where
-    one of these shards is not as recorded.
+    `shards` is the folder of the source's shards. Raises `ShardError` if there are fewer samples than `needed`, or if a
+    shard of the source is not as recorded.
     """
     kept = read_json(samples / "manifest.json")
     check_enough(folder.name, kept, needed)
     entries = {entry["name"]: entry for entry in read_json(shards / "manifest.json")["files"]}
-    files, done, told = [], 0, time.monotonic()
+    files, done, reported = [], 0, time.monotonic()
     for number, content in enumerate(samples_by_shard(samples, shard_size)):
         name = f"{number:06d}"
         request = digest([content["uid"].to_pylist(), content["sha256"].to_pylist()])
@@ -129,10 +131,10 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
             for shard in content["shard"].unique().to_pylist():
                 if wrong := problem(shards, entries[shard], content=False):
                     raise ShardError(f"{wrong}. Delete {shards}/manifest.json and run the same command again.")
-            # The record of a file that is replaced goes first, so that it never speaks of another.
+            # The record is removed before its file is replaced, so that it never describes another file.
             (folder / f"{name}.json").unlink(missing_ok=True)
             path = folder / f"{name}.tar"
-            with room_for(name):
+            with write_errors(name):
                 if whole := whole_shard(content, entries):
                     link(shards / whole["name"], path)
                     file = whole | {"name": path.name}
@@ -142,8 +144,8 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
                 write_json(folder / f"{name}.json", entry)
         files.append(entry["file"])
         done += len(content)
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
             logging.log(PROGRESS, "%s: %d of %d samples in shards", folder.name, done, kept["samples"])
     remove_surplus(folder, len(files))
     return {"source": folder.name, "samples": done, "shard_size": shard_size, "files": files}

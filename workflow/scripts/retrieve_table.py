@@ -1,6 +1,6 @@
-"""Retrieve a published table of results from its pinned address, and check that it is the very file.
+"""Retrieve a published table of results from its pinned URL, and check its SHA-256.
 
-In:  a list (resources/tables.csv), which has address and SHA-256 of each table
+In:  a list (resources/tables.csv) with the URL and SHA-256 of each table
 Out: results/retrieved/<table>.csv
 """
 
@@ -21,24 +21,24 @@ OPTIONS = {"timeout": 60, "retries": 3, "backoff": 2}
 
 
 class TableError(RuntimeError):
-    """A table cannot be fetched, or is not the file that it should be."""
+    """A table cannot be fetched, or has another SHA-256."""
 
 
 def retrieve_table(name: str, tables: Path | str, output: Path, proxy: str = "none") -> None:
-    """Fetch the table `name` of the list `tables` to `output`; raises `TableError`, and then leaves no `output`."""
+    """Fetch the table `name` of the list `tables` to `output`. Raises `TableError` without writing `output`."""
     with open(shipped(tables), newline="", encoding="utf-8") as file:
         row = next((row for row in csv.DictReader(file) if row["table"] == name), None)
     if row is None:
-        raise TableError(f"{tables}: has no table {name!r}; add its address and SHA-256")
+        raise TableError(f"{tables}: has no table {name!r}; add its URL and SHA-256")
     fetched = output.with_name(f".{output.name}.fetched")
-    by_hand = f"Get it by hand from {row['url']} and put it at {output}, or run the same command again"
+    by_hand = f"Download it by hand from {row['url']} to {output}, or run the same command again"
     try:
         status = fetch(open_pool(row["url"], proxy), row["url"], fetched, OPTIONS)
         if status != 200:
-            raise TableError(f"{row['url']}: answers HTTP {status}. {by_hand}.")
+            raise TableError(f"{row['url']}: responds with HTTP {status}. {by_hand}.")
         if (found := sha256(fetched)) != row["sha256"]:
             raise TableError(
-                f"{row['url']}: what came has the SHA-256 {found}, and {tables} pins {row['sha256']}. {by_hand}."
+                f"{row['url']}: the file has the SHA-256 {found}, but {tables} has {row['sha256']}. {by_hand}."
             )
         publish(fetched, output)
     except FetchError as error:

@@ -1,11 +1,11 @@
-"""Retrieve a test set in CLIP_benchmark's WebDataset format from where it is hosted, and count what came.
+"""Retrieve a test set in CLIP_benchmark's WebDataset format from its host, and check its counts.
 
-A restarted job keeps the files that its record knows as whole and fetches the rest.
+A restarted job keeps the files that its record lists as complete, and fetches the others.
 
-In:  nothing but the name of one of CLIP_benchmark's wds/ sets and the URL that they lie under
+In:  the name of one of CLIP_benchmark's wds/ sets, and the URL of these sets
 Out: a manifest; beside it test/nshards.txt and test/N.tar, classnames.txt and zeroshot_classification_templates.txt
      (not for image-text retrieval), dataset_type.txt (not for plain classification), and record.json with the records of
-     the files that are whole so far
+     the complete files so far
 """
 
 import logging
@@ -31,14 +31,14 @@ TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
 
 
 class RetrieveError(RuntimeError):
-    """A test set cannot be fetched, or is not what it should be."""
+    """A test set cannot be fetched, or is invalid."""
 
 
 @dataclass
 class Retrieval:
-    """A test set on its way from `origin`, the URL of its files, into `folder`; `record.json` there knows what is whole.
+    """The retrieval of a test set from `origin`, the URL of its files, into `folder`, with a `record.json` of its state.
 
-    `files` are the records of whole files, `absent` the names of those that the origin does not have.
+    `files` are the records of complete files, `absent` the names of files that the origin does not have.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Retrieval:
             self.absent = known["absent"]
 
     def get(self, name: str) -> int:
-        """Have the file `name` in the folder, fetched or kept; returns 200, or the status that refuses it."""
+        """Fetch the file `name` into the folder unless it is there. Return 200, or the HTTP status of the refusal."""
         path = self.folder / name
         if name in self.absent:
             return 404
@@ -70,99 +70,99 @@ class Retrieval:
             status = fetch(self.pool, f"{self.origin}/{name}", path, self.options)
         except FetchError as error:
             raise RetrieveError(
-                f"{error}. Run the same command again when the network is better; files that are whole are kept. "
-                "testset_origin in the experiment says what is asked."
+                f"{error}. Run the same command again when the network is better; complete files are kept. "
+                "testset_origin in the experiment sets the URL."
             ) from error
         if status == 200:
             self.files[name] = record(path) | {"name": name}
-            self.note()
-            logging.log(PROGRESS, "%s: %s has come, %.1f MB", self.folder.name, name, path.stat().st_size / 1e6)
+            self.save()
+            logging.log(PROGRESS, "%s: fetched %s, %.1f MB", self.folder.name, name, path.stat().st_size / 1e6)
         return status
 
-    def need(self, name: str) -> Path:
-        """The path of a file that every such set has; raises `RetrieveError` where the origin refuses it."""
+    def require(self, name: str) -> Path:
+        """Return the path of a required file. Raises `RetrieveError` if the origin refuses it."""
         status = self.get(name)
         if status != 200:
             raise RetrieveError(
-                f"testsets.{self.folder.name}.retrieve: {self.origin}/{name} answers HTTP {status}, and every such set "
-                f"has {name}. Get the set by hand and give its folder as path instead of retrieve."
+                f"testsets.{self.folder.name}.retrieve: {self.origin}/{name} responds with HTTP {status}, but every such "
+                f"set has {name}. Download the set by hand and set its folder as path instead of retrieve."
             )
         return self.folder / name
 
     def lacks(self, name: str) -> bool:
-        """Whether the origin does not have the file `name`, which then is not in the folder either."""
+        """Return whether the origin lacks the file `name`. Otherwise fetch it into the folder."""
         if self.get(name) == 200:
             return False
         (self.folder / name).unlink(missing_ok=True)
         if name not in self.absent:
             self.absent.append(name)
-            self.note()
+            self.save()
         return True
 
-    def note(self) -> None:
+    def save(self) -> None:
         content = {"origin": self.origin, "absent": self.absent, "files": list(self.files.values())}
         write_json(self.folder / "record.json", content)
 
 
 def shards_of(retrieval: Retrieval, name: str) -> int:
-    """Number of shards of the test set `name`; raises `RetrieveError` where it is not there."""
+    """Return the number of shards of the test set `name`. Raises `RetrieveError` if the origin does not have the set."""
     status = retrieval.get("test/nshards.txt")
     if status != 200:
         raise RetrieveError(
             f"testsets.{retrieval.folder.name}.retrieve: there is no {name} at {retrieval.origin} (HTTP {status}). Take "
-            "a name of CLIP_benchmark's wds/ sets (resources/testsets.csv has some), correct testset_origin.url, or get "
-            "the set by hand and give its folder as path instead of retrieve."
+            "a name of CLIP_benchmark's wds/ sets (resources/testsets.csv has some), correct testset_origin.url, or "
+            "download the set by hand and set its folder as path instead of retrieve."
         )
     path = retrieval.folder / "test/nshards.txt"
     text = path.read_text(encoding="utf-8", errors="replace").strip()
     if not text.isdecimal() or int(text) == 0:
-        # Without the file its record is void, and the next run asks again.
+        # Without the file its record is invalid, so the next run fetches it again.
         path.unlink()
         raise RetrieveError(
-            f"{retrieval.origin}/test/nshards.txt: says {text[:60]!r}, and not how many test/N.tar there are. Correct "
-            "testset_origin.url, or look at what answers in its place, such as a proxy's login page."
+            f"{retrieval.origin}/test/nshards.txt: has {text[:60]!r} instead of the number of test/N.tar files. Correct "
+            "testset_origin.url, or check whether another server responds, such as a proxy's login page."
         )
     return int(text)
 
 
 def count_images(shard: Path) -> int:
-    """Number of images in a tar; raises `RetrieveError` where it is none."""
+    """Return the number of images in a tar. Raises `RetrieveError` if it is not a tar file."""
     try:
         return count_samples(shard)
     except TestsetError as error:
         raise RetrieveError(
-            f"{shard}: came as it is, and is no whole tar ({error.__cause__}). Delete it to fetch it again."
+            f"{shard}: was fetched, but is not a complete tar file ({error.__cause__}). Delete it to fetch it again."
         ) from error
 
 
 def check_counts(name: str, counts: dict[str, int], table: Path | str, folder: Path) -> None:
-    """Raise `RetrieveError` where `counts` are not those that `table` expects of the test set `name`."""
+    """Raise `RetrieveError` if `counts` differ from those in `table` for the test set `name`."""
     wrong = []
-    for what, expected in expected_counts(table, name).items():
+    for unit, expected in expected_counts(table, name).items():
         if expected is None:
             logging.log(
-                PROGRESS, "%s: has %d %s, which is not checked: %s has no number", name, counts[what], what, table
+                PROGRESS, "%s: has %d %s, which is not checked: %s has no number", name, counts[unit], unit, table
             )
-        elif counts[what] != expected:
-            wrong.append(f"{counts[what]:,} {what}, and {expected:,} are expected")
+        elif counts[unit] != expected:
+            wrong.append(f"{counts[unit]:,} {unit} instead of {expected:,}")
     if wrong:
         raise RetrieveError(
             f"testsets.{folder.name}.retrieve: {name} has {'; '.join(wrong)}. Its files stay in {folder}. Delete that "
-            f"folder to fetch the set again; where the set itself is another by now, correct its row in {table}."
+            f"folder to fetch the set again; if the set itself has changed, correct its row in {table}."
         )
 
 
 def retrieve_testset(name: str, folder: Path, origin: dict, proxy: str = "none") -> dict:
-    """Fetch the test set `name` into `folder` and check its counts; returns its manifest.
+    """Fetch the test set `name` into `folder`, check its counts, and return its manifest.
 
-    `origin` is the experiment's `testset_origin`. Raises `RetrieveError`; files that came stay.
+    `origin` is the experiment's `testset_origin`. Raises `RetrieveError`; fetched files are kept.
     """
     url = f"{origin['url'].rstrip('/')}/wds_{name.replace('/', '-')}/resolve/main"
     retrieval = Retrieval(folder, url, open_pool(url, proxy), origin)
     shards = shards_of(retrieval, name)
     plain, task = retrieval.lacks("dataset_type.txt"), task_of(folder)
-    texts = [] if task == "retrieval" else [retrieval.need(text) for text in TEXTS]
-    tars = [retrieval.need(f"test/{shard}.tar") for shard in range(shards)]
+    texts = [] if task == "retrieval" else [retrieval.require(text) for text in TEXTS]
+    tars = [retrieval.require(f"test/{shard}.tar") for shard in range(shards)]
     classes = len(texts[0].read_text(encoding="utf-8").strip("\n").split("\n")) if texts else 0
     counts = {"images": sum(map(count_images, tars)), "classes": classes}
     check_counts(name, counts, origin["table"], folder)
@@ -176,7 +176,7 @@ if __name__ == "__main__":
     terminate_with_parent()
     manifest = Path(snakemake.output.manifest)
     params, config = snakemake.params, snakemake.config
-    # How to fetch is no parameter, and what is fetched is one.
+    # Settings of how to fetch are not parameters; `params.origin` says what is fetched.
     origin = config["testset_origin"] | params.origin
     with locked(manifest.parent) as folder, open_proxy(config["download"]["proxy"], []) as proxy:
         write_json(manifest, retrieve_testset(params.name, folder, origin, proxy))

@@ -1,9 +1,9 @@
 """Rewrite the fetched images of a source as WebDataset shards of equal size, in the source's shuffled order.
 
-The outcome tables say which rows of the list have an image, so the content of every shard is known before an image is
-read. Shards are written one by one, each with its own record; a restarted job writes those that are not whole. Once a
-shard is on disk as it was meant, the downloads that no later shard needs are deleted, so that a source never takes much
-more room than its shards. Parts are read one after the other, so that memory does not grow with the source.
+The outcome tables say which rows of the list have an image, so the content of every shard is known before any image is
+read. Shards are written one by one, each with its own record. A restarted job writes the shards without a valid record.
+When a shard has been verified on disk, the downloads that no later shard needs are deleted. So a source never takes much
+more disk space than its shards. Parts are read one after the other, so memory does not grow with the source.
 
 In:  the manifests of the source's download parts, and the parts of its shuffled list
 Out: a manifest; beside it NNNNNN.tar with <uid>.jpg, <uid>.txt, <uid>.json of each sample, and NNNNNN.json (record)
@@ -32,13 +32,13 @@ from testbed.records.manifest import digest, problem, read_json, record, write_j
 from testbed.records.parts import recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
-from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, remove_surplus, room_for
+from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, remove_surplus, write_errors
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 FACTS = ("sha256", "width", "height", "original_width", "original_height")
-"""What an outcome table says of an image; it goes into the sample's metadata."""
+"""Columns of an outcome table that describe an image; they go into the sample's metadata."""
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PROGRESS_SECONDS = 30.0
@@ -63,20 +63,20 @@ class Chunk:
     tars: dict[str, str]
 
     def freeze(self) -> None:
-        """Note in the chunk's record that its images are in shards: they are not to be fetched again, nor added to."""
+        """Record that the chunk's images are in shards: they must not be fetched again, and none can be added."""
         path = self.part.downloads / f"{self.name}.json"
         entry = read_json(path)
         if not entry.get("sharded"):
             write_json(path, entry | {"sharded": True})
 
     def release(self) -> None:
-        """Delete the images, which are in shards now."""
+        """Delete the downloaded images, which are in shards now."""
         for tar in self.tars:
             (self.part.downloads / tar).unlink(missing_ok=True)
 
 
 def chunks_of(part: Part) -> list[Chunk]:
-    """The chunks of a part in the order of the list; raises `ShardError` where an outcome table is not as recorded."""
+    """Return the chunks of a part in the order of the list. Raises `ShardError` if an outcome table is not as recorded."""
     files: dict[str, list[dict]] = {}
     manifest = read_json(part.downloads / "manifest.json")
     for file in manifest["files"]:
@@ -92,16 +92,16 @@ def chunks_of(part: Part) -> list[Chunk]:
 
 
 def read_successes(chunk: Chunk, number: int) -> pa.Table:
-    """The rows of a chunk's outcomes that have an image, in list order: uid, key, tar, the facts, and `chunk`."""
+    """Return the rows of a chunk's outcomes that have an image, in list order: uid, key, tar, facts, and `chunk`."""
     table = parquet.read_table(chunk.outcomes, columns=["uid", "cause", "tar", "key", *FACTS])
     table = table.filter(pa.compute.equal(table["cause"], "success")).drop_columns(["cause"])
     return table.append_column("chunk", pa.repeat(pa.scalar(number, pa.int64()), len(table)))
 
 
-def without_repeats(samples: pa.Table, last: str | None) -> pa.Table:
-    """`samples` with each uid once, when `last` is the uid before them.
+def without_duplicates(samples: pa.Table, last: str | None) -> pa.Table:
+    """Return `samples` without repeated uids. `last` is the uid before them.
 
-    The order of the list is that of a hash of the uid, so that equal uids follow one another.
+    The list is sorted by a hash of the uid, so equal uids are adjacent.
     """
     uids = samples["uid"].to_pylist()
     return samples.filter(
@@ -110,13 +110,13 @@ def without_repeats(samples: pa.Table, last: str | None) -> pa.Table:
 
 
 def samples_by_shard(chunks: list[Chunk], shard_size: int) -> Iterator[tuple[pa.Table, int]]:
-    """The samples of each shard, and the number of the first chunk that later shards need.
+    """Yield the samples of each shard, and the number of the first chunk that later shards need.
 
-    The chunks of a last shard that is not full count as needed: a longer list would fill it.
+    The chunks of an incomplete last shard count as needed, because a longer list would complete it.
     """
     waiting, last = None, None
     for number, chunk in enumerate(chunks):
-        samples = without_repeats(read_successes(chunk, number), last)
+        samples = without_duplicates(read_successes(chunk, number), last)
         if len(samples):
             last = samples["uid"][-1].as_py()
         waiting = samples if waiting is None else pa.concat_tables([waiting, samples])
@@ -129,13 +129,13 @@ def samples_by_shard(chunks: list[Chunk], shard_size: int) -> Iterator[tuple[pa.
 
 @lru_cache(maxsize=2)
 def read_rows(path: Path) -> tuple[pa.Table, dict[str, int]]:
-    """The rows of a part of the shuffled list, and the place of each uid."""
+    """Return the rows of a part of the shuffled list, and the position of each uid."""
     rows = parquet.read_table(path)
     return rows, {uid: place for place, uid in enumerate(rows["uid"].to_pylist())}
 
 
 def read_images(path: Path, sha256: str, keys: set[str]) -> dict[str, bytes]:
-    """The images with `keys` in a downloaded tar; raises `ShardError` where the tar is not as recorded."""
+    """Return the images with `keys` in a downloaded tar. Raises `ShardError` if the tar is not as recorded."""
     images: dict[str, bytes] = {}
     try:
         content = path.read_bytes()
@@ -153,47 +153,47 @@ def read_images(path: Path, sha256: str, keys: set[str]) -> dict[str, bytes]:
     broken = [key for key, image in images.items() if image[:2] != JPEG_START or image[-2:] != JPEG_END]
     if len(images) != len(keys) or broken:
         raise ShardError(
-            f"{path}: holds {len(images) - len(broken)} of {len(keys)} images. Delete it and its part's manifest.json, and "
+            f"{path}: has {len(images) - len(broken)} of {len(keys)} images. Delete it and its part's manifest.json, and "
             "run again."
         )
     return images
 
 
 def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
-    """Raise `ShardError`, saying what to do, where images of a shard that has to be written are not there (any more)."""
+    """Raise `ShardError` if downloads for a shard that must be written are missing. The message says what to do."""
     needed = [chunks[number] for number in dict.fromkeys(samples["chunk"].to_pylist())]
-    lost = [chunk for chunk in needed if not all((chunk.part.downloads / tar).is_file() for tar in chunk.tars)]
-    if lost:
+    missing = [chunk for chunk in needed if not all((chunk.part.downloads / tar).is_file() for tar in chunk.tars)]
+    if missing:
         files = sorted(
-            {str(chunk.part.downloads / name) for chunk in lost for name in ("manifest.json", f"{chunk.name}.json")}
+            {str(chunk.part.downloads / name) for chunk in missing for name in ("manifest.json", f"{chunk.name}.json")}
         )
         raise ShardError(
-            f"shard {shard} has to be written, and its images are not there: downloads are deleted once they are in "
-            f"shards. If shards.shard_size was changed, set it back. If the shard was lost, delete {' '.join(files)} and "
-            "run the same command again to fetch its images again. Where the web has changed since, its neighbours have to "
-            "be written too; then it is quicker to fetch the whole source again: delete "
-            f"{lost[0].part.downloads.parent}."
+            f"shard {shard} must be written, but its images are missing: downloads are deleted once they are in shards. "
+            f"If shards.shard_size was changed, set it back. If the shard was lost, delete {' '.join(files)} and run the "
+            "same command again to fetch its images again. If the web has changed since, other shards must be written "
+            "too. Then it is faster to fetch the whole source again: delete "
+            f"{missing[0].part.downloads.parent}."
         )
 
 
 def read_samples(samples: pa.Table, chunk: Chunk) -> Iterator[tuple[bytes, dict]]:
-    """Image and metadata of `samples`, which all come from `chunk`."""
+    """Yield the image and metadata of each of `samples`, which are all from `chunk`."""
     tars, keys = samples["tar"].to_pylist(), samples["key"].to_pylist()
-    wanted: dict[str, set[str]] = {}
+    needed: dict[str, set[str]] = {}
     for tar, key in zip(tars, keys, strict=True):
-        wanted.setdefault(tar, set()).add(key)
-    images = {tar: read_images(chunk.part.downloads / tar, chunk.tars[tar], wanted[tar]) for tar in wanted}
-    rows, place = read_rows(chunk.part.rows)
-    metadata = rows.take([place[uid] for uid in samples["uid"].to_pylist()]).to_pylist()
+        needed.setdefault(tar, set()).add(key)
+    images = {tar: read_images(chunk.part.downloads / tar, chunk.tars[tar], needed[tar]) for tar in needed}
+    rows, position = read_rows(chunk.part.rows)
+    metadata = rows.take([position[uid] for uid in samples["uid"].to_pylist()]).to_pylist()
     facts = samples.select(FACTS).to_pylist()
     for tar, key, row, fact in zip(tars, keys, metadata, facts, strict=True):
         yield images[tar][key], row | fact
 
 
 def write_shard(path: Path, samples: pa.Table, chunks: list[Chunk]) -> dict:
-    """Write `samples` as a WebDataset shard at `path`; returns its record.
+    """Write `samples` as a WebDataset shard at `path`, and return its record.
 
-    Raises `ShardError` where a download is not as recorded, or where the disk gives back other bytes than it was given.
+    Raises `ShardError` if a download is not as recorded, or if the disk returns other bytes than were written.
     """
     numbers = samples["chunk"].to_numpy()
     temporary = path.with_name(f".{path.name}.tmp")
@@ -215,15 +215,15 @@ def write_shard(path: Path, samples: pa.Table, chunks: list[Chunk]) -> dict:
     entry = record(path, samples=len(samples), first_uid=first, last_uid=last)
     if entry["sha256"] != hashed.hash.hexdigest():
         raise ShardError(
-            f"{path}: the disk does not give back what was written. Check it and run the same command again."
+            f"{path}: the disk returns other bytes than were written. Check it and run the same command again."
         )
     return entry
 
 
 def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
-    """Digest of what a shard is made of: its samples, the images that came for them, and how these are stored."""
-    # Neither where the downloads lie nor the bytes of their tars: moved results stay valid, and images that are fetched
-    # once more for a lost shard leave its neighbours as they are.
+    """Return the digest of what a shard is made of: its samples, their images, and how images are stored."""
+    # It covers neither the paths of the downloads nor the bytes of their tars: moved results stay valid, and images that
+    # are fetched again for a lost shard do not invalidate other shards.
     storage = [chunks[number].storage for number in dict.fromkeys(samples["chunk"].to_pylist())]
     return digest([samples["uid"].to_pylist(), samples["sha256"].to_pylist(), storage])
 
@@ -231,7 +231,7 @@ def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
 def check_enough(source: str, samples: int, needed: int) -> None:
     if samples < needed:
         raise ShardError(
-            f"source {source}: {samples} samples came back, and the largest trainset needs {needed}. Raise "
+            f"source {source}: {samples} samples were fetched, but the largest trainset needs {needed}. Raise "
             f"sources.{source}.samples if the list has more rows, or lower the sizes."
         )
 
@@ -239,15 +239,15 @@ def check_enough(source: str, samples: int, needed: int) -> None:
 def shard_samples(
     source: str, parts: list[Part], folder: Path, shard_size: int, needed: int, keep_downloads: bool = False
 ) -> dict:
-    """Write the fetched samples of `parts` as shards of `shard_size` samples into `folder`; returns the manifest.
+    """Write the fetched samples of `parts` as shards of `shard_size` samples into `folder`, and return the manifest.
 
-    Downloads are deleted as they are no longer needed, or kept with `keep_downloads`. Raises `ShardError` where a
-    download is not whole, or where fewer than `needed` samples came back.
+    Downloads are deleted when they are no longer needed, or kept with `keep_downloads`. Raises `ShardError` if a download
+    is not as recorded, or if there are fewer than `needed` samples.
     """
     fetched = sum(read_json(part.downloads / "manifest.json")["successes"] for part in parts)
     check_enough(source, fetched, needed)
     chunks = [chunk for part in parts for chunk in chunks_of(part)]
-    files, samples, released, told = [], 0, 0, time.monotonic()
+    files, samples, released, reported = [], 0, 0, time.monotonic()
     for number, (content, first_needed) in enumerate(samples_by_shard(chunks, shard_size)):
         name = f"{number:06d}"
         request = request_of(content, chunks)
@@ -255,9 +255,9 @@ def shard_samples(
         samples += len(content)
         if entry is None:
             check_downloads(name, content, chunks)
-            # The record of a file that is replaced goes first, so that it never speaks of another.
+            # The record is removed before its file is replaced, so that it never describes another file.
             (folder / f"{name}.json").unlink(missing_ok=True)
-            with room_for(name):
+            with write_errors(name):
                 entry = {"request": request, "file": write_shard(folder / f"{name}.tar", content, chunks)}
                 write_json(folder / f"{name}.json", entry)
             logging.info("shard %s: %d of at most %d samples written", name, samples, fetched)
@@ -268,8 +268,8 @@ def shard_samples(
             for chunk in chunks[released:first_needed]:
                 chunk.release()
             released = first_needed
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
             logging.log(PROGRESS, "%s: %d of at most %d samples in shards", source, samples, fetched)
     check_enough(source, samples, needed)
     remove_surplus(folder, len(files))

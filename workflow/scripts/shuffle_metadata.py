@@ -1,11 +1,11 @@
-"""Put the pairs of a source into their seeded order and cut the beginning of it into parts.
+"""Shuffle the pairs of a source by a seed, and write the first pairs of this order in parts.
 
 In:  ``pairs.parquet`` of the source, and the ``counts.json`` that records it.
 Out: NNNNN.parquet, parts of equal length beside ``manifest.json``, which records them and is written last.
 
-The order is that of MD5("<seed>:<uid>"): it depends on the pairs and the seed alone, not on the order of the list, on
-the number of threads or on DuckDB's own hash, which changes between versions. A larger number of samples has the same
-beginning. DuckDB sorts within a memory limit and spills to disk.
+The pairs are sorted by MD5("<seed>:<uid>"). The order depends on the pairs and the seed alone: not on the order of the list,
+the number of threads, or DuckDB's own hash, which changes between versions. A smaller number of samples is a prefix of a
+larger one. DuckDB sorts within a memory limit and spills to disk.
 """
 
 import logging
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BATCH = 16_384
 
 PREFIX = 4
-"""Hex digits of the sort key by which rows that cannot be among the first are left out before sorting."""
+"""Hex digits of the sort key. Rows that cannot be among the first are removed by these digits before sorting."""
 
 
 class ShuffleError(ValueError):
@@ -55,19 +55,19 @@ def shuffle_pairs(
     memory: str = "1GB",
     threads: int = 1,
 ) -> dict:
-    """Write the first `samples` pairs of the seeded order into `folder`, `part_size` to a part; returns the manifest.
+    """Write the first `samples` pairs of the seeded order into `folder`, `part_size` per part; return the manifest.
 
-    There are always ceil(samples / part_size) parts; where the source has fewer pairs, the last ones are short or
-    empty. Raises `ShuffleError` where it has fewer than `needed`, the size of the largest trainset that draws on it.
+    There are always ceil(samples / part_size) parts. If the source has fewer pairs, the last parts are short or empty.
+    Raises `ShuffleError` if it has fewer than `needed`, the largest number that a trainset takes from it.
     """
     usable = parquet.read_metadata(pairs).num_rows
     if usable < needed:
         raise ShuffleError(
-            f"{pairs}: source {source} has {usable} usable pairs, and its trainsets need {needed}. Lower the sizes "
-            "that draw on it, or give it a longer list; counts.json beside the pairs says why rows were dropped"
+            f"{pairs}: source {source} has {usable} usable pairs, but its trainsets need {needed}. Lower the sizes that "
+            "use it, or use a longer list. counts.json in the same folder has the causes of dropped rows."
         )
     if usable < samples:
-        logging.warning("source %s: %d samples are asked for, the list has %d usable pairs", source, samples, usable)
+        logging.warning("source %s: the list has %d usable pairs, fewer than samples: %d", source, usable, samples)
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / ".work"
     shutil.rmtree(work, ignore_errors=True)
@@ -86,12 +86,12 @@ def shuffle_pairs(
 def sorted_batches(
     pairs: Path, spill: Path, samples: int, seed: int, memory: str, threads: int
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Context that gives the first `samples` pairs of the seeded order, and maybe some more, in batches."""
+    """Context that gives the first `samples` pairs of the seeded order, and possibly some more, in batches."""
     config = {"memory_limit": memory, "temp_directory": str(spill), "threads": threads}
     with duckdb.connect(config=config) as connection:
         values = {"pairs": str(pairs), "seed": str(seed)}
         chosen = ""
-        # Sorting whole rows is what takes memory and disk, and only the first rows are wanted.
+        # Sorting whole rows takes memory and disk, and only the first rows are needed.
         if samples < parquet.read_metadata(pairs).num_rows:
             chosen = f"WHERE left(md5($seed || ':' || uid), {PREFIX}) <= $bound"
             values["bound"] = key_bound(connection, values, samples)
@@ -100,7 +100,7 @@ def sorted_batches(
 
 
 def key_bound(connection: duckdb.DuckDBPyConnection, values: dict, samples: int) -> str:
-    """The smallest beginning of a sort key such that at least `samples` pairs have keys up to it."""
+    """Return the smallest prefix of a sort key such that at least `samples` pairs have a prefix up to it."""
     counts = connection.sql(
         f"""
         SELECT left(md5($seed || ':' || uid), {PREFIX}) AS start, count(*) AS pairs
@@ -121,10 +121,10 @@ def write_parts(
     part_size: int,
     threads: int,
 ) -> list[dict]:
-    """Cut the batches into parts of `part_size` rows and write them, one in each thread; returns their records."""
-    supply = Supply(batches, schema)
-    wanted = [min(part_size, samples - start) for start in range(0, samples, part_size)]
-    contents = ((f"{number:05d}.parquet", list(supply.pieces(count))) for number, count in enumerate(wanted))
+    """Write the batches in parts of `part_size` rows, one part per thread; return the parts' records."""
+    rows = RowReader(batches, schema)
+    lengths = [min(part_size, samples - start) for start in range(0, samples, part_size)]
+    contents = ((f"{number:05d}.parquet", list(rows.pieces(count))) for number, count in enumerate(lengths))
     with ThreadPoolExecutor(threads) as pool:
         return list(
             in_order(pool, partial(write_part, schema=schema, folder=folder, work=work), contents, ahead=threads)
@@ -132,7 +132,7 @@ def write_parts(
 
 
 def write_part(content: tuple[str, list[pa.Table]], schema: pa.Schema, folder: Path, work: Path) -> dict:
-    """Write a part, given as its name and pieces; returns its record."""
+    """Write a part, given as its name and pieces, and return its record."""
     name, pieces = content
     with parquet.ParquetWriter(work / name, schema, **PARQUET) as writer:
         for piece in pieces:
@@ -141,35 +141,35 @@ def write_part(content: tuple[str, list[pa.Table]], schema: pa.Schema, folder: P
     return record(folder / name, rows=sum(map(len, pieces)))
 
 
-class Supply:
-    """Rows in pieces of the length that is asked for.
+class RowReader:
+    """Reads rows from batches in pieces of a given length.
 
-    DuckDB's batches vary in length with its threads, and the bytes of a parquet file with the pieces it is written in.
+    The length of DuckDB's batches depends on its threads, and the bytes of a parquet file on the pieces that are written.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], schema: pa.Schema):
         self.batches = batches
         self.schema = schema
-        self.waiting = schema.empty_table()
+        self.buffer = schema.empty_table()
 
     def pieces(self, count: int) -> Iterator[pa.Table]:
-        """The next `count` rows, or as many as there are, in pieces of at most `BATCH` rows."""
+        """Yield the next `count` rows, or all that remain, in pieces of at most `BATCH` rows."""
         while count and len(piece := self.take(min(BATCH, count))):
             yield piece
             count -= len(piece)
 
     def take(self, count: int) -> pa.Table:
-        """The next `count` rows, or as many as there are."""
-        while len(self.waiting) < count and (batch := next(self.batches, None)) is not None:
-            arrived = pa.Table.from_batches([batch]).cast(self.schema)
-            self.waiting = pa.concat_tables([self.waiting, arrived])
-        piece = self.waiting.slice(0, count).combine_chunks()
-        self.waiting = self.waiting.slice(count)
+        """Return the next `count` rows, or all that remain."""
+        while len(self.buffer) < count and (batch := next(self.batches, None)) is not None:
+            added = pa.Table.from_batches([batch]).cast(self.schema)
+            self.buffer = pa.concat_tables([self.buffer, added])
+        piece = self.buffer.slice(0, count).combine_chunks()
+        self.buffer = self.buffer.slice(count)
         return piece
 
 
 def remove_surplus(folder: Path, names: set[str]) -> None:
-    """Remove the parts that an earlier run with more samples or smaller parts left behind."""
+    """Remove parts of an earlier run with more samples or smaller parts."""
     for path in folder.glob("[0-9][0-9][0-9][0-9][0-9].parquet"):
         if path.name not in names:
             path.unlink()

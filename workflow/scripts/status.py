@@ -1,7 +1,7 @@
-"""Say what of an experiment is done, under way, interrupted or failing, and why: a line per source and a line per model.
+"""Print what of an experiment is done, running, interrupted or failed, and why: a line per source, filter and model.
 
-In:  nothing but the experiment; what is under results/ is only read
-Out: two tables on standard output, and what failing jobs say in their logs
+In:  the experiment, and the files under results/, which are only read
+Out: tables on standard output, and the errors in the logs of failed jobs
 """
 
 import fcntl
@@ -23,14 +23,14 @@ TOP_CAUSES = 3
 
 
 class State(NamedTuple):
-    """How far a job is, and why it is no further."""
+    """The state of a job, and the reason if it failed or was interrupted."""
 
     name: str
     reason: str = ""
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a job holds the lock of a work folder (see `testbed.work.hold`)."""
+def is_locked(folder: Path) -> bool:
+    """Return whether a job has locked a work folder (see `testbed.records.locks`)."""
     try:
         with open(folder / ".lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -42,19 +42,19 @@ def is_held(folder: Path) -> bool:
 
 
 def state_of(product: str, log: str) -> State:
-    """The state of the job that makes `product` and writes `log`."""
+    """Return the state of the job that makes `product` and writes `log`."""
     if Path(product).is_file():
         return State(DONE)
-    if is_held(Path(product).parent):
+    if is_locked(Path(product).parent):
         return State(RUNNING)
-    if (words := interruption_of(Path(product).parent)) is not None:
-        return State(INTERRUPTED, words)
+    if (reason := interruption_of(Path(product).parent)) is not None:
+        return State(INTERRUPTED, reason)
     reason = failure_in(Path(log))
     return State(FAILED, reason) if reason else State(WAITING)
 
 
 def interruption_of(folder: Path) -> str | None:
-    """How far a training came that the machine ended, or None; see train_clip."""
+    """Return the cause and progress of an interrupted training, or None; see train_clip."""
     try:
         entry = read_json(folder / "interrupted.json")
     except ManifestError:
@@ -63,7 +63,7 @@ def interruption_of(folder: Path) -> str | None:
 
 
 def source_row(experiment: Experiment, source: str, failures: list[str]) -> tuple[str, ...]:
-    """How far a source is; adds what its failing jobs say to `failures`."""
+    """Return the row of a source, and append the errors of its failed jobs to `failures`."""
     causes, states = Counter(), Counter()
     for part in experiment.parts(source):
         folder = Path(f"results/downloads/{source}/{part}")
@@ -99,7 +99,7 @@ def source_row(experiment: Experiment, source: str, failures: list[str]) -> tupl
 
 
 def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[str, ...]:
-    """How far a filter is; adds what its failing jobs say to `failures`."""
+    """Return the row of a filter, and append the errors of its failed jobs to `failures`."""
     entry, states = experiment.filters[name], []
     rules = {
         "metaclip": {"match_entries": "matches", "balance_samples": "samples"},
@@ -120,12 +120,12 @@ def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[
 
 
 def part_count(folder: Path, state: State) -> int:
-    """How many parts a job that is not done has finished."""
+    """Return the number of parts that an unfinished job has finished."""
     return 0 if state.name == DONE else len(list(folder.glob("[0-9]*.json")))
 
 
 def chunk_records(folder: Path) -> Iterator[dict]:
-    """The records of the chunks that a part has so far."""
+    """Yield the records of the chunks of a part so far."""
     for path in folder.glob("[0-9]*.json"):
         try:
             yield read_json(path)
@@ -134,7 +134,7 @@ def chunk_records(folder: Path) -> Iterator[dict]:
 
 
 def model_row(model, failures: list[str]) -> tuple[str, ...]:
-    """How far a model is; adds what its failing jobs say to `failures`."""
+    """Return the row of a model, and append the errors of its failed jobs to `failures`."""
     states = []
     for rule, product in {
         "train_clip": f"results/models/{model.name}/manifest.json",

@@ -1,11 +1,12 @@
-"""Say of every model where its numbers come from: evaluation, weights, trainset, shards, lists; code, packages, machine.
+"""Write the provenance of every model: its evaluation, weights, trainset, shards and lists; code, packages and machine.
 
-Manifests record what they were made from (`made_from`), and these records are followed. Small manifests are hashed again;
-of weights, shards and lists the recorded hashes are taken, which `snakemake verify` compares with the files. What older
-results do not record stays empty, but for trainsets, which the digest of a model's request can prove.
+Manifests record what they were derived from (`made_from`). This rule reads these records down to the released lists, and
+hashes the manifests again. For weights, shards and lists it uses the recorded hashes, which `snakemake verify` compares
+with the files. Facts that older results do not record stay empty. The exception are trainsets: the digest of a model's
+request can prove them.
 
 In:  results/tables/evaluations.csv, and the manifests of models, trainsets, shards, lists and evaluations
-Out: results/provenance/<model>.json with the whole chain; results/provenance.csv with a row per model; and
+Out: results/provenance/<model>.json with the whole lineage; results/provenance.csv with a row per model; and
      results/experiment.json, the experiment with all defaults filled in
 """
 
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from testbed.models.networks import CONFIG_FILE
 from testbed.records.files import publish, sha256
-from testbed.records.lineage import breaks, follow, link_of, lists_of, read_node
+from testbed.records.lineage import lineage_of, lists_of, mismatches, read_node, reference_to
 from testbed.records.log import log_to
 from testbed.records.manifest import ManifestError, read_json, write_json
 from testbed.training.recipe import request_of
@@ -35,13 +36,13 @@ TABLE_COLUMNS = (
 
 
 class ProvenanceError(ValueError):
-    """The table of evaluations speaks of a model that the experiment does not have."""
+    """The table of evaluations has a model that the experiment does not have."""
 
 
 def trace_evaluation(model: str, manifest: str | None) -> dict:
-    """The evaluation of `model`: its table as it is and, where that is recorded, what it was made from.
+    """Return the lineage of the evaluation of `model`: its table and, if recorded, what the table was derived from.
 
-    The model's own `manifest` is named there and not followed: its chain stands beside the evaluation.
+    The model's own `manifest` is only named: its lineage is stored beside the evaluation.
     """
     folder = Path(EVALUATION.format(model=model))
     node = {"path": str(folder / "metrics.csv"), "sha256": sha256(folder / "metrics.csv")}
@@ -51,29 +52,29 @@ def trace_evaluation(model: str, manifest: str | None) -> dict:
     recorded = {file["path"]: file["sha256"] for file in record.get("files", [])}.get(node["path"])
     if recorded and recorded != node["sha256"]:
         node["recorded_sha256"] = recorded
-    links = [link_of(entry) if entry["path"] == manifest else entry for entry in record.get("made_from", [])]
-    return {"metrics": node, **record, "made_from": links}
+    origins = [reference_to(entry) if entry["path"] == manifest else entry for entry in record.get("made_from", [])]
+    return {"metrics": node, **record, "made_from": origins}
 
 
 def trace_model(entry: dict, experiment: dict, architectures: dict) -> dict:
-    """The chain of one model: `entry` has its columns of the table and the `manifest` of its files, if it has any.
+    """Return the lineage of one model. `entry` has its columns of the table and the `manifest` of its files, if any.
 
-    `experiment` is the record of the experiment in force, `architectures` are that experiment's.
+    `experiment` is the record of the current experiment, and `architectures` are its architectures.
     """
     columns = {name: value for name, value in entry.items() if name != "manifest"}
-    chain = columns | {"evaluation": trace_evaluation(entry["model"], entry["manifest"])}
+    lineage = columns | {"evaluation": trace_evaluation(entry["model"], entry["manifest"])}
     if entry["manifest"]:
-        trained = follow(entry["manifest"])
+        trained = lineage_of(entry["manifest"])
         if "request" in trained and "made_from" not in trained:
             trained = trained | {"made_from": proven_trainset(entry, trained["request"], architectures)}
-        chain["trained"] = trained
-    return chain | {"experiment": experiment}
+        lineage["trained"] = trained
+    return lineage | {"experiment": experiment}
 
 
 def proven_trainset(entry: dict, request: str, architectures: dict) -> list[dict]:
-    """The chain of the trainset of a model that does not record it, where the digest of its `request` proves it; or none.
+    """Return the lineage of a model's trainset that the model does not record, if the digest of its `request` proves it.
 
-    The digest holds the recipe too, so that it proves nothing when an architecture has been changed since.
+    The digest covers the recipe too, so it proves nothing if the architecture has changed since.
     """
     path = TRAINSET.format(pool=entry["pool"], size=entry["size"])
     try:
@@ -81,11 +82,11 @@ def proven_trainset(entry: dict, request: str, architectures: dict) -> list[dict
         asked = request_of(architectures[entry["architecture"]], config, read_json(path), entry["seed"])
     except ManifestError:
         return []
-    return [follow(path)] if asked == request else []
+    return [lineage_of(path)] if asked == request else []
 
 
 def joined(values: list) -> str:
-    """The different `values` that are there, in order, as one cell."""
+    """Return the distinct `values` that are not empty, in order, as one cell."""
     return "; ".join(dict.fromkeys(str(value) for value in values if value not in (None, "")))
 
 
@@ -94,18 +95,18 @@ def revision_of(code: dict) -> str | None:
 
 
 def machine_of(hardware: dict) -> str:
-    """The machine of a run in words: what computes, and the node."""
+    """Return the machine of a run as text: GPUs, processor and node."""
     gpus = hardware.get("gpus") or []
     names = [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
     return ", ".join([*names, hardware["cpu"], f"node {hardware['node']}"])
 
 
-def row_of(chain: dict) -> dict:
-    """The row of results/provenance.csv for the chain of one model; unknown facts are empty."""
-    evaluation = chain["evaluation"]
-    # An ensemble has no weights of its own: its evaluation was made from its members.
+def row_of(lineage: dict) -> dict:
+    """Return the row of results/provenance.csv for the lineage of one model; unknown facts are empty."""
+    evaluation = lineage["evaluation"]
+    # An ensemble has no weights of its own: its evaluation is derived from its members.
     members = [node for node in evaluation.get("made_from", []) if "request" in node]
-    trained = [chain["trained"]] if "trained" in chain else members
+    trained = [lineage["trained"]] if "trained" in lineage else members
     runs = [run for one in trained for run in one.get("runs", [])]
     versions = [*(run["versions"] for run in runs), *(one.get("versions", {}) for one in trained)]
     trainsets = [node for one in trained for node in one.get("made_from", []) if "sources" in node]
@@ -116,11 +117,11 @@ def row_of(chain: dict) -> dict:
     files = [file for one in trained for file in one.get("files", [])]
     weights = [file["sha256"] for file in files if file["path"].endswith(".safetensors")]
     return {
-        **{name: chain[name] for name in ("model", "pool", "architecture", "size", "seed")},
+        **{name: lineage[name] for name in ("model", "pool", "architecture", "size", "seed")},
         "weights_sha256": joined(weights),
         "trainset_sha256": joined([trainset["sha256"] for trainset in trainsets]),
         "sources": "; ".join(sources),
-        "experiment_sha256": chain["experiment"]["sha256"],
+        "experiment_sha256": lineage["experiment"]["sha256"],
         "revision": joined([revision_of(run["code"]) for run in [*runs, *trained] if "code" in run]),
         "python": joined([entry.get("python") for entry in versions]),
         "torch": joined([entry.get("torch") for entry in versions]),
@@ -131,17 +132,17 @@ def row_of(chain: dict) -> dict:
         "started": min((run["started"] for run in runs), default=""),
         "finished": max((one.get("finished", "") for one in trained), default=""),
         "evaluated": evaluation.get("finished", ""),
-        "broken": joined(list(breaks(chain))),
+        "broken": joined(list(mismatches(lineage))),
     }
 
 
 def check_models(evaluations: Path, models: list[dict]) -> None:
-    """Raise `ProvenanceError` unless every model that `evaluations` speaks of is one of `models`."""
+    """Raise `ProvenanceError` unless every model in the table `evaluations` is one of `models`."""
     with open(evaluations, newline="", encoding="utf-8") as file:
-        spoken_of = {row["model"] for row in csv.DictReader(file)}
-    if unknown := sorted(spoken_of - {entry["model"] for entry in models}):
+        evaluated = {row["model"] for row in csv.DictReader(file)}
+    if unknown := sorted(evaluated - {entry["model"] for entry in models}):
         raise ProvenanceError(
-            f"{evaluations}: speaks of {', '.join(unknown[:3])}, which the experiment does not have. Delete the table and "
+            f"{evaluations}: has {', '.join(unknown[:3])}, which the experiment does not have. Delete the table and "
             "run the workflow again."
         )
 
@@ -158,27 +159,27 @@ def write_table(rows: list[dict], path: Path) -> None:
 def trace_provenance(
     evaluations: Path, models: list[dict], experiment: dict, written: Path, folder: Path, table: Path
 ) -> None:
-    """Write the `experiment` to `written`, the chain of each of `models` into `folder`, and the `table` of them.
+    """Write the `experiment` to `written`, the lineage of each of `models` into `folder`, and the `table` of them.
 
-    Each of `models` has the columns of `evaluations` and its `manifest`. Paths are those of the workflow's folder.
+    Each of `models` has the columns of `evaluations` and its `manifest`. Paths are relative to the working directory.
     """
     check_models(evaluations, models)
     write_json(written, experiment)
     record = {"path": str(written), "sha256": sha256(written)}
     rows = []
     for entry in models:
-        chain = trace_model(entry, record, experiment["architectures"])
-        write_json(folder / f"{entry['model']}.json", chain)
-        rows.append(row_of(chain))
+        lineage = trace_model(entry, record, experiment["architectures"])
+        write_json(folder / f"{entry['model']}.json", lineage)
+        rows.append(row_of(lineage))
         if rows[-1]["broken"]:
-            logging.warning("%s: its chain is broken at %s", entry["model"], rows[-1]["broken"])
+            logging.warning("%s: missing, or not as recorded: %s", entry["model"], rows[-1]["broken"])
     write_table(rows, table)
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     table = Path(snakemake.output.table)
-    # Parameters are sorted; the metrics are in the experiment's order.
+    # Parameters are sorted by name; the metrics are in the order of the experiment.
     models = [snakemake.params.models[Path(metrics).parent.name] for metrics in snakemake.input.metrics]
     trace_provenance(
         Path(snakemake.input.evaluations),

@@ -1,7 +1,7 @@
-"""Hash every file that a manifest under results/ records, and name each that is not as recorded.
+"""Hash every file that a manifest under results/ records, and report each that differs from its record.
 
 In:  all results/**/manifest.json and results/metadata/*/counts.json
-Out: nothing; ends with an error where a file is missing or differs
+Out: nothing; fails if a file is missing or differs
 """
 
 import logging
@@ -21,7 +21,7 @@ class VerificationError(RuntimeError):
 
 
 def records_in(content: object) -> Iterator[dict]:
-    """Every record of a file (see `testbed.manifest.record`) in a manifest, wherever the manifest keeps it."""
+    """Yield every record of a file (see `testbed.records.manifest.record`) in a manifest, at any depth."""
     if isinstance(content, dict) and {"name", "bytes", "sha256"} <= set(content):
         yield content
     elif isinstance(content, (dict, list)):
@@ -30,18 +30,18 @@ def records_in(content: object) -> Iterator[dict]:
 
 
 def list_problems(counts: Path, lists: list[dict]) -> Iterator[str]:
-    """What is wrong with the files of a released list that `counts` records; a list may be gone when it has been read."""
+    """Yield a line for each file of a released list that differs from its record in `counts`. It may be missing."""
     for entry in lists:
         path = Path(entry["path"])
         if path.is_file() and problem(path.parent, entry | {"name": path.name}):
             yield (
-                f"{path}: the list is not the one that was read (SHA-256 {entry['sha256'][:12]}... in {counts}). Bring that "
-                "one back, or run the workflow again to read this one"
+                f"{path}: differs from the list that was read (SHA-256 {entry['sha256'][:12]}... in {counts}). Restore that "
+                "one, or run the workflow again to read this one"
             )
 
 
-def is_gone(folder: Path, entry: dict) -> bool:
-    """Whether a recorded file has been deleted because its images are in shards."""
+def is_sharded(folder: Path, entry: dict) -> bool:
+    """Return whether a recorded file was deleted because its images are in shards."""
     if not entry.get("passing") or (folder / entry["name"]).exists():
         return False
     try:
@@ -51,7 +51,7 @@ def is_gone(folder: Path, entry: dict) -> bool:
 
 
 def verify(results: Path) -> tuple[int, list[str]]:
-    """Check all manifests under `results`; returns the number of files looked at and what is wrong, a line each."""
+    """Check all manifests under `results`. Return the number of checked files, and a line for each problem."""
     count, problems = 0, []
     for manifest in sorted([*results.rglob("manifest.json"), *results.glob("metadata/*/counts.json")]):
         try:
@@ -60,10 +60,10 @@ def verify(results: Path) -> tuple[int, list[str]]:
         except ManifestError as error:
             problems.append(str(error))
             continue
-        # A part behind the end of a list has no files and no rows.
+        # A part after the end of a list has no files and no rows.
         if not entries and content.get("rows") != 0 and manifest.name == "manifest.json":
             problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
-        entries = [entry for entry in entries if not is_gone(manifest.parent, entry)]
+        entries = [entry for entry in entries if not is_sharded(manifest.parent, entry)]
         count += len(entries)
         problems += filter(None, (problem(manifest.parent, entry) for entry in entries))
         lists = content.get("list", []) if manifest.name == "counts.json" else []
@@ -80,6 +80,6 @@ if __name__ == "__main__":
     if problems:
         raise VerificationError(
             f"{len(problems)} of {count} recorded files are not as recorded. Delete each of them under results/ and the "
-            "manifest.json beside it, and run the workflow again: what is whole is kept."
+            "manifest.json beside it, and run the workflow again: valid files are kept."
         )
     print(f"{count} files are as their manifests record them")

@@ -1,1 +1,1 @@
-"""The experiment: its YAML file, whether its parts fit together, and the lists of targets. It knows no stage."""
+"""The experiment: its YAML file, the consistency of its parts, and its lists of targets. It imports no stage."""

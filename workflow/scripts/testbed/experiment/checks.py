@@ -1,4 +1,4 @@
-"""Whether the parts of an experiment fit together: names, test sets, baselines, claims, sizes."""
+"""Checks that the parts of an experiment are consistent: names, test sets, baselines, claims, sizes."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -6,38 +6,38 @@ from collections.abc import Iterator
 from testbed.experiment.ensemble_checks import ensemble_problems
 from testbed.experiment.errors import did_you_mean
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.filter_checks import circles, filter_problems, made_from
+from testbed.experiment.filter_checks import cycles, filter_problems, parents_of
 
 
 def experiment_problems(experiment: Experiment) -> Iterator[str]:
-    """A line for each name that does not fit and each size that cannot be reached; files are not looked at."""
-    sound = sound_pools(experiment)
-    # A size that cannot be reached comes before what refers to it.
-    yield from _size_problems(experiment, sound)
+    """Yield a line for each invalid name and each size that is not possible. No files are read."""
+    valid = valid_pools(experiment)
+    # A size that is not possible comes before the keys that refer to it.
+    yield from _size_problems(experiment, valid)
     yield from _pool_problems(experiment)
-    yield from ensemble_problems(experiment, sound)
-    yield from filter_problems(experiment, sound)
+    yield from ensemble_problems(experiment, valid)
+    yield from filter_problems(experiment, valid)
     yield from _testset_problems(experiment)
     yield from _claim_problems(experiment)
     yield from _setting_problems(experiment)
 
 
-def sound_pools(experiment: Experiment) -> list[str]:
-    """The pools with sizes to check: they, and all that they are made from, exist once, and there is no circle."""
+def valid_pools(experiment: Experiment) -> list[str]:
+    """Return the pools whose sizes can be checked: they and all their parents exist once, and there is no cycle."""
 
-    def is_sound(pool: str, above: tuple[str, ...] = ()) -> bool:
+    def is_valid(pool: str, above: tuple[str, ...] = ()) -> bool:
         if pool in above or [*experiment.pools, *experiment.ensembles].count(pool) != 1:
             return False
-        return all(is_sound(origin, (*above, pool)) for origin in made_from(experiment, pool))
+        return all(is_valid(parent, (*above, pool)) for parent in parents_of(experiment, pool))
 
-    return [pool for pool in experiment.pools if is_sound(pool)]
+    return [pool for pool in experiment.pools if is_valid(pool)]
 
 
 def _pool_problems(experiment: Experiment) -> Iterator[str]:
     for name in sorted(set(experiment.pretrained) & set(experiment.config["architectures"])):
-        yield f"pretrained.{name}: is the name of an architecture too. Give it another name."
+        yield f"pretrained.{name}: is also the name of an architecture. Give it another name."
     for name in sorted(set(experiment.sources) & set(experiment.mixtures)):
-        yield f"mixtures.{name}: is the name of a source too. Give the mixture another name."
+        yield f"mixtures.{name}: is also the name of a source. Give the mixture another name."
     for mixture, entry in experiment.mixtures.items():
         for member in entry["shares"]:
             if member not in experiment.pools:
@@ -46,9 +46,9 @@ def _pool_problems(experiment: Experiment) -> Iterator[str]:
                     f"{did_you_mean(member, experiment.pools)} Name one of: {', '.join(experiment.pools)}, or add it under "
                     "sources."
                 )
-    for circle in circles(experiment):
-        section = "filters" if circle[0] in experiment.filters else "mixtures"
-        yield f"{section}.{circle[0]}: is made from itself ({' -> '.join(circle)}). Take one of them out."
+    for cycle in cycles(experiment):
+        section = "filters" if cycle[0] in experiment.filters else "mixtures"
+        yield f"{section}.{cycle[0]}: is derived from itself ({' -> '.join(cycle)}). Remove one of them."
 
 
 def _testset_problems(experiment: Experiment) -> Iterator[str]:
@@ -60,29 +60,29 @@ def _testset_problems(experiment: Experiment) -> Iterator[str]:
         return
     if experiment.reference not in experiment.classifications or not experiment.shifts:
         yield (
-            f"testsets: the reference ({experiment.reference}) and at least one other have to be classifications. Set their "
-            "task."
+            f"testsets: the reference ({experiment.reference}) and at least one other must have the task "
+            "classification. Set their task."
         )
     corrupted = [name for name, entry in experiment.testsets.items() if "corrupt" in entry]
-    whole = [name for name in experiment.classifications if name not in corrupted]
+    uncorrupted = [name for name in experiment.classifications if name not in corrupted]
     for testset in corrupted:
         original = experiment.original(testset)
-        if original not in whole:
-            fault = "is corrupted itself" if original in corrupted else "is not a test set of a classification"
+        if original not in uncorrupted:
+            fault = "is itself corrupted" if original in corrupted else "is not a test set with the task classification"
             yield (
-                f"testsets.{testset}.corrupt.of: {original} {fault}.{did_you_mean(original, whole)} Name one of: "
-                f"{', '.join(whole) or 'none'}; where of is left out, it is the reference."
+                f"testsets.{testset}.corrupt.of: {original} {fault}.{did_you_mean(original, uncorrupted)} Name one of: "
+                f"{', '.join(uncorrupted) or 'none'}. Without the key of, it is the reference."
             )
     for name in experiment.class_maps:
         if name not in experiment.shifts:
             yield (
-                f"testsets.{name}.classes: {name} is no shift with classes of its own, but the reference or of another "
-                "task. Leave classes out."
+                f"testsets.{name}.classes: {name} is the reference or has another task than classification, so it "
+                "has no class map. Remove the key classes."
             )
     baseline = experiment.config["statistics"]["baseline"]
     if baseline.startswith("standard") and experiment.reference != "imagenet":
         yield (
-            f"statistics.baseline: {baseline} models are measured on imagenet, and the reference is "
+            f"statistics.baseline: {baseline} models are evaluated on imagenet, but the reference is "
             f"{experiment.reference}. Set the baseline to pool:<name of a pool> or to none."
         )
 
@@ -92,8 +92,8 @@ def _claim_problems(experiment: Experiment) -> Iterator[str]:
         for name in claim["best"]:
             if name not in experiment.sources:
                 yield (
-                    f"claims: best names {name}, which is not a source.{did_you_mean(name, experiment.sources)} Name some "
-                    f"of: {', '.join(experiment.sources)}."
+                    f"claims: best has {name}, which is not a source.{did_you_mean(name, experiment.sources)} Name one or "
+                    f"more of: {', '.join(experiment.sources)}."
                 )
         if claim["shift"] not in experiment.shifts:
             yield (
@@ -110,7 +110,7 @@ def _setting_problems(experiment: Experiment) -> Iterator[str]:
             yield f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
     own = [name for name, source in experiment.sources.items() if "miniweb" not in source["metadata"]]
     if own and experiment.config["download"]["proxy"] == "miniweb":
-        yield f"download.proxy: miniweb has none of the images of {', '.join(own)}. Write none, or http://host:port."
+        yield f"download.proxy: miniweb does not serve the images of {', '.join(own)}. Write none, or http://host:port."
     architectures = experiment.config["architectures"]
     for name in experiment.config["costs"]["trained_per_second"]:
         if name not in architectures:
@@ -126,28 +126,28 @@ def _setting_problems(experiment: Experiment) -> Iterator[str]:
         )
 
 
-def _size_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]:
-    """A line for each key of sizes with one that is too large, and for each with one that is too small."""
+def _size_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
+    """Yield a line for each key of sizes that has a size too large, and for each that has one too small."""
     short: dict[tuple[str, str], tuple[int, int, str, int]] = {}
-    for pool in sound:
+    for pool in valid:
         for size in experiment.sizes(pool):
             for member, count in experiment.composition(pool, size).items():
                 source = experiment.root(member)
                 available = experiment.sources[source]["samples"] if source in experiment.sources else count
-                place = experiment.sizes_key(pool), source
-                if count > short.get(place, (available,))[0]:
-                    short[place] = count, size, pool, available
+                key = experiment.sizes_key(pool), source
+                if count > short.get(key, (available,))[0]:
+                    short[key] = count, size, pool, available
     for key in dict.fromkeys(key for key, _ in short):
-        lacking = {source: most for (own, source), most in short.items() if own == key}
+        lacking = {source: largest for (own, source), largest in short.items() if own == key}
         (source, (count, size, pool, available)), *others = lacking.items()
-        also = ", ".join(f"{name} ({most[-1]})" for name, most in others)
+        also = ", ".join(f"{name} ({largest[-1]})" for name, largest in others)
         yield (
             f"{key}: {size} samples of {pool} need {count} of source {source}, which has only {available} "
-            f"(sources.{source}.samples){f'; too few have also {also}' if also else ''}. Lower the size, or raise samples "
-            "if the list has more."
+            f"(sources.{source}.samples){f'; these also have too few: {also}' if also else ''}. Lower the size, or raise "
+            "samples if the list has more."
         )
     small: dict[tuple[str, str], str] = {}
-    for model in experiment.models(sound):
+    for model in experiment.models(valid):
         batch, key = (
             experiment.config["architectures"][model.architecture]["batch_size"],
             experiment.sizes_key(model.pool),

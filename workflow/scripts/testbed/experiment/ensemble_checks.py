@@ -1,4 +1,4 @@
-"""Whether the ensembles of an experiment can be made: names, members, sizes."""
+"""Checks of the ensembles of an experiment: names, members, sizes."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,11 @@ from testbed.experiment.errors import did_you_mean
 from testbed.experiment.experiment import Experiment
 
 
-def ensemble_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]:
-    """A line for each ensemble with a taken name, with an unknown member, or with sizes that one of its members, pools
-    that are `sound`, lacks."""
+def ensemble_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
+    """Yield a line for each ensemble whose name is in use, with an unknown member, or with sizes that a member lacks.
+
+    Sizes are checked of the pools that are `valid`.
+    """
     taken = {
         "sources": experiment.sources,
         "mixtures": experiment.mixtures,
@@ -18,14 +20,14 @@ def ensemble_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]
     }
     for name, entry in experiment.ensembles.items():
         if kinds := [kind for kind, names in taken.items() if name in names]:
-            yield f"ensembles.{name}: is among the {kinds[0]} too. Give the ensemble another name."
+            yield f"ensembles.{name}: is also the name of one of the {kinds[0]}. Give the ensemble another name."
         for member in entry["shares"]:
             if member not in experiment.pools:
                 yield (
                     f"ensembles.{name}.shares: {member} is not a pool of this experiment."
                     f"{did_you_mean(member, experiment.pools)} Name one of: {', '.join(experiment.pools)}."
                 )
-        if set(entry["shares"]) <= set(sound):
+        if set(entry["shares"]) <= set(valid):
             yield from _size_problems(experiment, name)
     yield from _repeats(experiment)
 
@@ -37,17 +39,17 @@ def _size_problems(experiment: Experiment, name: str) -> Iterator[str]:
         if missing:
             yield (
                 f"ensembles.{name}.sizes: {member} has no model of size {', '.join(map(str, missing))}, only of "
-                f"{', '.join(map(str, own))}. Take it out, or add it to {experiment.sizes_key(member)}."
+                f"{', '.join(map(str, own))}. Remove it, or add it to {experiment.sizes_key(member)}."
             )
     if not experiment.sizes(name):
         listed = "; ".join(f"{member} has {', '.join(map(str, own))}" for member, own in sizes.items())
-        yield f"ensembles.{name}.shares: the members have no size in common ({listed}). Give them one."
+        yield f"ensembles.{name}.shares: the members have no size in common ({listed}). Give them a common size."
 
 
 def _repeats(experiment: Experiment) -> Iterator[str]:
-    """Mixtures are compared with the ensemble of their shares: of two, the order in the file would decide with which."""
+    """Yield a line for each ensemble that repeats another. A mixture is compared with the one ensemble of its shares."""
     known: dict[tuple, str] = {}
     for name, entry in experiment.ensembles.items():
         first = known.setdefault((entry["average"], *experiment.members(name).items()), name)
         if first != name:
-            yield f"ensembles.{name}: averages the same members in the same shares as ensembles.{first}. Leave one out."
+            yield f"ensembles.{name}: averages the same members in the same shares as ensembles.{first}. Remove one."

@@ -1,4 +1,4 @@
-"""The experiment: one YAML file, checked as a whole before any work, and the lists of targets that follow from it."""
+"""The experiment: one YAML file, checked as a whole before any work, and the lists of targets derived from it."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +12,7 @@ from testbed.experiment.settings import quotas
 class Model:
     """A trainset (the first `size` samples of `pool`), an architecture and a training seed.
 
-    An ensemble of such models has the ensemble's name for `pool`.
+    For an ensemble of such models, `pool` is the name of the ensemble.
     """
 
     pool: str
@@ -26,11 +26,10 @@ class Model:
 
 
 def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
-    """Whole numbers of samples per member that add up to `size`, as near to `shares` as whole numbers can be.
+    """Return whole numbers of samples per member that add up to `size` and are as close to `shares` as possible.
 
-    Webster's divisor method, because it is house-monotone: a larger `size` never takes a sample away from a member, so
-    that trainsets of a mixture are nested. Ties go to the name that sorts first, whatever the order of `shares`, which
-    need not add up to one.
+    This is Webster's divisor method. It is house-monotone: a larger `size` never gives a member fewer samples, so the
+    trainsets of a mixture are nested. Ties go to the name that sorts first. `shares` need not add up to one.
     """
     quota = quotas(shares)
     counts = {name: int(size * share + Fraction(1, 2)) for name, share in quota.items()}
@@ -46,7 +45,7 @@ def apportion(size: int, shares: dict[str, float]) -> dict[str, int]:
 class Experiment:
     """The experiment `config`: its YAML with all defaults filled in.
 
-    It is checked by `testbed.experiment.checks`, before the methods here hold.
+    The methods are valid after `testbed.experiment.checks` has found no problem.
     """
 
     def __init__(self, config: dict):
@@ -70,12 +69,12 @@ class Experiment:
 
     @property
     def classifications(self) -> list[str]:
-        """The test sets that have accuracies, unlike those for retrieval and of several labels."""
+        """The test sets with the task classification, which have an accuracy. Retrieval and multi-label sets have none."""
         return [name for name, entry in self.testsets.items() if entry["task"] == "classification"]
 
     @property
     def class_maps(self) -> dict[str, str]:
-        """Files that say which of the reference's classes a shift's classes are, by shift; of those that have one."""
+        """The files that map a shift's classes to the reference's, by shift, for the shifts that have one."""
         return {name: entry["classes"] for name, entry in self.testsets.items() if "classes" in entry}
 
     @property
@@ -84,11 +83,11 @@ class Experiment:
         return name if kind == "pool" else None
 
     def original(self, testset: str) -> str:
-        """The test set whose images are corrupted to make `testset`."""
+        """Return the test set whose images are corrupted to make `testset`."""
         return self.testsets[testset]["corrupt"].get("of", self.reference)
 
     def sizes(self, pool: str) -> list[int]:
-        """The trainset sizes of `pool`; of an ensemble, those that all its members have, or some of them."""
+        """Return the trainset sizes of `pool`. Those of an ensemble are common to all its members, or a part of these."""
         if pool in self.ensembles:
             entry = self.ensembles[pool]
             common = set.intersection(*(set(self.sizes(member)) for member in entry["shares"]))
@@ -97,14 +96,14 @@ class Experiment:
         return sorted(own.get("sizes", self.config["sizes"]))
 
     def sizes_key(self, pool: str) -> str:
-        """The key of the experiment that says the sizes of `pool`."""
+        """Return the key of the experiment that sets the sizes of `pool`."""
         for section in ("sources", "mixtures", "filters"):
             if "sizes" in self.config[section].get(pool, {}):
                 return f"{section}.{pool}.sizes"
         return "sizes"
 
     def models(self, pools: list[str] | None = None) -> list[Model]:
-        """The models of `pools` (all pools by default), in the experiment's order."""
+        """Return the models of `pools` (all pools by default), in the experiment's order."""
         return [
             Model(pool, architecture, size, seed)
             for pool in (self.pools if pools is None else pools)
@@ -114,30 +113,30 @@ class Experiment:
         ]
 
     def evaluated(self) -> list[Model]:
-        """All models, and all ensembles of them."""
+        """Return all models and all ensembles of models."""
         return self.models([*self.pools, *self.ensembles])
 
     def ensemble_of(self, mixture: str) -> str | None:
-        """The ensemble that averages logits of the members of `mixture` by its shares, the paper's other way to mix."""
+        """Return the ensemble that averages logits of the members of `mixture` by its shares (the paper's output mixing)."""
         pools = self.plotted_pools()
         return ensemble_of(next(pool for pool in pools if pool["name"] == mixture), pools)
 
     def root(self, pool: str) -> str:
-        """The source that `pool`, a source or a filter, begins with."""
+        """Return the source that `pool`, a source or a filter, is derived from."""
         return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
 
     def teacher(self, filter: str) -> Model | None:
-        """The model of this experiment by which `filter` scores its pairs, or None.
+        """Return the model of this experiment that scores the pairs of `filter`, or None.
 
-        Raises `ExperimentError` where its architecture or seed is left out and the experiment has several: which one comes
-        first in a file says nothing, and changes where a second file is laid on top.
+        Raises `ExperimentError` if its architecture or seed is missing and the experiment has several. Their order in the
+        file has no meaning, and it changes if a second file is merged.
         """
         teacher = self.filters[filter].get("teacher", {})
         if "pool" not in teacher:
             return None
         choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
         unclear = [
-            f"filters.{filter}.teacher: names no {key}, and this experiment has several. Add {key}: one of "
+            f"filters.{filter}.teacher: has no {key}, and this experiment has several. Add {key}: one of "
             f"{', '.join(map(str, names))}."
             for key, names in choices.items()
             if key not in teacher and len(names) > 1
@@ -152,18 +151,18 @@ class Experiment:
         )
 
     def device_of_teacher(self, filter: str) -> str:
-        """Where `filter` scores its pairs: cpu or cuda."""
+        """Return the device on which `filter` scores its pairs: cpu or cuda."""
         if model := self.teacher(filter):
             return self.config["architectures"][model.architecture]["device"]
         return self.filters[filter]["teacher"].get("device", "cuda")
 
     def members(self, mixture: str) -> dict[str, float]:
-        """The pools of `mixture`, or of an ensemble, sorted, and their shares, scaled to add up to one."""
+        """Return the pools of `mixture` or of an ensemble, sorted, with their shares scaled to add up to one."""
         shares = (self.mixtures | self.ensembles)[mixture]["shares"]
         return {name: float(quota) for name, quota in quotas(shares).items()}
 
     def composition(self, pool: str, size: int) -> dict[str, int]:
-        """How many samples of each source, and of each filter, the first `size` samples of `pool` hold; sorted by name."""
+        """Return how many of the first `size` samples of `pool` are from each source and filter, sorted by name."""
         if pool not in self.mixtures:
             return {pool: size}
         counts: dict[str, int] = {}
@@ -173,31 +172,29 @@ class Experiment:
         return dict(sorted(counts.items()))
 
     def needed(self, source: str) -> int:
-        """The largest number of samples that any trainset takes from `source`, a source or a filter, or from what is
-        filtered out of it."""
+        """Return the largest number of samples that any trainset takes from `source` (a source or filter) or its filters."""
         taken = (self.composition(pool, size).get(source, 0) for pool in self.pools for size in self.sizes(pool))
         filtered = (self.needed(name) for name, entry in self.filters.items() if entry["from"] == source)
         return max([0, *taken, *filtered])
 
     def parts(self, source: str) -> list[str]:
-        """Names of the parts that the shuffled list of `source` is cut into."""
+        """Return the names of the parts of the shuffled list of `source`."""
         count = -(-self.sources[source]["samples"] // self.config["shuffle"]["part_size"])
         return [f"{part:05d}" for part in range(count)]
 
     def kind(self, pool: str) -> str:
-        """What `pool` is: a source, a mixture or a filter."""
+        """Return the kind of `pool`: source, mixture or filter."""
         return "source" if pool in self.sources else "mixture" if pool in self.mixtures else "filter"
 
     def trained_from(self, pool: str) -> str | None:
-        """The pool that a filter is compared with: of those that it is filtered from the nearest with models."""
+        """Return the pool that a filter is compared with: its nearest ancestor with models, or None."""
         if pool not in self.filters:
             return None
         parent = self.filters[pool]["from"]
         return parent if self.sizes(parent) else self.trained_from(parent)
 
     def plotted_pools(self) -> list[dict]:
-        """All pools and ensembles in order, as the plots draw them: name, kind, members of those that have some, and the
-        pool that a filter is of."""
+        """Return all pools and ensembles in order, for plots: name, kind, members if any, and the parent `of` a filter."""
         baseline = self.baseline_pool
         pools = [
             {

@@ -1,4 +1,4 @@
-"""What the experiment says of its filters, checked before any work."""
+"""Checks of the filters of an experiment, before any work."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +21,7 @@ KEYS = {
     "sql": {"where"},
     "basic": set(BASIC),
 }
-"""The keys of each method; nobody else's."""
+"""The keys of each method; no other method has them."""
 
 NEEDED = {
     "metaclip": [["entries"], ["t", "tail_fraction"]],
@@ -29,44 +29,44 @@ NEEDED = {
     "sql": [["where"]],
     "basic": [],
 }
-"""Of each method the groups of keys of which exactly one must be given."""
+"""For each method, the groups of keys of which exactly one is required."""
 
 WITHOUT_FILE = ("numbers", "miniweb")
-"""Kinds of entries that no file holds."""
+"""Kinds of entries that need no file."""
 
 
-def filter_problems(experiment: Experiment, sound: list[str]) -> Iterator[str]:
-    """A line for each thing that is wrong with the filters of an experiment, whose pools `sound` have sizes."""
+def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
+    """Yield a line for each problem of the filters of an experiment. Sizes are checked of the pools that are `valid`."""
     others = {"source": experiment.sources, "mixture": experiment.mixtures, "checkpoint": experiment.pretrained}
     for name, entry in experiment.filters.items():
         for kind, names in others.items():
             if name in names:
-                yield f"filters.{name}: is the name of a {kind} too. Give the filter another name."
+                yield f"filters.{name}: is also the name of a {kind}. Give the filter another name."
         yield from _parent_problems(experiment, name, entry["from"])
         yield from _key_problems(name, entry)
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
-            yield from _teacher_problems(experiment, name, entry["teacher"], sound)
+            yield from _teacher_problems(experiment, name, entry["teacher"], valid)
 
 
 def _parent_problems(experiment: Experiment, name: str, parent: str) -> Iterator[str]:
     if parent in experiment.mixtures:
-        yield f"filters.{name}.from: {parent} is a mixture. Filter its members, and mix what comes of them."
+        yield f"filters.{name}.from: {parent} is a mixture. Filter its members, and mix the filtered pools."
     elif parent not in experiment.pools:
         known = [*experiment.sources, *experiment.filters]
         yield (
-            f"filters.{name}.from: {parent} is no source and no filter of this experiment.{did_you_mean(parent, known)} "
+            f"filters.{name}.from: {parent} is not a source or a filter of this experiment.{did_you_mean(parent, known)} "
             f"Name one of: {', '.join(known)}."
         )
 
 
 def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
     method = entry["method"]
-    foreign = sorted(set(entry) - KEYS[method] - COMMON)
-    if foreign:
+    unknown = sorted(set(entry) - KEYS[method] - COMMON)
+    if unknown:
         yield (
-            f"filters.{name}: {', '.join(foreign)} does not belong to method {method}. Its keys are: "
+            f"filters.{name}: {', '.join(unknown)} does not belong to method {method}. Its keys are: "
             f"{', '.join(sorted(KEYS[method]))}."
         )
     for group in NEEDED[method]:
@@ -78,21 +78,24 @@ def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
             )
     if method == "basic":
         if not set(entry) & set(BASIC):
-            yield f"filters.{name}: says nothing. Give one or more of: {', '.join(BASIC)}."
+            yield f"filters.{name}: has no condition. Give one or more of: {', '.join(BASIC)}."
         for unit in ("words", "characters"):
             low, high = entry.get(f"minimum_{unit}", 0), entry.get(f"maximum_{unit}", float("inf"))
             if low > high:
-                yield f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}. Nothing would be kept."
+                yield (
+                    f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}, so no sample would be kept. "
+                    f"Lower it, or raise maximum_{unit}."
+                )
 
 
 def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
-    for place, entry in enumerate(lists):
+    for index, entry in enumerate(lists):
         if ("path" in entry) == (entry["kind"] in WITHOUT_FILE):
             fault = "needs no path" if "path" in entry else "needs a path"
-            yield f"filters.{name}.entries.{place}: kind {entry['kind']} {fault}."
+            yield f"filters.{name}.entries.{index}: kind {entry['kind']} {fault}."
 
 
-def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, sound: list[str]) -> Iterator[str]:
+def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid: list[str]) -> Iterator[str]:
     key = f"filters.{name}.teacher"
     own, public = {"pool", "size", "architecture", "seed"}, {"model", "tag", "checkpoint", "device"}
     if "pool" not in teacher:
@@ -121,32 +124,34 @@ def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, sound
                 f"{key}.{part}: this experiment has no {part} {teacher[part]}.{did_you_mean(teacher[part], names)} Name one "
                 f"of: {', '.join(map(str, names))}."
             )
-    if pool in sound and size not in (sizes := experiment.sizes(pool)):
+    if pool in valid and size not in (sizes := experiment.sizes(pool)):
         yield (
             f"{key}.size: {pool} has no model of size {size}, only of {', '.join(map(str, sizes)) or 'none'} "
             f"({experiment.sizes_key(pool)}). Name one of these, or add {size} there."
         )
 
 
-def circles(experiment: Experiment) -> list[list[str]]:
-    """The circles of pools that are made from each other, by way of filters, mixtures and teachers: from one of a circle's
-    pools back to it, each circle once."""
+def cycles(experiment: Experiment) -> list[list[str]]:
+    """Return the cycles of pools that are derived from each other through filters, mixtures and teachers.
+
+    A cycle begins and ends with the same pool. Each cycle is returned once.
+    """
     found: dict[frozenset[str], list[str]] = {}
 
-    def follow(way: list[str]) -> None:
-        for origin in made_from(experiment, way[-1]):
-            if origin == way[0]:
-                found.setdefault(frozenset(way), [*way, origin])
-            elif origin not in way:
-                follow([*way, origin])
+    def search(path: list[str]) -> None:
+        for parent in parents_of(experiment, path[-1]):
+            if parent == path[0]:
+                found.setdefault(frozenset(path), [*path, parent])
+            elif parent not in path:
+                search([*path, parent])
 
     for pool in [*experiment.filters, *experiment.mixtures]:
-        follow([pool])
+        search([pool])
     return list(found.values())
 
 
-def made_from(experiment: Experiment, pool: str) -> list[str]:
-    """The pools that `pool` is made from directly: a mixture's members, a filter's parent and its teacher's pool."""
+def parents_of(experiment: Experiment, pool: str) -> list[str]:
+    """Return the direct parents of `pool`: a mixture's members, or a filter's parent and its teacher's pool."""
     if pool in experiment.sources:
         return []
     if pool in experiment.mixtures:

@@ -1,26 +1,26 @@
-"""Which of an experiment's pools belong together: mixtures and their members, the ensembles and filters of the same."""
+"""Relations between pools: mixtures, their members, and the ensembles with the same members."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 Pool = Mapping
-"""An entry of `Experiment.plotted_pools`: `name`, `kind`, the `members` of mixtures and ensembles with their shares, what an
-ensemble takes the `average` of, and the pool that a filter takes from as `of`."""
+"""An entry of `Experiment.plotted_pools`: `name`; `kind`; `members`, the members of a mixture or ensemble and their shares;
+`average`, what an ensemble averages; `of`, the pool that a filter is compared with."""
 
 
 def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:
-    """`pools`, by name, in the order of the experiment `config`; parameters are sorted, so that order reruns nothing."""
+    """Return `pools` in the order of the experiment `config`. Rule parameters are sorted by name: order causes no rerun."""
     sections = (config[section] for section in ("sources", "mixtures", "filters", "ensembles"))
     return [pools[name] for section in sections for name in section]
 
 
 def testsets_in_order(testsets: Iterable[str], config: Mapping) -> list[str]:
-    """`testsets` in the order of the experiment `config`, for the same reason."""
+    """Return `testsets` in the order of the experiment `config`, for the same reason."""
     chosen = set(testsets)
     return [name for name in config["testsets"] if name in chosen]
 
 
 def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
-    """The mixtures of which all members were evaluated, and they themselves too."""
+    """Return the mixtures that were evaluated, as were all their members."""
     present = set(evaluated)
     return [
         pool for pool in pools if pool["kind"] == "mixture" and present.issuperset([pool["name"], *pool["members"]])
@@ -28,7 +28,7 @@ def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
 
 
 def ensemble_of(mixture: Pool, pools: Sequence[Pool]) -> str | None:
-    """Name of the ensemble of logits with the mixture's members in the same shares, or None."""
+    """Return the name of the ensemble of logits with the mixture's members and shares, or None."""
     for pool in pools:
         averaged = pool.get("average", "logits") if pool["kind"] == "ensemble" else None
         if averaged == "logits" and shares_of(pool) == shares_of(mixture):
@@ -37,6 +37,6 @@ def ensemble_of(mixture: Pool, pools: Sequence[Pool]) -> str | None:
 
 
 def shares_of(pool: Pool) -> dict[str, float]:
-    """The shares of a pool's members, scaled to add up to 1 and rounded, so that 1:2 and 2:4 are the same."""
+    """Return the shares of a pool's members, scaled to add up to 1 and rounded: 1:2 and 2:4 are equal."""
     total = sum(pool["members"].values())
     return {name: round(share / total, 9) for name, share in pool["members"].items()}

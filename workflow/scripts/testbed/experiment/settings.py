@@ -1,8 +1,8 @@
-"""The settings that decide what products are, in one form: what rules get as parameters, which Snakemake compares as text.
+"""The settings that determine results, in a canonical form. Rules get them as parameters, which Snakemake compares as text.
 
-Where the parameters of a rule are others than those that its product was made with, the product is made again. So they hold
-nothing that only says how work is done, and they are equal where experiments mean the same. Scripts read how to work from
-`snakemake.config`, which is not compared.
+If the parameters of a rule differ from those of its last run, Snakemake runs it again. So parameters have no settings that
+only say how work is done (threads, memory), and equivalent experiments have equal parameters. Scripts read the other
+settings from `snakemake.config`, which Snakemake does not compare.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from fractions import Fraction
 RUN_ONLY = {
     "": {"costs", "evaluation", "training"},
     "architectures.*": {"cpus_per_gpu", "gpus", "memory_mb", "nodes", "runtime"},
-    # Which images came is recorded by URL and cause; retry_failed asks again.
+    # The outcome of each URL is recorded with its cause; retry_failed tries some again.
     "download": {
         *("backoff", "chunk_deadline", "chunk_size", "contact", "deadline", "hosts", "jobs", "max_bytes", "max_pixels"),
         *("minimum_success", "proxy", "requests_per_second", "retries", "threads", "timeout"),
@@ -21,19 +21,19 @@ RUN_ONLY = {
     "shuffle": {"memory", "threads"},
     "testset_origin": {"backoff", "retries", "timeout"},
 }
-"""Keys, by section, that only say how work is done: with another value, what is done would not be wrong. `*` is any name."""
+"""Keys, by section, that only say how work is done. Results made with another value stay valid. `*` is any name."""
 
 
 def product_settings(config: Mapping) -> dict:
-    """The experiment `config`, with all defaults filled in: without the keys in `RUN_ONLY`, in the form of `canonical`.
+    """Return the experiment `config` (with defaults) in canonical form, without the keys in `RUN_ONLY`.
 
     Shares are scaled to add up to one.
     """
-    return canonical(_deciding(config, ()))
+    return canonical(_without_run_only(config, ()))
 
 
 def canonical(value: object) -> object:
-    """`value` with the keys of all its mappings sorted and whole numbers as `int`: 1 and 1.0 have one text.
+    """Return `value` with the keys of all mappings sorted and whole numbers as `int`: 1 and 1.0 have the same text.
 
     Lists keep their order.
     """
@@ -45,16 +45,16 @@ def canonical(value: object) -> object:
 
 
 def quotas(shares: Mapping[str, float]) -> dict[str, Fraction]:
-    """`shares`, scaled to add up to one, sorted by name: neither their order nor their sum matters."""
+    """Return `shares` scaled to add up to one and sorted by name: their order and their sum do not matter."""
     exact = {name: Fraction(str(share)) for name, share in sorted(shares.items())}
     total = sum(exact.values())
     return {name: share / total for name, share in exact.items()}
 
 
-def _deciding(value: object, path: tuple[str, ...]) -> object:
+def _without_run_only(value: object, path: tuple[str, ...]) -> object:
     if not isinstance(value, Mapping):
         return value
     if path[-1:] == ("shares",):
         return {name: float(share) for name, share in quotas(value).items()}
     run_only = RUN_ONLY.get(".".join((path[0], "*", *path[2:]) if len(path) > 1 else path), ())
-    return {key: _deciding(inner, (*path, key)) for key, inner in value.items() if key not in run_only}
+    return {key: _without_run_only(inner, (*path, key)) for key, inner in value.items() if key not in run_only}

@@ -131,13 +131,13 @@ def read_entries(kind: str, path: str | None = None, minimum: float | None = Non
 
 def miniweb_words() -> set[str]:
     """The words for objects, and all other words, in the captions of the mini-web."""
-    from testbed.miniweb.captions import FILLERS, VOICES
+    from testbed.miniweb.captions import CAPTION_TEMPLATES, FILLERS
     from testbed.miniweb.world import CLASSES
 
     words = {word for entry in CLASSES for word in (entry.name, entry.casual, entry.formal)}
     words |= {word for fillers in FILLERS.values() for word in fillers}
-    for voice in VOICES.values():
-        for template in (*voice.naming, *voice.vague):
+    for templates in CAPTION_TEMPLATES.values():
+        for template in (*templates.naming, *templates.vague):
             words |= {word for word in template.split() if word.isalpha()}
     return words | {word[0].upper() + word[1:] for word in words}
 

@@ -1,1 +1,1 @@
-"""Released lists: their formats, how they are read, and which of their rows are pairs."""
+"""Released lists: their formats, reading them, and the validation of their rows."""

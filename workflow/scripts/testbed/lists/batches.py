@@ -1,4 +1,4 @@
-"""Batches of a released list's rows: what they are judged by, and the list's own columns."""
+"""Batches of a released list's rows: the columns that are validated, and the list's own columns."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,10 +13,10 @@ from testbed.lists.pairs import is_text
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a list: what they are judged by, and which of them are malformed.
+    """Rows of a list: the columns that are validated, and which rows are malformed.
 
-    `url` and `caption` are texts, which may be null; `value` is what `Format.only` asks for, or None. `own_of` gives the
-    list's own columns at the rows that a mask chooses.
+    `url` and `caption` are texts, which may be null. `value` is the column that `Format.only` names, or None. `own_of`
+    returns the list's own columns of the rows that a mask selects.
     """
 
     url: pa.StringArray
@@ -30,11 +30,11 @@ class Batch:
 
 
 Load = Callable[[], Batch]
-"""Makes a batch of what has been read, in whatever thread."""
+"""Returns a batch of rows that have been read; any thread may call it."""
 
 
 def batch_of(rows: list[Sequence | None], own: dict[str, pa.DataType]) -> Batch:
-    """Rows as `read_rows` gives them, together."""
+    """Return the batch of `rows`, which are as `read_rows` yields them."""
 
     def own_of(kept: np.ndarray) -> list[pa.Array]:
         cells = list(zip(*compress(rows, kept), strict=True))[3:] or [()] * len(own)
@@ -49,14 +49,14 @@ def batch_of(rows: list[Sequence | None], own: dict[str, pa.DataType]) -> Batch:
 
 
 def first_texts(rows: list[Sequence | None]) -> list[pa.StringArray]:
-    """The first three columns of rows; raises UnicodeEncodeError where a cell holds half a surrogate pair."""
+    """Return the first three columns of rows. Raises UnicodeEncodeError if a cell has a lone surrogate."""
     return [pa.array([row and row[place] for row in rows], pa.string()) for place in range(3)]
 
 
 def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:
-    """The cells as an Arrow array; what is not of the kind becomes null, see `as_kind`."""
+    """Return the cells as an Arrow array of type `kind`; other values become null, see `as_kind`."""
     python = list if pa.types.is_list(kind) else int if pa.types.is_integer(kind) else str
-    # Arrow would make numbers of truth values and of the like.
+    # Arrow would convert booleans and other types to numbers.
     if {*map(type, cells)} <= {python, type(None)}:
         with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):
             return pa.array(cells, kind)
@@ -64,7 +64,7 @@ def array_of(cells: Sequence[object], kind: pa.DataType) -> pa.Array:
 
 
 def as_kind(value: object, kind: pa.DataType) -> object:
-    """`value` if it is of the kind, else null; half surrogate pairs in texts become question marks."""
+    """Return `value` if it has the type `kind`, else None. Lone surrogates in texts become question marks."""
     if pa.types.is_list(kind):
         return [as_kind(member, kind.value_type) for member in value] if isinstance(value, list) else None
     if pa.types.is_integer(kind):

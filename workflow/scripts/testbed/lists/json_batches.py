@@ -1,4 +1,4 @@
-"""Batches of RedCaps' annotations, which Arrow parses where they are written and typed as released."""
+"""Batches of RedCaps' annotations. Arrow parses files that have the released layout and types."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.json
 
 from testbed.lists.batches import Batch, Load, batch_of
-from testbed.lists.json_stream import BETWEEN, NotPlainError, member_pieces
-from testbed.lists.list_files import Tap, opened, reading
+from testbed.lists.json_stream import SEPARATOR, LayoutError, member_pieces
+from testbed.lists.list_files import OnRead, list_errors, open_list
 from testbed.lists.released import Format, cells_of
 
 REDCAPS_COLUMNS = {
@@ -25,49 +25,49 @@ REDCAPS_COLUMNS = {
     "permalink": pa.string(),
     "crosspost_parents": pa.list_(pa.string()),
 }
-"""The columns of RedCaps's annotations; one that an annotation lacks, or that is of another kind there, is null."""
+"""The columns of RedCaps' annotations. A value that is missing, or has another type, becomes null."""
 
 
-def json_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Tap | None) -> Iterator[Load]:
-    """Batches of a file of RedCaps; the one that is asked for at a place that is not written as those files are raises."""
-    with reading(path), opened(path, tap) as file:
+def json_batches(path: Path, format: Format, own: dict[str, pa.DataType], on_read: OnRead | None) -> Iterator[Load]:
+    """Yield the batches of a RedCaps file. If its layout is not the released one, the last batch raises `LayoutError`."""
+    with list_errors(path), open_list(path, on_read) as file:
         try:
             for piece in member_pieces(file):
                 yield partial(read_piece, piece, format, own)
-        except NotPlainError:
-            yield not_plain
+        except LayoutError:
+            yield other_layout
 
 
-def not_plain() -> Batch:
-    """Stands for batches that no pieces were cut off for."""
-    raise NotPlainError
+def other_layout() -> Batch:
+    """Stands for the rows from the first place with another layout on; raises `LayoutError`."""
+    raise LayoutError
 
 
 def read_piece(piece: memoryview, format: Format, own: dict[str, pa.DataType]) -> Batch:
-    """A piece of a JSON list, all at once where its values are of the right kinds, which Python would take long for.
+    """Return the batch of a piece of a JSON list. Arrow parses it; Python, which is slower, parses what Arrow refuses.
 
-    Raises `NotPlainError` where it holds no whole members.
+    Raises `LayoutError` if the piece does not consist of complete members.
     """
     with suppress(pa.ArrowException):
         return arrow_batch(piece, format, own)
     try:
         entries = json.loads(f"[{str(piece, 'utf-8', 'surrogateescape')}]")
     except (ValueError, RecursionError) as error:
-        raise NotPlainError from error
+        raise LayoutError from error
     return batch_of([cells_of(entry, format, list(own)) for entry in entries], own)
 
 
 def arrow_batch(piece: memoryview, format: Format, own: dict[str, pa.DataType]) -> Batch:
-    """Members of a JSON list that Arrow reads; raises its exceptions where it does not, or where a text is missing."""
-    # Arrow ends the process where the first row is null.
+    """Return the batch of a piece as Arrow parses it. Raises pa.ArrowException if it cannot, or if a text is missing."""
+    # Arrow terminates the process if the first row is null.
     if piece[0] != ord("{"):
         raise pa.ArrowInvalid("no object")
     schema = pa.schema([(format.url, pa.string()), (format.caption, pa.string()), *own.items()])
-    # A line for each: where what separates members is in a text, that is broken and does not parse.
+    # One line per member. A separator inside a text splits the text, and parsing fails.
     lines = np.array(piece)
-    ends = np.flatnonzero(lines[: -len(BETWEEN)] == BETWEEN[0])
-    for place, mark in enumerate(BETWEEN):
-        ends = ends[lines[ends + place] == mark]
+    ends = np.flatnonzero(lines[: -len(SEPARATOR)] == SEPARATOR[0])
+    for place, byte in enumerate(SEPARATOR):
+        ends = ends[lines[ends + place] == byte]
     lines[ends + 1] = ord("\n")
     table = pyarrow.json.read_json(
         pa.BufferReader(pa.py_buffer(lines)),
@@ -76,7 +76,7 @@ def arrow_batch(piece: memoryview, format: Format, own: dict[str, pa.DataType]) 
     )
     url, caption, *columns = (column.combine_chunks() for column in table.select(schema.names).columns)
     if len(table) != len(ends) + 1 or url.null_count or caption.null_count:
-        raise pa.ArrowInvalid("not plainly members of a list")
+        raise pa.ArrowInvalid("not members of a list")
     table.validate(full=True)
 
     def own_of(kept: np.ndarray) -> list[pa.Array]:

@@ -1,7 +1,7 @@
-"""Read the annotations of a RedCaps file, in memory that does not grow with the file.
+"""Read the annotations of a RedCaps file in constant memory.
 
-`annotations` reads any JSON, one value at a time. `member_pieces` cuts files that are written as RedCaps' are (by Python's
-json, in its default form) without parsing them, so that something quicker can.
+`annotations` reads any JSON, one value at a time. `member_pieces` splits files that have RedCaps' layout (that of Python's
+json module) without parsing them, so that Arrow can parse the pieces.
 """
 
 import io
@@ -14,45 +14,45 @@ from testbed.lists.pairs import ListError
 
 CHUNK = 1 << 16
 LONGEST_VALUE = 1 << 24
-"""Characters; what does not parse within them is not JSON."""
+"""Characters. A longer value is reported as invalid JSON."""
 
 PIECE = 1 << 22
-"""Bytes of a file that are cut off together."""
+"""Bytes that are read at once."""
 
 START = b'"annotations": ['
-BETWEEN = b"}, {"
+SEPARATOR = b"}, {"
 
 
-class NotPlainError(ValueError):
-    """A file is not written as expected; nothing is said about whether it is JSON."""
+class LayoutError(ValueError):
+    """A file does not have the expected layout. It may still be valid JSON."""
 
 
 def member_pieces(file: BinaryIO) -> Iterator[memoryview]:
-    """The members of the list "annotations" of a JSON object, in pieces of some, with the separators between them.
+    """Yield the members of the list "annotations" of a JSON object, in pieces of several members with their separators.
 
-    Each is a JSON list without its brackets, unless a text or a member has what separates members elsewhere; it does not
-    parse then, and neither do those that follow. Raises `NotPlainError` where there are no such pieces.
+    Each piece is a JSON list without its brackets. If a text or a member contains the separator, the piece and those after
+    it may not parse. Raises `LayoutError` if the file has no such pieces.
     """
     text = file.read(PIECE)
     start = text.find(START) + len(START)
     if start < len(START) or not _has_one_list(text[:start] + b"]}"):
-        raise NotPlainError
+        raise LayoutError
     text = text[start:]
     while more := file.read(PIECE):
         text += more
-        end = text.rfind(BETWEEN)
+        end = text.rfind(SEPARATOR)
         if end < 0:
-            raise NotPlainError
+            raise LayoutError
         yield memoryview(text)[: end + 1]
-        text = text[end + len(BETWEEN) - 1 :]
+        text = text[end + len(SEPARATOR) - 1 :]
     end = text.rfind(b"}]")
     if end < 0 or not _has_one_list(b"{" + START + text[end + 1 :]):
-        raise NotPlainError
+        raise LayoutError
     yield memoryview(text)[: end + 1]
 
 
 def _has_one_list(text: bytes) -> bool:
-    """Whether a text is a JSON object that has the key "annotations" once, itself, and an empty list there."""
+    """Return whether a text is a JSON object with the key "annotations" once, at the top level, and an empty list there."""
     try:
         members = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
@@ -61,15 +61,17 @@ def _has_one_list(text: bytes) -> bool:
 
 
 def annotations(file: BinaryIO, path: Path | str) -> Iterator[object]:
-    """The members of the list "annotations" of a JSON object; `path` is named in errors.
+    """Yield the members of the list "annotations" of a JSON object. Errors name `path`.
 
-    Raises `ListError` where the file is not a whole JSON object or has no such list.
+    Raises `ListError` if the file is not a complete JSON object or has no such list.
     """
     stream = _Stream(file)
     found = False
     try:
         if stream.peek() != "{":
-            raise ListError(f'{path}: holds no JSON object with "annotations"; it is not a file of RedCaps as released')
+            raise ListError(
+                f'{path}: has no JSON object with "annotations", so it is not a RedCaps file; correct the path or the format'
+            )
         for _ in stream.members("{", "}"):
             key = stream.value()
             stream.take(":")
@@ -81,12 +83,14 @@ def annotations(file: BinaryIO, path: Path | str) -> Iterator[object]:
                 stream.value()
     except ListError:
         raise
-    # Not only JSONDecodeError: Python reads no numbers of thousands of digits.
+    # ValueError: Python refuses numbers of thousands of digits.
     except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deep" if isinstance(error, RecursionError) else error)
-        raise ListError(f"{path}: is not whole JSON ({reason}); download it again") from error
+        reason = getattr(error, "msg", "nested too deeply" if isinstance(error, RecursionError) else error)
+        raise ListError(f"{path}: is not complete JSON ({reason}); download it again") from error
     if not found:
-        raise ListError(f'{path}: has no list "annotations"; it is not a file of RedCaps as released')
+        raise ListError(
+            f'{path}: has no list "annotations", so it is not a RedCaps file; correct the path or the format'
+        )
 
 
 class _Stream:
@@ -99,14 +103,14 @@ class _Stream:
         self.place = 0
 
     def more(self) -> bool:
-        """Read on, at least as much as is waiting, so that a long value is tried only some times."""
-        waiting = self.text[self.place :]
-        chunk = self.file.read(max(CHUNK, len(waiting)))
-        self.text, self.place = waiting + chunk, 0
+        """Read at least as much as is unparsed, so that the number of attempts at a long value stays small."""
+        unparsed = self.text[self.place :]
+        chunk = self.file.read(max(CHUNK, len(unparsed)))
+        self.text, self.place = unparsed + chunk, 0
         return bool(chunk)
 
     def peek(self) -> str:
-        """The next character that is no white space, or "" at the end."""
+        """Return the next character that is not white space, or "" at the end."""
         while True:
             while self.place < len(self.text):
                 if self.text[self.place] not in " \t\r\n":
@@ -115,13 +119,13 @@ class _Stream:
             if not self.more():
                 return ""
 
-    def take(self, wanted: str) -> None:
-        if self.peek() != wanted:
-            raise json.JSONDecodeError(f"expecting {wanted!r}", self.text, self.place)
+    def take(self, expected: str) -> None:
+        if self.peek() != expected:
+            raise json.JSONDecodeError(f"expecting {expected!r}", self.text, self.place)
         self.place += 1
 
     def members(self, start: str, end: str) -> Iterator[None]:
-        """Stop before each member of an object or a list, for the caller to take it."""
+        """Yield before each member of an object or a list, so that the caller reads it."""
         self.take(start)
         if self.peek() != end:
             yield
@@ -139,7 +143,7 @@ class _Stream:
                 if len(self.text) - self.place > LONGEST_VALUE or not self.more():
                     raise
                 continue
-            # A number at the end of what was read may go on.
+            # A number at the end of the text may continue in the file.
             if end == len(self.text) and self.more():
                 continue
             self.place = end

@@ -1,8 +1,8 @@
-"""One pair of an image URL and a caption: its identity, and what makes it usable.
+"""One pair of an image URL and a caption: its identity, and whether it is usable.
 
-A caption is stripped of surrounding white space and of trailing literal ``\\t`` (two characters, an artefact of some
-released lists); white space and control characters inside it become single blanks. A text that is "NA" or "null" is a
-caption like any other. A URL is used as released: only surrounding white space is taken off.
+Surrounding white space and a trailing literal ``\\t`` (two characters, an artefact of some released lists) are stripped
+from a caption. White space and control characters inside it become single blanks. "NA" and "null" are ordinary captions.
+A URL is used as released, without surrounding white space.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from functools import partial
 from operator import itemgetter
 from urllib.parse import urlsplit
 
-from testbed.web.addresses import Network, is_public, literal
+from testbed.web.addresses import Network, is_public, literal_address
 
 LONGEST_CAPTION = 2000
-"""Characters; longer texts are page dumps, and a model reads some tens of tokens."""
+"""Characters. Longer texts are whole pages, and a model reads only some tens of tokens."""
 
 CAUSES = {
     "malformed": "rows do not have the columns of the format; correct metadata.format",
@@ -29,34 +29,34 @@ CAUSES = {
     "private_address": "addresses are not public; add their networks to download.private_networks",
     "duplicate": "rows repeat the URL and caption of an earlier row; use a longer list",
 }
-"""Why a row of a released list is not used, in the order in which rows are asked; and what to do where many are dropped."""
+"""Causes for which a row of a released list is dropped, in the order of the checks, and what to do if many are dropped."""
 
 PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
-"""How pairs are written: nearly all of their texts differ, so that dictionaries and statistics would only take time."""
+"""Options for writing pairs. Nearly all texts differ, so dictionaries and statistics would only cost time."""
 
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 
 class ListError(ValueError):
-    """A released list cannot be read as what the experiment says it is."""
+    """A released list cannot be read in the format that the experiment names."""
 
 
 def uid(url: str, caption: str) -> str:
-    """The identity of a pair: 128 bits of BLAKE2b over the URL, a zero byte and the caption, as 32 hex digits.
+    """Return the identity of a pair: 128 bits of BLAKE2b over the URL, a zero byte and the caption, as 32 hex digits.
 
-    Raises UnicodeEncodeError where a text holds half a surrogate pair.
+    Raises UnicodeEncodeError if a text has a lone surrogate.
     """
     return identities([f"{url}\0{caption}".encode()]).hex()
 
 
 def identities(pairs: Iterable[bytes]) -> bytes:
-    """The identities of many pairs, 16 bytes each: BLAKE2b of the URL, a zero byte and the caption of each, see `uid`."""
+    """Return the identities of many pairs (URL, zero byte, caption), 16 bytes each; see `uid`."""
     return b"".join([hashed.digest() for hashed in map(partial(hashlib.blake2b, digest_size=16), pairs)])
 
 
-def dropped_in_words(dropped: Mapping[str, int]) -> str:
-    """How many rows are dropped by which cause, the most frequent first, and what to do about that one."""
+def describe_dropped(dropped: Mapping[str, int]) -> str:
+    """Return as text how many rows are dropped by cause, the most frequent first, and what to do about that cause."""
     counts = sorted(((count, cause) for cause, count in dropped.items() if count), key=itemgetter(0), reverse=True)
     if not counts:
         return "no row is dropped"
@@ -65,7 +65,7 @@ def dropped_in_words(dropped: Mapping[str, int]) -> str:
 
 
 def is_text(cell: str | None) -> bool:
-    """Whether a cell is empty or a text that can be written: without half surrogate pairs."""
+    """Return whether a cell is None or a text without lone surrogates, which could not be written."""
     try:
         return cell is None or cell.encode() is not None
     except UnicodeEncodeError:
@@ -73,8 +73,8 @@ def is_text(cell: str | None) -> bool:
 
 
 def clean_caption(text: str) -> str:
-    """The caption without artefacts, on one line; see the module's text for the decisions."""
-    # The only white space that counts as printable is the blank.
+    """Return the caption without artefacts, on one line; see the module's docstring for the rules."""
+    # The blank is the only printable white space.
     if not text.isprintable() or "  " in text:
         text = _BLANKS.sub(" ", text)
     text = text.strip()
@@ -85,7 +85,7 @@ def clean_caption(text: str) -> str:
 
 
 def url_fault(url: str, private_networks: Iterable[Network] = ()) -> str | None:
-    """Why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is.
+    """Return why the URL is not fetched (bad_url, scheme, credentials or private_address), or None if it is fetched.
 
     Addresses in `private_networks` are fetched although they are not public.
     """
@@ -103,10 +103,10 @@ def url_fault(url: str, private_networks: Iterable[Network] = ()) -> str | None:
         return "bad_url"
     if "@" in parts.netloc:
         return "credentials"
-    # A backslash ends the host for some clients and not for others, so nobody can say which host is meant.
+    # A backslash ends the host for some clients and not for others, so the host is ambiguous.
     if not host or "\\" in parts.netloc:
         return "bad_url"
-    address = literal(host)
+    address = literal_address(host)
     try:
         return None if address is None or is_public(address, private_networks) else "private_address"
     except ValueError:

@@ -1,6 +1,6 @@
-"""The formats in which image-caption lists are released, and the check of a list before any work.
+"""The formats of released image-caption lists, and the check of a list before any work.
 
-This module is imported while Snakemake parses, so nothing heavy is imported with it.
+Snakemake imports this module when it parses the workflow, so it imports no slow module.
 """
 
 import csv
@@ -12,24 +12,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 from testbed.lists.json_stream import annotations
-from testbed.lists.list_files import Tap, find_files, opened, reading
+from testbed.lists.list_files import OnRead, find_files, list_errors, open_list
 from testbed.lists.pairs import ListError
 
 LONGEST_LINE = 1 << 20
-"""Bytes; no released list comes near it, and a file that is no list must not fill the memory."""
-
+"""Bytes. All released lists have far shorter lines. The limit saves memory if a file is not a list."""
 
 COUNTED_BYTES = 20_000_000
-"""The rows of text lists up to this size are counted before a run, which takes at most about a second."""
+"""The rows of text lists up to this size are counted before a run. This takes about a second at most."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a list is written.
+    """The format of a list.
 
     `container` is lines (tab-separated, no quoting), csv (RFC 4180), json (RedCaps) or parquet. `columns` names the
-    columns of a list without a header. `only` is a column, the value to keep, and the cause that other rows drop by.
-    `unquote` takes the quotes off cells that a CSV writer put in quotes; it never joins lines.
+    columns of a list without a header. `only` is a column, the value to keep, and the cause for dropping other rows.
+    `unquote` removes the quotes of cells that a CSV writer quoted; it never joins lines.
     """
 
     container: str
@@ -56,32 +55,32 @@ FORMATS = {
     "tsv": Format("lines"),
     "parquet": Format("parquet"),
 }
-"""Formats by the name of the source that was released in it; csv, tsv and parquet are for lists of one's own."""
+"""Formats by the name of the source that was released in them; csv, tsv and parquet are for the user's own lists."""
 
 GENERIC = ("csv", "tsv", "parquet")
-"""The formats whose columns the user names."""
+"""The formats for which the user names the columns."""
 
 
 def resolve_format(name: str, columns: dict[str, str] | None = None) -> Format:
-    """The format called `name`, with the user's `columns` (keys url and caption) where it is a generic one.
+    """Return the format `name`, with the user's `columns` (keys url and caption) if it is a generic format.
 
-    Raises `ListError` for a name or a key that does not exist, and for columns of a format that has its own.
+    Raises `ListError` for an unknown name or key, and for columns of a format that is not generic.
     """
     if name not in FORMATS:
         raise ListError(f"format: {name!r} is unknown; choose one of {', '.join(FORMATS)}")
     columns = dict(columns or {})
     if columns and name not in GENERIC:
-        raise ListError(f"columns: the format {name} has its own; leave them out, or choose {', '.join(GENERIC)}")
+        raise ListError(f"columns: the format {name} has fixed columns; remove the key, or choose {', '.join(GENERIC)}")
     if unknown := set(columns) - {"url", "caption"}:
         raise ListError(f"columns: {', '.join(sorted(unknown))} is unknown; name the columns of url and caption")
     return dataclasses.replace(FORMATS[name], **columns)
 
 
 def check_list(path: Path | str, format: str, columns: dict[str, str] | None = None) -> None:
-    """Check, from the first bytes alone, that a list is there and is what it is said to be.
+    """Check that a list exists and has the given format. Only the first bytes are read.
 
-    Raises `ListError` for a missing file, an unknown format, a missing column, JSON without annotations, a file that
-    is something else or is empty.
+    Raises `ListError` for a missing or empty file, an unknown format, a missing column, JSON without annotations, or a
+    file in another format.
     """
     resolved = resolve_format(format, columns)
     first = find_files(path, resolved.container)[0]
@@ -94,9 +93,9 @@ def check_list(path: Path | str, format: str, columns: dict[str, str] | None = N
 
 
 def count_rows(path: Path | str, format: str, columns: dict[str, str] | None = None) -> int | None:
-    """How many rows a list has, usable or not; None for a text list of more than `COUNTED_BYTES`.
+    """Return the number of rows of a list, usable or not; None for a text list of more than `COUNTED_BYTES`.
 
-    Raises `ListError` where the list cannot be read.
+    Raises `ListError` if the list cannot be read.
     """
     resolved = resolve_format(format, columns)
     files = find_files(path, resolved.container)
@@ -108,45 +107,45 @@ def count_rows(path: Path | str, format: str, columns: dict[str, str] | None = N
 
 
 def check_length(path: Path | str, format: str, columns: dict[str, str] | None = None, needed: int = 0) -> None:
-    """Raise `ListError` where a list has fewer rows than are `needed`, as far as `count_rows` knows."""
+    """Raise `ListError` if a list has fewer rows than `needed`. Lists that `count_rows` does not count pass."""
     rows = count_rows(path, format, columns)
     if rows is not None and rows < needed:
         raise ListError(
-            f"{path}: has {rows:,} rows, and the trainsets of its source need {needed:,}. Lower the sizes that draw on it, "
-            "or use a longer list"
+            f"{path}: has {rows:,} rows, but the trainsets of its source need {needed:,}. Lower the sizes that use it, or "
+            "use a longer list"
         )
 
 
 def read_footer(path: Path):
-    """The metadata of a parquet file; raises `ListError` where it is no whole one."""
+    """Return the metadata of a parquet file. Raises `ListError` if it is not a complete parquet file."""
     import pyarrow
     import pyarrow.parquet
 
-    with reading(path):
+    with list_errors(path):
         try:
             return pyarrow.parquet.read_metadata(path)
         except pyarrow.ArrowInvalid as error:
-            raise ListError(f"{path}: is no whole parquet file ({error}); download it again") from error
+            raise ListError(f"{path}: is not a complete parquet file ({error}); download it again") from error
 
 
 def read_parquet_schema(path: Path, format: Format):
-    """The Arrow schema of a parquet list; raises `ListError` unless it has the columns of the format, as text."""
+    """Return the Arrow schema of a parquet list. Raises `ListError` unless it has the columns of the format, as text."""
     import pyarrow
 
     schema = read_footer(path).schema.to_arrow_schema()
     check_columns(path, schema.names, format)
-    if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        raise ListError(f"{path}: has column {', '.join(twice)} more than once; rename one")
+    if repeated := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        raise ListError(f"{path}: has column {', '.join(repeated)} more than once; rename one")
     for name in (format.url, format.caption):
         kind = schema.field(name).type
         kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
         if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
-            raise ListError(f"{path}: column {name} holds {kind}, not text; name another column")
+            raise ListError(f"{path}: column {name} has the type {kind}, not text; name another column")
     return schema
 
 
 def read_header(path: Path, format: Format, own: Sequence[str] = ()) -> list[str]:
-    """The column names in the first line of a text list; raises `ListError` where a needed or `own` one is missing."""
+    """Return the column names in the first line of a text list. Raises `ListError` if a required or `own` one is missing."""
     for cells in _cells(path, format):
         if cells is None:
             break
@@ -157,34 +156,36 @@ def read_header(path: Path, format: Format, own: Sequence[str] = ()) -> list[str
 
 
 def check_columns(path: Path, names: list[str], format: Format, own: Sequence[str] = ()) -> None:
-    """Raise `ListError` unless `names` has every column that the format needs, and the `own` ones."""
-    wanted = [format.url, format.caption, *(format.only or ())[:1], *own]
-    if missing := [name for name in wanted if name not in names]:
+    """Raise `ListError` unless `names` has every column that the format requires, and the `own` ones."""
+    required = [format.url, format.caption, *(format.only or ())[:1], *own]
+    if missing := [name for name in required if name not in names]:
         raise ListError(
             f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(repr, names[:30]))}. "
             "Correct the format or the columns in the experiment"
         )
 
 
-def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | None = None) -> Iterator[list | None]:
-    """The rows of a text or JSON list: URL, caption, the value that `format.only` asks for, and the `own` columns.
+def read_rows(
+    path: Path, format: Format, own: Sequence[str] = (), on_read: OnRead | None = None
+) -> Iterator[list | None]:
+    """Yield the rows of a text or JSON list: URL, caption, the value of the column in `format.only`, and the `own` columns.
 
-    None stands for a malformed row: a wrong number of columns, or bytes that are not UTF-8. `tap` is given the
-    bytes of the file, piece by piece, and has had all of them when the rows are at an end.
+    A malformed row (a wrong number of columns, or bytes that are not UTF-8) is None. `on_read` gets the bytes of the file
+    piece by piece. It has all of them when the iteration ends.
     """
     if format.container == "json":
-        with reading(path), opened(path, tap) as file:
+        with list_errors(path), open_list(path, on_read) as file:
             for entry in annotations(file, path):
                 yield cells_of(entry, format, own)
         return
-    asked = [format.url, format.caption, (format.only or (format.url,))[0], *own]
+    needed = [format.url, format.caption, (format.only or (format.url,))[0], *own]
     names = list(format.columns) or read_header(path, format, own)
-    places = [names.index(name) for name in asked]
-    rows = _cells(path, format, tap)
+    places = [names.index(name) for name in needed]
+    rows = _cells(path, format, on_read)
     if not format.columns:
         next(rows)
     for cells in rows:
-        # Blanks behind the last column are white space at the end of the line, not a column.
+        # Blanks after the last column are white space at the end of the line, not a column.
         if cells is None or len(cells) < len(names) or any(map(str.strip, cells[len(names) :])):
             yield None
         else:
@@ -192,7 +193,7 @@ def read_rows(path: Path, format: Format, own: Sequence[str] = (), tap: Tap | No
 
 
 def cells_of(entry: object, format: Format, own: Sequence[str]) -> list | None:
-    """The cells of a member of a JSON list; None where it is no pair."""
+    """Return the cells of a member of a JSON list, or None if it is not a pair."""
     if not isinstance(entry, dict) or not {format.url, format.caption} <= entry.keys():
         return None
     url, caption, *others = map(entry.get, (format.url, format.caption, *own))
@@ -201,21 +202,21 @@ def cells_of(entry: object, format: Format, own: Sequence[str]) -> list | None:
     return [url, caption, None, *others]
 
 
-def _cells(path: Path, format: Format, tap: Tap | None = None) -> Iterator[list[str] | None]:
-    """The cells of each line of a text list, blank lines left out; None for what cannot be decoded or parsed."""
-    with reading(path), opened(path, tap) as file:
+def _cells(path: Path, format: Format, on_read: OnRead | None = None) -> Iterator[list[str] | None]:
+    """Yield the cells of each line of a text list, without blank lines; None for a line that cannot be decoded or parsed."""
+    with list_errors(path), open_list(path, on_read) as file:
         yield from _parse_csv(path, file) if format.container == "csv" else _parse_lines(file, format.unquote)
 
 
 def _parse_lines(file: BinaryIO, unquote: bool) -> Iterator[list[str] | None]:
     codec = "utf-8-sig"
     while line := file.readline(LONGEST_LINE):
-        whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
-        rest = b"" if whole else line
+        is_complete = len(line) < LONGEST_LINE or line.endswith(b"\n")
+        rest = b"" if is_complete else line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(LONGEST_LINE)
         try:
-            text = line.decode(codec).rstrip("\r\n") if whole else None
+            text = line.decode(codec).rstrip("\r\n") if is_complete else None
         except UnicodeDecodeError:
             text = None
         codec = "utf-8"
@@ -232,7 +233,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _parse_csv(path: Path, file: BinaryIO) -> Iterator[list[str] | None]:
-    # Bytes that are not UTF-8 become surrogates, so that they cost their row and not the file.
+    # Bytes that are not UTF-8 become surrogates, so that only their row is dropped.
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     reader = csv.reader(text, strict=True)
     while True:

@@ -1,4 +1,4 @@
-"""Read a released list in Arrow batches, whatever its format: what its rows are judged by, and its own columns."""
+"""Read a released list of any format in Arrow batches: the columns that are validated, and its own columns."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +16,20 @@ from pyarrow import parquet
 
 from testbed.lists.batches import Batch, Load, batch_of
 from testbed.lists.json_batches import REDCAPS_COLUMNS, json_batches
-from testbed.lists.json_stream import NotPlainError
-from testbed.lists.list_files import PIECE, Tap, reading
+from testbed.lists.json_stream import LayoutError
+from testbed.lists.list_files import PIECE, OnRead, list_errors
 from testbed.lists.pairs import ListError
 from testbed.lists.released import Format, check_columns, read_header, read_parquet_schema, read_rows
 from testbed.records.processes import in_order
 
 BATCH = 16_384
-"""Rows that are judged together, but for JSON, which is cut by bytes."""
+"""Rows per batch. JSON is split by bytes instead."""
 
 T = TypeVar("T")
 
 
 def own_columns(path: Path, format: Format) -> dict[str, pa.DataType]:
-    """The columns that the list has besides URL and caption, and their types, from its first file."""
+    """Return the columns of the list other than URL and caption, and their types, from its first file."""
     if format.container == "parquet":
         types = {column.name: column.type for column in read_parquet_schema(path, format)}
     elif format.container == "json":
@@ -40,7 +40,7 @@ def own_columns(path: Path, format: Format) -> dict[str, pa.DataType]:
 
 
 def plain_kind(kind: pa.DataType) -> pa.DataType:
-    """The type that a column is kept in: DuckDB knows neither dictionaries nor columns without a type."""
+    """Return the type to store a column in. DuckDB reads neither dictionaries nor columns of the type null."""
     if pa.types.is_dictionary(kind):
         return kind.value_type
     return pa.string() if pa.types.is_null(kind) else kind
@@ -52,89 +52,91 @@ def map_batches(
     format: Format,
     own: dict[str, pa.DataType],
     pool: Executor | None = None,
-    tap_of: Callable[[Path], Tap] | None = None,
+    on_read_of: Callable[[Path], OnRead] | None = None,
 ) -> Iterator[tuple[Path, T]]:
-    """Each batch's file and what `function` makes of the batch, in order; `own` as from `own_columns`.
+    """Yield the file of each batch and the result of `function` for the batch, in order. `own` is from `own_columns`.
 
-    Batches are made and given to `function` in the threads of `pool`. `tap_of` gives for each file what is given its bytes,
-    piece by piece, and has had all of them at the end: those of a text list on the way; a parquet file, which is not
-    read from front to back, is read once more. Raises `ListError` where a file does not fit.
+    The threads of `pool` make the batches and call `function`. `on_read_of` returns for each file the callback that gets
+    its bytes. Text lists are read once for both. A parquet file is not read from front to back, so it is read a second time
+    for the callback. Raises `ListError` if a file has other columns than the first.
     """
 
     def loads() -> Iterator[tuple[Path, Load]]:
         for file in files:
-            for load in read_batches(file, format, own, tap_of and tap_of(file)):
+            for load in read_batches(file, format, own, on_read_of and on_read_of(file)):
                 yield file, load
 
     def work(item: tuple[Path, Load]) -> tuple[Path, int | None, T | None]:
         file, load = item
         try:
             batch = load()
-        except NotPlainError:
+        except LayoutError:
             return file, None, None
         return file, len(batch), function(batch)
 
     done: Counter[Path] = Counter()
-    otherwise = set()
+    other_layouts = set()
     for file, count, result in in_order(pool, work, loads()):
-        if count is not None and file not in otherwise:
+        if count is not None and file not in other_layouts:
             done[file] += count
             yield file, result
-        elif file not in otherwise:
-            # A file of JSON that is not written as RedCaps' are is read value by value from here on.
-            otherwise.add(file)
+        elif file not in other_layouts:
+            # The rest of a JSON file that does not have RedCaps' layout is read value by value.
+            other_layouts.add(file)
             rest = islice(read_rows(file, format, list(own)), done[file], None)
             yield from ((file, function(load())) for load in row_batches(rest, own))
 
 
-def read_batches(path: Path, format: Format, own: dict[str, pa.DataType], tap: Tap | None = None) -> Iterator[Load]:
-    """What makes the batches of one file of a list, one after another; see `map_batches`."""
+def read_batches(
+    path: Path, format: Format, own: dict[str, pa.DataType], on_read: OnRead | None = None
+) -> Iterator[Load]:
+    """Yield functions that return the batches of one file of a list, in order; see `map_batches`."""
     if format.container == "json":
-        return json_batches(path, format, own, tap)
+        return json_batches(path, format, own, on_read)
     if format.container != "parquet":
-        return row_batches(read_rows(path, format, list(own), tap), own)
-    if tap:
-        with reading(path), open(path, "rb") as file:
+        return row_batches(read_rows(path, format, list(own), on_read), own)
+    if on_read:
+        with list_errors(path), open(path, "rb") as file:
             while piece := file.read(PIECE):
-                tap(piece)
+                on_read(piece)
     return parquet_batches(path, format, own)
 
 
 def row_batches(rows: Iterator[Sequence | None], own: dict[str, pa.DataType]) -> Iterator[Load]:
-    """Batches of rows as `read_rows` gives them."""
+    """Yield functions that return batches of `rows`, which are as `read_rows` yields them."""
     while batch := list(islice(rows, BATCH)):
         yield partial(batch_of, batch, own)
 
 
 def parquet_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Load]:
-    """Batches of a parquet list.
+    """Yield functions that return the batches of a parquet file.
 
-    Raises `ListError` where the file lacks a column of the list's first file, or holds another kind of values in it.
+    Raises `ListError` if the file lacks a column of the list's first file, or has another type there.
     """
     check_columns(path, read_parquet_schema(path, format).names, format, list(own))
-    asked = [format.url, format.caption, *(format.only or ())[:1]]
-    with fitting(path), parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys([*asked, *own]))):
-            yield partial(parquet_batch, path, batch, asked, own)
+    needed = [format.url, format.caption, *(format.only or ())[:1]]
+    with parquet_errors(path), parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys([*needed, *own]))):
+            yield partial(parquet_batch, path, batch, needed, own)
 
 
 @contextmanager
-def fitting(path: Path) -> Iterator[None]:
-    """Turn the errors of reading a parquet list into a `ListError` that names it."""
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Context that converts errors of reading a parquet list to a `ListError` that names it."""
     try:
-        with reading(path):
+        with list_errors(path):
             yield
     except pa.ArrowException as error:
         raise ListError(
-            f"{path}: does not fit the list's first file, or is damaged ({error}); download it again"
+            f"{path}: differs in its columns from the list's first file, or is damaged ({error}); download it again"
         ) from error
 
 
-def parquet_batch(path: Path, batch: pa.RecordBatch, asked: list[str], own: dict[str, pa.DataType]) -> Batch:
-    """A batch of a parquet list, of which the columns `asked` are URL, caption and what `Format.only` asks for."""
-    with fitting(path):
+def parquet_batch(path: Path, batch: pa.RecordBatch, needed: list[str], own: dict[str, pa.DataType]) -> Batch:
+    """Return a batch of a parquet list. `needed` names the columns of URL, caption and, if set, that of `Format.only`."""
+    with parquet_errors(path):
         columns = [batch[name].cast(kind) for name, kind in own.items()]
-        texts = [batch[name].cast(pa.string()) for name in asked]
+        texts = [batch[name].cast(pa.string()) for name in needed]
         valid = valid_rows([*columns, *texts], len(batch))
 
     def own_of(kept: np.ndarray) -> list[pa.Array]:
@@ -145,12 +147,12 @@ def parquet_batch(path: Path, batch: pa.RecordBatch, asked: list[str], own: dict
 
 
 def without(texts: pa.StringArray, mask: np.ndarray) -> pa.StringArray:
-    """The texts, null where the mask is set."""
+    """Return the texts, null where the mask is set."""
     return pc.if_else(pa.array(mask), pa.scalar(None, pa.string()), texts)
 
 
 def decoded(column: pa.Array) -> list[str | bytes | None]:
-    """The texts of a column; ``b""`` stands for bytes that are not UTF-8, which parquet files may hold as texts."""
+    """Return the texts of a column. ``b""`` stands for invalid UTF-8, which text columns of parquet files may have."""
     texts = []
     for value in column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist():
         try:
@@ -161,7 +163,7 @@ def decoded(column: pa.Array) -> list[str | bytes | None]:
 
 
 def valid_rows(columns: list[pa.Array], count: int) -> np.ndarray:
-    """Which rows have texts that are UTF-8; others could not be read by DuckDB."""
+    """Return a mask of the rows whose texts are UTF-8. DuckDB could not read the others."""
     valid = np.ones(count, dtype=bool)
     for column in columns:
         try:

@@ -1,6 +1,6 @@
-"""Judge the rows of a released list, a batch at a time: what is plainly good by Arrow, and the rest row by row.
+"""Validate the rows of a released list in batches. Arrow checks ordinary texts; Python checks the others row by row.
 
-What is good, and why rows are dropped, is said in `testbed.pairs`.
+The rules are in `testbed.lists.pairs`.
 """
 
 from collections import Counter
@@ -19,16 +19,17 @@ PLAIN_CAPTION = r"\A(?:[!-~]+ )*(?:[!-~]*(?:[!-su-~]|[!-\[\]-~]t)|t)\z"
 """Printable ASCII between single blanks, with no ``\\t`` (two characters) at the end."""
 
 PLAIN_URL = r"\Ahttps?://(?:[a-z0-9-]+\.)+[a-z]{2,8}(?:[/?#][!-~]*)?\z"
-"""What nearly all URLs look like, and of which nothing has to be asked: a name, neither an address nor localhost, whose
-top-level domain is of few letters; no port; printable ASCII behind it."""
+"""Nearly all URLs match this pattern and need no further check: a host name with a short top-level domain (no address, no
+localhost), no port, then printable ASCII."""
 
 
 def validate_batch(
     batch: Batch, format: Format, longest: int, private_networks: Iterable[Network] = ()
 ) -> tuple[int, list[pa.Array], Counter]:
-    """How many rows a batch has; its usable ones (uid, URL, caption, own columns); how many are dropped by which cause.
+    """Return the number of rows of a batch, the columns of its usable rows (uid, URL, caption, own), and dropped by cause.
 
-    Captions of more than `longest` characters are dropped, and addresses that are neither public nor in `private_networks`.
+    Rows are dropped if the caption has more than `longest` characters, or if the URL has an address that is neither public
+    nor in `private_networks`.
     """
     dropped: Counter = Counter()
     kept = np.ones(len(batch), dtype=bool)
@@ -41,12 +42,12 @@ def validate_batch(
     if format.only:
         _, value, cause = format.only
         drop(cause, masked(pc.not_equal(batch.value, value).fill_null(True)))
-    captions, _ = mended(batch.caption, PLAIN_CAPTION, clean_caption)
+    captions, _ = cleaned(batch.caption, PLAIN_CAPTION, clean_caption)
     lengths = pc.utf8_length(captions).to_numpy()
     drop("empty_caption", lengths == 0)
     drop("long_caption", lengths > longest)
-    urls, odd = mended(batch.url, PLAIN_URL, str.strip)
-    places = np.flatnonzero(odd & kept)
+    urls, unusual = cleaned(batch.url, PLAIN_URL, str.strip)
+    places = np.flatnonzero(unusual & kept)
     for place, url in zip(places, urls.take(pa.array(places)).to_pylist(), strict=True):
         if fault := url_fault(url, private_networks):
             dropped[fault] += 1
@@ -56,24 +57,24 @@ def validate_batch(
 
 
 def uids(urls: pa.StringArray, captions: pa.StringArray) -> pa.StringArray:
-    """The identity of each pair, see `testbed.pairs.uid`."""
+    """Return the identity of each pair, see `testbed.lists.pairs.uid`."""
     pairs = pc.binary_join_element_wise(urls.cast(pa.binary()), captions.cast(pa.binary()), b"\0")
     digits = identities(pairs.to_pylist()).hex().encode()
     places = np.arange(0, len(digits) + 1, 32, dtype=np.int32)
     return pa.StringArray.from_buffers(len(urls), pa.py_buffer(places), pa.py_buffer(digits))
 
 
-def mended(texts: pa.StringArray, plain: str, mend: Callable[[str], str]) -> tuple[pa.StringArray, np.ndarray]:
-    """The texts, of which those that are not `plain` (a regular expression) are mended, and which these are.
+def cleaned(texts: pa.StringArray, plain: str, clean: Callable[[str], str]) -> tuple[pa.StringArray, np.ndarray]:
+    """Return the texts, and a mask of those that do not match the regular expression `plain`, to which `clean` was applied.
 
     Null counts as an empty text.
     """
     texts = texts.fill_null("") if texts.null_count else texts
-    odd = pc.invert(pc.match_substring_regex(texts, plain))
-    if not odd.true_count:
-        return texts, masked(odd)
-    others = pa.array(map(mend, texts.filter(odd).to_pylist()), pa.string())
-    return pc.replace_with_mask(texts, odd, others), masked(odd)
+    unusual = pc.invert(pc.match_substring_regex(texts, plain))
+    if not unusual.true_count:
+        return texts, masked(unusual)
+    others = pa.array(map(clean, texts.filter(unusual).to_pylist()), pa.string())
+    return pc.replace_with_mask(texts, unusual, others), masked(unusual)
 
 
 def masked(mask: pa.BooleanArray) -> np.ndarray:

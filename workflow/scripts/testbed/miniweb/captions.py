@@ -1,7 +1,7 @@
-"""How each source writes about what it shows.
+"""Captions in the style of each source.
 
-Every voice has templates that name the object and templates that name none. A caption has at most 14 tokens before
-byte-pair merges (words, single digits, runs of punctuation), so that it fits a text context of 16.
+Every source has templates that name the object and templates that do not. A caption has at most 14 tokens before byte-pair
+merges (words, single digits, runs of punctuation), so it fits a text context of 16.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.random import Generator
 from testbed.miniweb.world import CLASSES
 
 TERMS = ("plain", "casual", "formal")
-"""Which word a caption uses for its object, in the order of ``Character.terms``."""
+"""Kinds of words for the object of a caption, in the order of ``Profile.terms``."""
 
 _WORDS = {label.name: {"plain": label.name, "casual": label.casual, "formal": label.formal} for label in CLASSES}
 
@@ -35,15 +35,15 @@ FILLERS = {
 
 
 @dataclass(frozen=True)
-class Voice:
-    """Templates of captions that name an object (``{x}``, ``{a_x}``, ``{X}``) and of captions that name none."""
+class Templates:
+    """Caption templates of a source: `naming` an object (``{x}``, ``{a_x}``, ``{X}``), and `vague` ones without object."""
 
     naming: tuple[str, ...]
     vague: tuple[str, ...]
 
 
-VOICES = {
-    "yfcc": Voice(
+CAPTION_TEMPLATES = {
+    "yfcc": Templates(
         (
             "{X} in {place}",
             "the {x} by the {spot}",
@@ -68,7 +68,7 @@ VOICES = {
             "Día {serial2}",
         ),
     ),
-    "laion": Voice(
+    "laion": Templates(
         (
             "{adj} {x} {product} - {shop}",
             "Buy {color} {x} {product} online",
@@ -91,7 +91,7 @@ VOICES = {
             "{color} {product} on sale now",
         ),
     ),
-    "cc12m": Voice(
+    "cc12m": Templates(
         (
             "{a_x} in the {spot} on a {weather} day",
             "a {adj} {x} in {city}",
@@ -110,7 +110,7 @@ VOICES = {
             "what to see in {city} this {month}",
         ),
     ),
-    "redcaps": Voice(
+    "redcaps": Templates(
         (
             "my {x} just arrived and i love it!",
             "found this {x} on my walk today",
@@ -130,7 +130,7 @@ VOICES = {
             "not mine, but i had to share",
         ),
     ),
-    "wit": Voice(
+    "wit": Templates(
         (
             "{X} in {city}, {year}",
             "{A_x} from the {museum}",
@@ -149,7 +149,7 @@ VOICES = {
             "The {spot} in {month} {year}",
         ),
     ),
-    "shutterstock": Voice(
+    "shutterstock": Templates(
         (
             "{x}, {adj}, {style}, isolated, white background",
             "{color} {x}, {style}, {theme}, isolated",
@@ -165,7 +165,7 @@ VOICES = {
             "{adj} {theme} {style}, isolated",
         ),
     ),
-    "imagenet": Voice(
+    "imagenet": Templates(
         (
             "a photo of {a_x}",
             "{x}",
@@ -177,16 +177,16 @@ VOICES = {
         ("a photo", "an image of something"),
     ),
 }
-"""The voice of each mini-source, by the kind of its source."""
+"""The caption templates of each source, by its kind."""
 
 
-def caption(voice: str, label: str | None, term: str, rng: Generator) -> str:
-    """A caption in the voice of a source.
+def caption(kind: str, label: str | None, term: str, rng: Generator) -> str:
+    """Return a caption in the style of the source `kind`.
 
-    `label` is the name of a class, or None for a caption that names no object; `term` is one of `TERMS`.
-    Raises KeyError for a voice, label or term that the mini-web does not have.
+    `label` is the name of a class, or None for a caption that names no object. `term` is one of `TERMS`. Raises KeyError for
+    an unknown kind, label or term.
     """
-    templates = VOICES[voice].vague if label is None else VOICES[voice].naming
+    templates = CAPTION_TEMPLATES[kind].vague if label is None else CAPTION_TEMPLATES[kind].naming
     slots = {name: _pick(choices, rng) for name, choices in FILLERS.items()}
     slots["year"] = str(rng.integers(1850, 2021))
     slots["recent"] = str(rng.integers(2004, 2015))
@@ -195,7 +195,7 @@ def caption(voice: str, label: str | None, term: str, rng: Generator) -> str:
     if label is not None:
         slots |= _named(_WORDS[label][term])
     text = _pick(templates, rng).format_map(slots)
-    return text.lower() if voice == "redcaps" else text
+    return text.lower() if kind == "redcaps" else text
 
 
 def _named(word: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The released format of each source: how the rows of a mini-source's list are written."""
+"""Write the rows of a mini-source's list in the released format of its source."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from testbed.miniweb.rows import Row
 from testbed.miniweb.world import SOURCES
 
 FORMATS = {kind: kind for kind in SOURCES} | {"imagenet": "csv"}
-"""The format by which `prepare_metadata` reads the list of each kind."""
+"""The format in which `prepare_metadata` reads the list of each kind."""
 
 WIT_COLUMNS = (
     "language",
@@ -43,7 +43,7 @@ _REDCAPS_FILES = [
 
 
 def write_list(kind: str, rows: list[Row], folder: Path, rng: Generator) -> list[Path]:
-    """Write the list in the released format of its source; returns its files in the order of its rows."""
+    """Write the list in the released format of its source, and return its files in the order of its rows."""
     folder.mkdir(parents=True, exist_ok=True)
     match kind:
         case "laion":
@@ -58,14 +58,14 @@ def write_list(kind: str, rows: list[Row], folder: Path, rng: Generator) -> list
 
 
 def _split(rows: list[Row], folder: Path, names: list[str]) -> Iterator[tuple[Path, list[Row]]]:
-    """Consecutive rows for each file, so that files in sorted order give the rows in theirs."""
+    """Yield consecutive rows for each file, so that files in sorted order give the rows in order."""
     bounds = [len(rows) * number // len(names) for number in range(len(names) + 1)]
     for name, start, end in zip(sorted(names), bounds, bounds[1:], strict=False):
         yield folder / name, rows[start:end]
 
 
 def _malformed_line(cells: list[str], separator: str, number: int) -> bytes:
-    """A line with too few columns, with too many, or with bytes that are not UTF-8."""
+    """Return a line with too few columns, with too many, or with bytes that are not UTF-8."""
     match number % 3:
         case 0:
             return cells[0].encode()

@@ -1,7 +1,7 @@
-"""What the mini-web answers in place of the hosts of published test sets, tables and weights.
+"""Files that the mini-web serves instead of the hosts of published test sets, tables and weights.
 
-Like its pages they are under the reserved top-level domain ``.test``: huggingface.test has test sets in the layout of
-CLIP_benchmark's repositories and random weights in that of open_clip's, tables.test has `TABLES`.
+Their hosts are under the reserved top-level domain ``.test``, like the pages. huggingface.test has test sets in the layout
+of CLIP_benchmark's repositories, and random weights in that of open_clip's. tables.test has the files in `TABLES`.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from testbed.miniweb.testsets import make_testset
 from testbed.records.shipped import ROOT
 
 TABLES = ROOT / "resources" / "paper_small"
-"""Folder of the published tables in small."""
+"""Folder with small versions of the published tables."""
 
 WEIGHTS = "open_clip_model.safetensors"
 
-# ImageNet calls two of its classes missile; ObjectNet's alarm clock is two of ImageNet's classes.
+# As in the real sets: two of ImageNet's classes are called missile, and ObjectNet's alarm clock is two ImageNet classes.
 IMAGENET = (
     ("analog clock", "clock"),
     ("digital clock", "clock"),
@@ -34,16 +34,16 @@ TESTSETS = {
     "imagenet_sketch": ("sketch", IMAGENET, (0, 0, 2, 3)),
     "objectnet": ("objectnet", (("alarm clock", "clock"), ("umbrella", "umbrella")), (0, 1, 1)),
 }
-"""By the name of the real test set: what is drawn, the classes (name, object), and the images' labels.
+"""By the name of the real test set: the kind of test set to draw, the classes (name, object), and the images' labels.
 
-Classes differ in their numbers, because models that are hardly trained see the same class in all images.
+Classes have different numbers of images, because models after little training predict the same class for all images.
 """
 
 TEMPLATES = ("a photo of a {c}.",)
 
 
 def model_of(repository: str) -> str | None:
-    """The open_clip model whose weights the Hub's `repository` has, or None."""
+    """Return the open_clip model whose weights are in the Hub's `repository`, or None."""
     import open_clip
 
     return next(
@@ -57,7 +57,7 @@ def model_of(repository: str) -> str | None:
 
 
 def draw_weights(model: str, path: Path) -> None:
-    """Write random weights of the open_clip model `model`, the same each time, in half precision to `path`."""
+    """Write random weights of the open_clip model `model` to `path`, in half precision and the same each time."""
     import open_clip
     import torch
     from safetensors.torch import save_file
@@ -69,16 +69,16 @@ def draw_weights(model: str, path: Path) -> None:
 
 
 class Origins:
-    """The files of all these hosts, each drawn when it is first asked for."""
+    """The files of these hosts. Each is made at its first request."""
 
     def __init__(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="miniweb-")
         self.lock = threading.Lock()
 
     def find(self, url: str) -> Path | None:
-        """The file that is at `url`, or None."""
+        """Return the path of the file at `url`, or None."""
         parts = urlsplit(url)
-        # Whoever can reach the port can ask.
+        # Any process on the machine can send requests.
         if ".." in parts.path.split("/"):
             return None
         match parts.hostname, parts.path.removeprefix("/").split("/"):
@@ -109,7 +109,7 @@ class Origins:
 
 
 def headers_of(path: Path) -> dict[str, str]:
-    """What the Hub says of a file besides, and huggingface_hub asks for: its digest and the revision that has it."""
+    """Return the headers that huggingface_hub needs: the file's digest and revision."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"ETag": f'"{digest}"', "X-Repo-Commit": digest[:40]}

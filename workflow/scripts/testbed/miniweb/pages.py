@@ -1,7 +1,7 @@
-"""What lies behind the URLs of a mini-source: which image, and how the web answers a request for it.
+"""The pages of a mini-source: the image of each URL, and how the server responds to a request for it.
 
-Pages have realistic addresses under the reserved top-level domain ``.test``, so that no request can leave the machine:
-they are reachable through the mini-web's server only, which acts as an HTTP proxy.
+Pages have realistic URLs under the reserved top-level domain ``.test``, so no request can leave the machine. Only the
+mini-web's server, an HTTP proxy, can reach them.
 """
 
 import dataclasses
@@ -12,26 +12,26 @@ from numpy.random import Generator
 from testbed.miniweb.world import CLASSES, SOURCES
 
 BEHAVIOURS = ("ok", "missing", "html", "corrupt", "truncated", "busy", "banned", "slow")
-"""How a page answers; see `FAULTS`."""
+"""How the server responds for a page; see `FAULTS`."""
 
 WITHOUT_IMAGE = ("missing", "html", "corrupt", "truncated", "banned")
 """The behaviours that never give an image."""
 
-_USUAL = {"missing": 0.040, "html": 0.012, "corrupt": 0.010, "truncated": 0.010, "banned": 0.010}
-_PASSING = {"busy": 0.030, "slow": 0.005}
+_PERMANENT = {"missing": 0.040, "html": 0.012, "corrupt": 0.010, "truncated": 0.010, "banned": 0.010}
+_TEMPORARY = {"busy": 0.030, "slow": 0.005}
 
 FAULTS = {
-    "yfcc": _USUAL | _PASSING | {"missing": 0.055},
-    "laion": _USUAL | _PASSING | {"missing": 0.050, "html": 0.020},
-    "cc12m": _USUAL | _PASSING | {"missing": 0.050},
-    "redcaps": _USUAL | _PASSING | {"html": 0.025},
-    "wit": _USUAL | _PASSING | {"busy": 0.080},
-    "shutterstock": _USUAL | _PASSING,
-    "imagenet": _PASSING | {"missing": 0.010},
+    "yfcc": _PERMANENT | _TEMPORARY | {"missing": 0.055},
+    "laion": _PERMANENT | _TEMPORARY | {"missing": 0.050, "html": 0.020},
+    "cc12m": _PERMANENT | _TEMPORARY | {"missing": 0.050},
+    "redcaps": _PERMANENT | _TEMPORARY | {"html": 0.025},
+    "wit": _PERMANENT | _TEMPORARY | {"busy": 0.080},
+    "shutterstock": _PERMANENT | _TEMPORARY,
+    "imagenet": _TEMPORARY | {"missing": 0.010},
 }
-"""Shares of pages that answer 404 (missing), 200 with a web page (html), bytes that are no image (corrupt), a cut JPEG
-(truncated), 429 the first time (busy), 429 always (banned), or late (slow); the rest is ok. Old lists rot more, photo
-sites answer with a placeholder page, and encyclopedias limit the rate."""
+"""Shares of pages with faulty responses: 404 (missing), 200 with a web page (html), bytes that are not an image (corrupt),
+a truncated JPEG (truncated), 429 the first time (busy), 429 always (banned), or a late response (slow). The rest is ok. Old
+lists have more missing pages, photo sites respond with a placeholder page, and encyclopedias limit the rate."""
 
 FORMATS = {
     "yfcc": {"jpeg": 1.0},
@@ -59,7 +59,7 @@ _SHOPS = {
 
 @dataclass(frozen=True)
 class Page:
-    """The truth behind one URL; `label` is empty where the image shows no object of any class."""
+    """The page of one URL. `label` is empty if the image shows no object of a class."""
 
     url: str
     label: str
@@ -71,7 +71,7 @@ class Page:
 
 
 def draw_pages(kind: str, count: int, rng: Generator) -> list[Page]:
-    """`count` pages of the mini-source that stands for `kind`, each with its own URL."""
+    """Return `count` pages of the mini-source for `kind`, each with its own URL."""
     pages: list[Page] = []
     for number in range(count):
         repeated = pages and rng.random() < DUPLICATES
@@ -84,7 +84,7 @@ def draw_pages(kind: str, count: int, rng: Generator) -> list[Page]:
 
 
 def draw_from(shares: dict, rng: Generator, otherwise=None):
-    """One key of `shares`, drawn by its share; `otherwise` takes what the shares leave of one."""
+    """Return one key of `shares`, drawn with its share as probability, or `otherwise` with the rest of the probability."""
     position = rng.random()
     for key, share in shares.items():
         if position < share:
@@ -101,7 +101,7 @@ def _draw_image(kind: str, rng: Generator) -> Page:
 
 
 def _address(kind: str, number: int, extension: str, domain: str, rng: Generator) -> str:
-    """A URL in the shape of its source; `number` makes it unique within the source."""
+    """Return a URL like those of its source. `number` makes it unique within the source."""
     digits = f"{number:07d}"
     noise = f"{rng.integers(2**40):010x}"
     match kind:

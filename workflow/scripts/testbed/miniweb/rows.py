@@ -1,7 +1,7 @@
-"""The rows of a mini-source's list, traps included.
+"""The rows of a mini-source's list.
 
-A list has its usable rows, and among them rows that a reader must drop and count by cause (`TRAPS`) and usable rows
-that careless readers lose or garble (`QUIRKS`).
+A list has usable rows, and between them invalid rows, which a reader must drop and count by cause (`INVALID_ROWS`). Some
+usable rows have unusual syntax, which simple readers lose or misread (`UNUSUAL_ROWS`).
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ _COMMON = {"empty_caption": 0.010, "bad_url": 0.005, "scheme": 0.003, "credentia
 _COMMON |= {"duplicate": 0.015}
 _TEXT = _COMMON | {"malformed": 0.005, "long_caption": 0.001}
 
-TRAPS = {
+INVALID_ROWS = {
     "yfcc": _TEXT,
     "laion": _COMMON | {"nsfw": 0.060, "long_caption": 0.002},
     "cc12m": _TEXT,
@@ -26,9 +26,9 @@ TRAPS = {
     "shutterstock": _TEXT,
     "imagenet": _COMMON | {"malformed": 0.002},
 }
-"""Rows to be dropped, by cause, as shares of the usable rows; at least one of each."""
+"""Invalid rows by cause, as shares of the usable rows; at least one of each."""
 
-QUIRKS = {
+UNUSUAL_ROWS = {
     "yfcc": {"quote": 0.010, "NA": 0.002, "null": 0.002},
     "laion": {"spaces": 0.005, "NA": 0.002, "null": 0.002},
     "cc12m": {"quote": 0.010, "NA": 0.002, "null": 0.002},
@@ -37,25 +37,25 @@ QUIRKS = {
     "shutterstock": {"quote": 0.010, "NA": 0.002, "null": 0.002, "tab": 0.030, "spaces": 0.020},
     "imagenet": {"comma": 0.005, "newline": 0.002},
 }
-"""Usable rows that are written awkwardly, as shares of the usable rows; at least one of each."""
+"""Usable rows with unusual syntax, as shares of the usable rows; at least one of each."""
 
-_LIMIT_OF_READERS = 2000
+_LONGEST_CAPTION = 2000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a list: its caption as written, as a reader should understand it, and the cause to drop it, if any."""
+    """One row of a list: its caption as written and as a reader should return it, and the cause to drop it, if any."""
 
     url: str
     written: str
-    meant: str
+    expected: str
     cause: str = ""
 
 
 def draw_rows(kind: str, pages: list[Page], pairs: int, rng: Generator) -> list[Row]:
-    """The rows of one list in their order: `pairs` usable ones, on the given pages, and the traps between them.
+    """Return the rows of one list in order: `pairs` usable rows for the given pages, with invalid rows between them.
 
-    There may be fewer pages than pairs: the rows beyond them show an earlier page again, with another caption.
+    If there are fewer pages than pairs, the other rows repeat a page with another caption.
     """
     usable: list[Row] = []
     seen = set()
@@ -66,41 +66,42 @@ def draw_rows(kind: str, pages: list[Page], pairs: int, rng: Generator) -> list[
             seen.add((page.url, text))
             usable.append(Row(page.url, text, text))
     rng.shuffle(usable)
-    _write_awkwardly(kind, usable, rng)
-    return _set_traps(kind, usable, rng)
+    _make_unusual(kind, usable, rng)
+    return _insert_invalid(kind, usable, rng)
 
 
 def count_of(share: float, pairs: int) -> int:
-    """How many of `pairs` rows a share stands for: at least one."""
+    """Return the number of rows for a share of `pairs`: at least one."""
     return max(1, round(share * pairs))
 
 
 def _caption_for(kind: str, page: Page, rng: Generator) -> str:
-    """A caption as often wrong and vague as the source's are; an image of no object has no right one."""
-    character = SOURCES[kind]
-    aim = draw_from({"mismatch": character.mismatch, "vague": character.vague}, rng, otherwise="right")
+    """Return a caption, which is wrong or vague as often as the source's captions are."""
+    profile = SOURCES[kind]
+    quality = draw_from({"mismatch": profile.mismatch, "vague": profile.vague}, rng, otherwise="right")
     label = page.label or None
-    if aim == "vague":
+    if quality == "vague":
         label = None
-    elif aim == "mismatch":
+    elif quality == "mismatch":
         others = [other.name for other in CLASSES if other.name != page.label]
         label = others[rng.integers(len(others))]
-    term = draw_from(dict(zip(TERMS, character.terms, strict=True)), rng)
+    term = draw_from(dict(zip(TERMS, profile.terms, strict=True)), rng)
     return caption(kind, label, term, rng)
 
 
-def _write_awkwardly(kind: str, rows: list[Row], rng: Generator) -> None:
+def _make_unusual(kind: str, rows: list[Row], rng: Generator) -> None:
+    """Replace some of `rows` by rows with unusual syntax."""
     order = iter(rng.permutation(len(rows)))
-    for quirk, share in QUIRKS[kind].items():
-        for _ in range(0 if quirk == "repeat" else count_of(share, len(rows))):
+    for syntax, share in UNUSUAL_ROWS[kind].items():
+        for _ in range(0 if syntax == "repeat" else count_of(share, len(rows))):
             place = next(order)
-            written, meant = _quirk(quirk, rows[place].meant)
-            rows[place] = dataclasses.replace(rows[place], written=written, meant=meant)
+            written, expected = _unusual_caption(syntax, rows[place].expected)
+            rows[place] = dataclasses.replace(rows[place], written=written, expected=expected)
 
 
-def _quirk(quirk: str, text: str) -> tuple[str, str]:
-    """The caption as it is written and as it is meant."""
-    match quirk:
+def _unusual_caption(syntax: str, text: str) -> tuple[str, str]:
+    """Return the caption as it is written, and as a reader should return it."""
+    match syntax:
         case "quote":
             return f'"{text}', f'"{text}'
         case "quoted":
@@ -113,27 +114,27 @@ def _quirk(quirk: str, text: str) -> tuple[str, str]:
             return f'{text}, "real"', f'{text}, "real"'
         case "newline":
             return f"{text}\nand more", f"{text} and more"
-    return quirk, quirk
+    return syntax, syntax
 
 
-def _set_traps(kind: str, usable: list[Row], rng: Generator) -> list[Row]:
-    """Put each trap behind a usable row: a spoilt copy of it, or one that is spoilt when its format is written."""
-    behind: dict[int, list[Row]] = {}
-    for cause, share in TRAPS[kind].items():
+def _insert_invalid(kind: str, usable: list[Row], rng: Generator) -> list[Row]:
+    """Return the rows with invalid rows inserted, each a copy of a usable row; `lists` writes malformed ones."""
+    inserted: dict[int, list[Row]] = {}
+    for cause, share in INVALID_ROWS[kind].items():
         for number in range(count_of(share, len(usable))):
             origin = int(rng.integers(len(usable)))
             place = int(rng.integers(origin, len(usable))) if cause == "duplicate" else origin
-            behind.setdefault(place, []).append(_trap(cause, usable[origin], number))
-    return [row for place, first in enumerate(usable) for row in (first, *behind.get(place, ()))]
+            inserted.setdefault(place, []).append(_invalid_row(cause, usable[origin], number))
+    return [row for place, first in enumerate(usable) for row in (first, *inserted.get(place, ()))]
 
 
-def _trap(cause: str, row: Row, number: int) -> Row:
+def _invalid_row(cause: str, row: Row, number: int) -> Row:
     rest = row.url.removeprefix("http://")
     match cause:
         case "empty_caption":
             return dataclasses.replace(row, written=("", "  ")[number % 2], cause=cause)
         case "long_caption":
-            return dataclasses.replace(row, written="word " * _LIMIT_OF_READERS + "end", cause=cause)
+            return dataclasses.replace(row, written="word " * _LONGEST_CAPTION + "end", cause=cause)
         case "bad_url":
             wrong = (rest, f"//{rest}", f"http:///{rest.partition('/')[2]}", f"http://{rest} large.jpg")[number % 4]
             return dataclasses.replace(row, url=wrong, cause=cause)

@@ -1,8 +1,8 @@
-"""The mini-web's server: an HTTP proxy on loopback that answers as the web does, faults included.
+"""The mini-web's server: an HTTP proxy on loopback that responds as the web does, errors included.
 
-It draws a page's image when the page is asked for, and has what `testbed.miniweb.origins` draws. Run as
-``python -m testbed.miniweb.server PAGES.parquet...`` it takes a free port, prints it, and serves until its standard input
-closes, which happens when the process that started it ends in whatever way.
+It draws the image of a page at the request, and serves the files of `testbed.miniweb.origins`. Run as
+``python -m testbed.miniweb.server PAGES.parquet...`` it takes a free port, prints its address, and serves until its standard
+input is closed. This happens when the process that started it ends in any way.
 """
 
 import http.client
@@ -28,7 +28,7 @@ GONE_PAGE = b"<!doctype html><html><title>Sorry</title><body><h1>This photo is n
 
 
 def image_bytes(page: dict) -> bytes:
-    """The image file that the page shows, in its own format."""
+    """Return the image file of the page, in its own format."""
     image = draw(page["label"], page["domain"], page["seed"], page["size"])
     file = io.BytesIO()
     image.save(file, page["format"].upper(), quality=90)
@@ -36,7 +36,7 @@ def image_bytes(page: dict) -> bytes:
 
 
 def answer(page: dict | None, first_visit: bool) -> tuple[int, str, bytes]:
-    """Status, content type and body that the web gives for `page` (None: an address that nobody serves)."""
+    """Return the status, content type and body of the response for `page` (None: an unknown URL)."""
     behaviour = page["behaviour"] if page else "missing"
     if behaviour == "missing":
         return 404, "text/html", GONE_PAGE
@@ -54,13 +54,13 @@ def answer(page: dict | None, first_visit: bool) -> tuple[int, str, bytes]:
     return 200, CONTENT_TYPES[page["format"]], body
 
 
-def is_rude(url: str, agent: str) -> bool:
-    """Whether Wikimedia would refuse a client that calls itself `agent`: it wants to know whom to write to."""
+def lacks_contact(url: str, agent: str) -> bool:
+    """Return whether Wikimedia would refuse the user agent `agent`, because it names no contact."""
     return urlsplit(url).hostname == "upload.wikimedia.test" and "+" not in agent
 
 
 class ProxyHandler(BaseHTTPRequestHandler):
-    """Answers one proxied request."""
+    """Responds to one proxied request."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -69,8 +69,8 @@ class ProxyHandler(BaseHTTPRequestHandler):
         if found := self.server.origins.find(self.path):
             self.send_file(found)
             return
-        if is_rude(self.path, self.headers.get("User-Agent", "")):
-            status, content_type, body = 403, "text/plain", b"Say in the user agent whom to write to"
+        if lacks_contact(self.path, self.headers.get("User-Agent", "")):
+            status, content_type, body = 403, "text/plain", b"Add a contact to the user agent"
         else:
             status, content_type, body = self.server.visit(self.path)
         self.send_response(status)
@@ -92,11 +92,11 @@ class ProxyHandler(BaseHTTPRequestHandler):
                 shutil.copyfileobj(file, self.wfile)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Keep standard error for errors: a line per request says nothing that the outcome tables do not."""
+        """Log nothing: the outcome tables have every request, and standard error is for errors."""
 
 
 class MiniwebServer(ThreadingHTTPServer):
-    """Serves `pages` (address to page, as in pages.parquet) on a free port of the loopback interface."""
+    """Serves `pages` (URL to page, as in pages.parquet) on a free port of the loopback interface."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -118,13 +118,13 @@ class MiniwebServer(ThreadingHTTPServer):
         return answer(self.pages.get(url), first_visit=visits == 1)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is an everyday event; anything else is reported."""
+        """Report errors, except closed connections, which are normal."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 def read_pages(paths: list[str]) -> dict[str, dict]:
-    """Address to page of the pages.parquet files `paths`."""
+    """Return the pages of the pages.parquet files `paths`, by URL."""
     import pyarrow.parquet as parquet
 
     return {page["url"]: page for path in paths for page in parquet.read_table(path).to_pylist()}
@@ -132,7 +132,7 @@ def read_pages(paths: list[str]) -> dict[str, dict]:
 
 @contextmanager
 def running(pages: list[str]) -> Iterator[str]:
-    """Serve the pages.parquet files `pages` from a process of their own; gives the proxy's address."""
+    """Context that serves the pages.parquet files `pages` in a separate process, and gives the proxy's address."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "testbed.miniweb.server", *pages]
     with subprocess.Popen(
@@ -140,7 +140,7 @@ def running(pages: list[str]) -> Iterator[str]:
     ) as process:
         address = process.stdout.readline().strip()
         if not address:
-            raise RuntimeError(f"the mini-web's server did not start; try it by hand: {' '.join(command)}")
+            raise RuntimeError(f"the mini-web's server did not start; run it by hand to see why: {' '.join(command)}")
         try:
             yield address
         finally:
@@ -148,9 +148,9 @@ def running(pages: list[str]) -> Iterator[str]:
 
 
 def open_proxy(proxy: str, pages: list[str]) -> AbstractContextManager[str]:
-    """Context that gives the proxy that `download.proxy` names: none, an address, or for "miniweb" the mini-web's.
+    """Return a context that gives the proxy of `download.proxy`: "none", an address, or for "miniweb" the mini-web's.
 
-    `pages` are the pages.parquet files that the mini-web then serves.
+    `pages` are the pages.parquet files that the mini-web serves.
     """
     return running(pages) if proxy == "miniweb" else nullcontext(proxy)
 

@@ -14,7 +14,7 @@ from testbed.records.manifest import record
 
 SHARDS = 2
 SIZE = 64
-# Apart from every source's seeds, which are drawn from [seed, number of the source].
+# Differs from the streams of all sources, which are [seed, number of the source].
 STREAM = 1000
 TEMPLATES = (
     "a photo of a {c}",
@@ -27,15 +27,15 @@ TEMPLATES = (
     "a close-up of a {c}",
 )
 OWN_CLASSES = tuple((entry.name, entry.name) for entry in CLASSES)
-"""The mini-web's classes, each with the object that is drawn for it."""
+"""The mini-web's classes, each with its object."""
 
 
 def draw_testset(
     kind: str, labels: Sequence[int], seed: int, classes: Sequence[tuple[str, str]] = OWN_CLASSES
 ) -> Iterator[tuple[str, bytes, int]]:
-    """Key, PNG file and label of each image of the test set that stands for `kind`, an image for each of `labels`.
+    """Yield the key, PNG file and label of each image of the test set for `kind`, one image for each of `labels`.
 
-    `classes` are pairs of a class's name and the mini-web's object that is drawn for it.
+    `classes` are pairs of a class's name and the mini-web's object for it.
     """
     images = len(labels)
     domains = TESTSETS[kind]
@@ -50,7 +50,7 @@ def draw_testset(
 
 
 def write_shards(samples: list[tuple[str, bytes, int]], folder: Path) -> list[Path]:
-    """Write samples (key, image, label) as test/0.tar, test/1.tar, ... under `folder`; returns their paths."""
+    """Write samples (key, image, label) as test/0.tar, test/1.tar, ... in `folder`, and return their paths."""
     paths = []
     for shard in range(SHARDS):
         path = folder / "test" / f"{shard}.tar"
@@ -72,10 +72,10 @@ def make_testset(
     classes: Sequence[tuple[str, str]] = OWN_CLASSES,
     templates: Sequence[str] = TEMPLATES,
 ) -> dict:
-    """Draw the test set that stands for `kind` into `folder`; returns its manifest.
+    """Draw the test set for `kind` into `folder`, and return its manifest.
 
-    `images` are their labels, or how many there are, class after class in turn.
-    `classes` are as in `draw_testset`, `templates` the prompts that a class's name is put into.
+    `images` are the labels of the images, or their number, with classes in turn. `classes` are as in `draw_testset`, and
+    `templates` are the prompt templates for class names.
     """
     labels = [number % len(classes) for number in range(images)] if isinstance(images, int) else images
     (folder / "test").mkdir(parents=True, exist_ok=True)

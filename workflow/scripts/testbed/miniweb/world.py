@@ -1,11 +1,11 @@
-"""What exists in the mini-web: its classes, its visual domains, and the character of each source and test set."""
+"""The classes and visual domains of the mini-web, and the profile of each source and test set."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Class:
-    """One object class: the name that zero-shot prompts use, and the other words that captions use for it."""
+    """One object class: its name in zero-shot prompts, and other words for it in captions."""
 
     name: str
     casual: str
@@ -37,7 +37,7 @@ CLASSES = (
 )
 
 SETTINGS = ("land", "sea", "water", "sky", "table", "room", "wall")
-"""Usual surroundings of an object, drawn behind it in photographs."""
+"""Settings of objects, drawn behind them in photographs."""
 
 DOMAINS = (
     "photo",
@@ -57,11 +57,11 @@ DOMAINS = (
 
 
 @dataclass(frozen=True)
-class Character:
-    """What a source shows and how it writes.
+class Profile:
+    """The distribution of a source's images and captions.
 
-    ``domains`` are shares that add up to one. ``mismatch`` is the share of captions that belong to another image,
-    ``vague`` the share that names no object, ``terms`` the shares of plain, casual and formal words for the object.
+    ``domains`` are the shares of visual domains, which add up to one. ``mismatch`` is the share of captions for another
+    image, ``vague`` the share without an object, ``terms`` the shares of plain, casual and formal words for the object.
     """
 
     domains: dict[str, float]
@@ -71,7 +71,7 @@ class Character:
 
 
 SOURCES = {
-    "yfcc": Character(
+    "yfcc": Profile(
         {
             "photo": 0.80,
             "snapshot": 0.10,
@@ -85,7 +85,7 @@ SOURCES = {
         vague=0.25,
         terms=(0.92, 0.06, 0.02),
     ),
-    "laion": Character(
+    "laion": Profile(
         {
             "photo": 0.38,
             "snapshot": 0.05,
@@ -99,7 +99,7 @@ SOURCES = {
         vague=0.10,
         terms=(0.90, 0.05, 0.05),
     ),
-    "cc12m": Character(
+    "cc12m": Profile(
         {
             "photo": 0.58,
             "snapshot": 0.07,
@@ -113,7 +113,7 @@ SOURCES = {
         vague=0.06,
         terms=(0.96, 0.02, 0.02),
     ),
-    "redcaps": Character(
+    "redcaps": Profile(
         {
             "photo": 0.34,
             "snapshot": 0.58,
@@ -127,7 +127,7 @@ SOURCES = {
         vague=0.14,
         terms=(0.85, 0.15, 0.0),
     ),
-    "wit": Character(
+    "wit": Profile(
         {
             "photo": 0.52,
             "snapshot": 0.05,
@@ -142,7 +142,7 @@ SOURCES = {
         vague=0.14,
         terms=(0.80, 0.0, 0.20),
     ),
-    "shutterstock": Character(
+    "shutterstock": Profile(
         {
             "photo": 0.14,
             "snapshot": 0.01,
@@ -156,9 +156,9 @@ SOURCES = {
         vague=0.04,
         terms=(0.95, 0.02, 0.03),
     ),
-    "imagenet": Character({"photo": 1.0}),
+    "imagenet": Profile({"photo": 1.0}),
 }
-"""The seven sources of the mini-web, by the name of the real one that each stands for."""
+"""The seven sources of the mini-web, by the name of the real source that each imitates."""
 
 TESTSETS = {
     "imagenet": {"photo": 1.0},
@@ -167,4 +167,4 @@ TESTSETS = {
     "rendition": {"clipart": 0.35, "painting": 0.35, "chalk": 0.15, "pixelart": 0.15},
     "objectnet": {"odd": 1.0},
 }
-"""Visual domains of the test sets, by the name of the real one that each stands for."""
+"""Visual domains of the test sets, by the name of the real test set that each imitates."""

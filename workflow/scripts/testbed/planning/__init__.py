@@ -1,1 +1,1 @@
-"""Before a run: configuration and the files that it names are checked, and costs estimated."""
+"""Work before a run: checks of the configuration and of the files that it names, and estimates of costs."""

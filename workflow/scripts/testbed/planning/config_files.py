@@ -1,4 +1,4 @@
-"""Configuration files as files: what is no YAML, keys that stand twice, targets that are taken for a file."""
+"""Checks of configuration files: invalid YAML, repeated keys, and targets that are read as files."""
 
 import os
 import sys
@@ -14,41 +14,41 @@ from testbed.records.shipped import ROOT
 SUFFIXES = (".yaml", ".yml", ".json")
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times as fast where PyYAML was built with libyaml, as its wheels are; each job reads the configuration again."""
+"""The C loader is ten times as fast, and PyYAML's wheels have it. Each job reads the configuration again."""
 
 
-def check_command(words: Sequence[str]) -> None:
-    """End the process with a message where a word behind ``--configfile`` of Snakemake's command line is none.
+def check_command(arguments: Sequence[str]) -> None:
+    """Exit with a message if an argument after ``--configfile`` on Snakemake's command line is no configuration file.
 
     Snakemake reads these files before it reads the workflow, so profiles/default/config.yaml calls this.
     """
-    for place, option in enumerate(words):
+    for index, option in enumerate(arguments):
         if option in ("--configfile", "--configfiles"):
-            given = list(takewhile(is_value, words[place + 1 :]))
+            given = list(takewhile(is_value, arguments[index + 1 :]))
             try:
                 check_given(given)
             except ExperimentError as error:
                 sys.exit(f"Error: {error}")
 
 
-def is_value(word: str) -> bool:
-    return not word.startswith("-")
+def is_value(argument: str) -> bool:
+    return not argument.startswith("-")
 
 
-def is_target(word: str) -> bool:
-    """Whether a word names something that a run makes: it lies in results/, or is no file and has no file's ending."""
-    path = Path(word)
+def is_target(argument: str) -> bool:
+    """Return whether an argument is a target: it is in results/, or is not a file and has no suffix of a config file."""
+    path = Path(argument)
     return path.parts[:1] == ("results",) or (path.suffix not in SUFFIXES and not path.is_file())
 
 
 def check_given(given: Sequence[str]) -> None:
-    """Raise `ExperimentError` where one of the words behind ``--configfile`` is a target, or no configuration file."""
-    targets = [word for word in given if is_target(word)]
-    files = [word for word in given if word not in targets]
+    """Raise `ExperimentError` if an argument after ``--configfile`` is a target, or is no configuration file."""
+    targets = [argument for argument in given if is_target(argument)]
+    files = [argument for argument in given if argument not in targets]
     if targets:
         command = " ".join(["uv run snakemake", *targets, *(["--configfile", *files] if files else [])])
         raise ExperimentError(
-            f"{' '.join(targets)} was taken for a configuration file, as every word behind --configfile is. Write targets "
+            f"{' '.join(targets)} was read as a configuration file, like every argument after --configfile. Write targets "
             f"before it: {command}"
         )
     for file in files:
@@ -58,9 +58,9 @@ def check_given(given: Sequence[str]) -> None:
 
 
 def repeated_keys(file: str | Path) -> list[str]:
-    """A line for each key that stands twice in a mapping of a YAML file, where the second would silently win.
+    """Return a line for each repeated key in a mapping of a YAML file. YAML would silently use the last one.
 
-    Raises `ExperimentError` with file and line where it is no YAML, or no mapping. JSON is left to Snakemake.
+    Raises `ExperimentError` with file and line if the file is not YAML or not a mapping. Snakemake checks JSON itself.
     """
     if str(file).endswith(".json"):
         return []
@@ -69,40 +69,38 @@ def repeated_keys(file: str | Path) -> list[str]:
             loader = LOADER(stream)
             nodes = loader.get_single_node()
             if not isinstance(nodes, yaml.MappingNode):
-                raise ExperimentError(
-                    f"{file}: holds no keys. A configuration file is a YAML mapping, such as: seed: 1"
-                )
-            # An alias leads to the same mapping again.
-            twice = dict.fromkeys(f"{file}, line {line}" for line in _repeated(nodes))
+                raise ExperimentError(f"{file}: has no keys. A configuration file is a YAML mapping, such as: seed: 1")
+            # A YAML alias gives the same mapping again.
+            repeated = dict.fromkeys(f"{file}, line {line}" for line in _repeated(nodes))
             loader.construct_document(nodes)
     except yaml.MarkedYAMLError as error:
-        mark, began = error.problem_mark, error.context_mark
-        context = f" {error.context}, which begins in line {began.line + 1}" if error.context and began else ""
+        mark, start = error.problem_mark, error.context_mark
+        context = f" {error.context}, which begins in line {start.line + 1}" if error.context and start else ""
         raise ExperimentError(
-            f"{file}, line {mark.line + 1}, column {mark.column + 1}: is no YAML: {error.problem}{context}. Look for an "
+            f"{file}, line {mark.line + 1}, column {mark.column + 1}: is not YAML: {error.problem}{context}. Look for an "
             "open bracket or quote, a missing space or colon, or a tab."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"{file}: is no YAML: {error}") from error
-    return list(twice)
+        raise ExperimentError(f"{file}: is not YAML: {error}. Correct the file.") from error
+    return list(repeated)
 
 
 def _repeated(node: yaml.Node, above: str = "") -> Iterator[str]:
     if isinstance(node, yaml.SequenceNode):
-        for place, item in enumerate(node.value):
-            yield from _repeated(item, f"{above}{place}.")
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, f"{above}{index}.")
     if isinstance(node, yaml.MappingNode):
         lines: dict[object, int] = {}
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
-                yield f"{line}: key {above}{name} stands twice, first in line {lines[name]}. Take one of them out."
+                yield f"{line}: key {above}{name} is there twice, first in line {lines[name]}. Remove one of them."
             lines.setdefault(name, line)
             yield from _repeated(value, f"{above}{name}.")
 
 
 def missing_experiment(config: Mapping) -> str | None:
-    """What is wrong where there is no file of the experiment that `config` names; None where `config` holds all of it."""
+    """Return the error for an experiment without a file; None if `config` holds the whole experiment."""
     name = config.get("experiment")
     if name is None or "sources" in config:
         return None
@@ -113,17 +111,19 @@ def missing_experiment(config: Mapping) -> str | None:
     )
 
 
-def origin(own: Sequence[str], given: Sequence[Path], experiment: str, settings: Mapping) -> str:
-    """What an experiment is made of: the workflow's `own` files, those `given` on the command line, and its `settings`,
-    the files' content included, which may name the experiment."""
-    near = [os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else str(file) for file in given]
-    files = list(dict.fromkeys([*own, *near]))
+def configuration_line(own: Sequence[str], given: Sequence[Path], experiment: str, settings: Mapping) -> str:
+    """Return the line that names the configuration files: the workflow's `own` and those `given` on the command line.
+
+    `settings` are the merged keys of the given files and options. They may have the key `experiment`.
+    """
+    shown = [os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else str(file) for file in given]
+    files = list(dict.fromkeys([*own, *shown]))
     if "experiment" in settings:
         return f"Configuration: {' + '.join(files)} (experiment: {experiment})."
     line = f"Configuration: {' + '.join(files)} (experiment: {experiment}, the default)."
     if given:
         line += (
-            f" {files[-1]} has no key experiment and so changes the {experiment}; if it is a whole experiment, put its name "
-            "there."
+            f" {files[-1]} has no key experiment, so it changes the experiment {experiment}. If it is a whole experiment, "
+            "add the key with its name."
         )
     return line

@@ -1,6 +1,6 @@
-"""What each stage of an experiment takes, by its `costs`, and which of its products are there.
+"""The estimated cost of each stage of an experiment, from its `costs`, and which of its products exist.
 
-What is known of released lists is in resources/sources.csv, and of test sets in resources/testsets.csv.
+Facts about released lists are in resources/sources.csv, and about test sets in resources/testsets.csv.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,10 @@ HOUR = 3600
 
 
 class Stage(NamedTuple):
-    """One rule's jobs: the products that say which are done, the work in words, and what all of it costs.
+    """The jobs of one rule: a text that describes the work, the products that show which jobs are done, and the total cost.
 
-    Disk is what stays, in GB; hours are of one core and one GPU, None where a rate is missing in `costs`.
+    `disk` (what remains) and `network` are in GB, `cpu` and `gpu` in core-hours and GPU-hours. They are None if a rate is
+    missing in `costs`.
     """
 
     rule: str
@@ -40,14 +41,14 @@ class Stage(NamedTuple):
 
 
 class Length(NamedTuple):
-    """How long a list is: its rows and, where prepare_metadata has counted them, its usable pairs."""
+    """The length of a list: its rows and, if prepare_metadata has counted them, its usable pairs."""
 
     rows: int
     usable: int | None = None
 
     @property
     def pairs(self) -> int:
-        """At most how many pairs can be fetched."""
+        """The maximum number of pairs that can be fetched."""
         return self.rows if self.usable is None else self.usable
 
     def __str__(self) -> str:
@@ -55,9 +56,9 @@ class Length(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What is expected of a source: URLs asked for, the share of them that gives an image, and the list's rows.
+    """The expected yield of a source: URLs to fetch, the share of them that gives an image, and the list's rows.
 
-    `length` is that of the list where the list itself told it.
+    `length` is the list's length if it was read from the list itself.
     """
 
     urls: int
@@ -71,7 +72,7 @@ class Expected(NamedTuple):
 
 
 def length_of(source: str, metadata: dict) -> Length | None:
-    """How long the list of `source` is; None where it is not at hand, or would take long to count (`count_rows`)."""
+    """Return the length of the list of `source`; None if it is not available or takes long to count (`count_rows`)."""
     try:
         counts = read_json(f"results/metadata/{source}/counts.json")
         return Length(counts["rows"], counts["kept"])
@@ -89,14 +90,16 @@ def length_of(source: str, metadata: dict) -> Length | None:
 def expectations(
     experiment: Experiment, known: dict[str, dict[str, str]], lengths: Mapping[str, Length | None]
 ) -> dict[str, Expected]:
-    """What is expected of each source, from the length of its list (`length_of`), and from what is `known` of released
-    lists (`released_sources`) or `costs`.
+    """Return what to expect of each source.
+
+    It depends on the length of its list (`length_of`) and on what is `known` of released lists (`released_sources`) or set
+    in `costs`.
     """
     expected = {}
     for name, source in experiment.sources.items():
         facts = known.get(source["metadata"].get("format"), {})
         success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
-        # A list has its length, whatever is asked of it; one of which rows are dropped may give fewer still.
+        # A list has its length, however many samples are requested. If rows are dropped, it gives fewer.
         length = lengths.get(name)
         rows = length.rows if length else int(facts.get("rows", source["samples"]))
         expected[name] = Expected(min(source["samples"], length.pairs if length else rows), success, rows, length)
@@ -104,7 +107,7 @@ def expectations(
 
 
 def images_of_testsets(experiment: Experiment, table: Path | str) -> dict[str, int | None]:
-    """How many images each test set has, by `table` (resources/testsets.csv) and the experiment; None where none knows."""
+    """Return the number of images of each test set, from `table` (resources/testsets.csv) and the experiment, or None."""
     images = {}
     for name, entry in experiment.testsets.items():
         origin = experiment.testsets[experiment.original(name)] if "corrupt" in entry else entry
@@ -116,9 +119,9 @@ def images_of_testsets(experiment: Experiment, table: Path | str) -> dict[str, i
 
 
 def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
-    """Core-hours and GPU-hours of all trainings, None where the rate of an architecture is not given.
+    """Return the core-hours and GPU-hours of all trainings; None if the rate of an architecture is missing.
 
-    samples seen / (samples per second and device) = seconds of one device, whatever the number of devices.
+    samples seen / (samples per second and device) = seconds of one device, for any number of devices.
     """
     rates = experiment.config["costs"]["trained_per_second"]
     cpu = gpu = 0.0
@@ -133,7 +136,7 @@ def training_hours(experiment: Experiment) -> tuple[float | None, float | None]:
 
 
 def stages_of_testsets(experiment: Experiment, images: dict[str, int | None]) -> list[Stage]:
-    """The stages that bring test sets, which have `images`, to the form in which they are evaluated."""
+    """Return the stages that prepare test sets for evaluation. `images` is the number of images of each test set."""
     costs, testsets = experiment.config["costs"], experiment.testsets
     fetched = [name for name, entry in testsets.items() if "retrieve" in entry]
     corrupted = [name for name, entry in testsets.items() if "corrupt" in entry]
@@ -143,21 +146,21 @@ def stages_of_testsets(experiment: Experiment, images: dict[str, int | None]) ->
     return [
         Stage(
             "retrieve_testset",
-            images_in_words(to_fetch, fetched, images),
+            describe_images(to_fetch, fetched, images),
             [f"results/testsets/{name}/manifest.json" for name in fetched],
             disk=to_fetch * costs["testset_kb"] / 1e6,
             network=to_fetch * costs["testset_kb"] / 1e6,
         ),
         Stage(
             "corrupt_testset",
-            images_in_words(to_corrupt, corrupted, images),
+            describe_images(to_corrupt, corrupted, images),
             [f"results/testsets/{name}/manifest.json" for name in corrupted],
             disk=to_corrupt * costs["testset_kb"] / 1e6,
             cpu=to_corrupt / costs["corrupted_per_second"] / HOUR,
         ),
         Stage(
             "decode_testset",
-            images_in_words(to_decode, list(testsets), images),
+            describe_images(to_decode, list(testsets), images),
             [f"results/decoded/{name}-{network}/manifest.json" for name in testsets for network in networks],
             disk=to_decode * costs["decoded_kb"] / 1e6,
             cpu=to_decode / costs["decoded_per_second"] / HOUR,
@@ -165,30 +168,30 @@ def stages_of_testsets(experiment: Experiment, images: dict[str, int | None]) ->
     ]
 
 
-def images_in_words(count: int, testsets: list[str], images: dict[str, int | None]) -> str:
-    """The work of a stage: `count` images, and the names of the `testsets` whose images nobody has counted."""
+def describe_images(count: int, testsets: list[str], images: dict[str, int | None]) -> str:
+    """Return the work of a stage as text: `count` images, and the names of the `testsets` with an unknown number."""
     unknown = [name for name in testsets if images[name] is None]
     return f"{count:,} images" + (f" and those of {', '.join(unknown)}" if unknown else "")
 
 
-def kept_of(experiment: Experiment, expected: dict[str, Expected], pool: str) -> int:
-    """At most how many samples a source or filter has: how many a filter keeps is known beforehand of fractions alone."""
+def maximum_samples(experiment: Experiment, expected: dict[str, Expected], pool: str) -> int:
+    """Return the maximum number of samples of a source or filter. Only filters with a `fraction` have a known share."""
     if pool in experiment.sources:
         return expected[pool].images
     entry = experiment.filters[pool]
-    return round(kept_of(experiment, expected, entry["from"]) * entry.get("fraction", 1))
+    return round(maximum_samples(experiment, expected, entry["from"]) * entry.get("fraction", 1))
 
 
 def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
-    """The stages of filters, none where the experiment has no filter."""
+    """Return the stages of filters; an empty list if the experiment has no filter."""
     costs, filters = experiment.config["costs"], experiment.filters
     listed = list(dict.fromkeys(experiment.root(name) for name in filters))
     images = sum(expected[source].images for source in listed)
-    read = {name: kept_of(experiment, expected, entry["from"]) for name, entry in filters.items()}
+    read = {name: maximum_samples(experiment, expected, entry["from"]) for name, entry in filters.items()}
     scored = [name for name, entry in filters.items() if entry["method"] == "clip_score"]
     devices = {name: experiment.device_of_teacher(name) for name in scored}
     hours = {name: read[name] / costs["scored_per_second"] / HOUR for name in scored}
-    kept = sum(kept_of(experiment, expected, name) for name in filters)
+    kept = sum(maximum_samples(experiment, expected, name) for name in filters)
     stages = [
         Stage(
             "list_samples",
@@ -223,7 +226,7 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list
 
 
 def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
-    """The stages that take time, in the order of the chain; test sets have `tested` images."""
+    """Return the stages that take time, in the order of the chain. `tested` is the number of images of each test set."""
     config, sources, models = experiment.config, experiment.sources, experiment.models()
     costs = config["costs"]
     urls = sum(source.urls for source in expected.values())
@@ -233,7 +236,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
     train_cpu, train_gpu = training_hours(experiment)
-    # An ensemble takes as long as all its members.
+    # The evaluation of an ensemble takes as long as those of all its members.
     ensembles = experiment.models(experiment.ensembles)
     evaluated = [*models, *(one for one in ensembles for _ in experiment.members(one.pool))]
     on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in evaluated)
@@ -282,7 +285,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
             "evaluate_clip",
             f"{len(models) + len(ensembles)} models and ensembles on {len(experiment.testsets)} test sets",
             [f"results/evaluations/{model.name}/metrics.csv" for model in experiment.evaluated()],
-            # A core that feeds the device; one that reads ahead is worth it on a GPU alone.
+            # One core feeds the device. A second core, which reads ahead, pays off only for a GPU.
             cpu=costs["evaluation_hours"] * (len(evaluated) + on_gpu),
             gpu=costs["evaluation_hours"] * on_gpu,
         ),

@@ -1,4 +1,4 @@
-"""Defaults that depend on other keys of the experiment, which its schema cannot fill in."""
+"""Defaults that depend on other keys of the experiment, so that the schema cannot set them."""
 
 from testbed.experiment.experiment import Experiment
 from testbed.filtering.entry_lists import MINIMUM
@@ -6,7 +6,7 @@ from testbed.lists.released import GENERIC
 
 
 def fill_defaults(experiment: Experiment) -> None:
-    """Write the defaults that are left out into the checked `experiment`: left out or written, they are the same."""
+    """Write missing defaults into the checked `experiment`, so that it makes no difference whether the user wrote them."""
     for source in experiment.sources.values():
         metadata = source["metadata"]
         if metadata.get("format") in GENERIC:

@@ -1,10 +1,10 @@
-"""Whether values of filters hold that only a filter's own library can tell: conditions in SQL, and languages."""
+"""Checks of filter values that need the library of the filter: SQL conditions and languages."""
 
 from collections.abc import Iterator, Mapping
 
 
 def filter_value_problems(filters: Mapping[str, Mapping]) -> Iterator[str]:
-    """A line for each condition or language that does not hold; `filters` are the experiment's entries by name."""
+    """Yield a line for each invalid condition or language. `filters` are the experiment's entries by name."""
     for name, entry in filters.items():
         if entry["method"] == "sql" and "where" in entry:
             yield from _where_problems(name, entry["where"])
@@ -13,7 +13,7 @@ def filter_value_problems(filters: Mapping[str, Mapping]) -> Iterator[str]:
 
 
 def _where_problems(name: str, where: str) -> Iterator[str]:
-    # DuckDB takes a moment to load, and most experiments have no use for it here.
+    # DuckDB is slow to import, and most experiments do not need it here.
     from testbed.filtering.conditions import PredicateError, check_predicate
 
     try:
@@ -23,11 +23,11 @@ def _where_problems(name: str, where: str) -> Iterator[str]:
 
 
 def _language_problems(name: str, language: str) -> Iterator[str]:
-    # Loading what names languages takes a second.
+    # Loading the language model takes a second.
     from testbed.filtering.selection import known_languages
 
     if language not in (known := known_languages()):
         yield (
-            f"filters.{name}.language: {language} is none of the {len(known)} languages that py3langid knows. Write a code "
-            "of ISO 639-1, such as en."
+            f"filters.{name}.language: {language} is not one of the {len(known)} languages that py3langid knows. Write a "
+            "code of ISO 639-1, such as en."
         )

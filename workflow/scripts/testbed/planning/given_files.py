@@ -1,6 +1,6 @@
-"""The files of the user's that an experiment names: released lists, test sets, lists of entries, checkpoints.
+"""Checks of the user's files that an experiment names: released lists, test sets, lists of entries, checkpoints.
 
-Each function yields a line for each that is not there or is not what it is said to be.
+Each function yields a line for each file that is missing or has another format than the experiment says.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,18 +12,18 @@ from testbed.experiment.filter_checks import WITHOUT_FILE
 from testbed.filtering.entry_lists import EntryError, find_lists
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
-from testbed.lists.sources import where_from
+from testbed.lists.sources import origin_of
 from testbed.records.shipped import shipped
 
 RELEASED = "resources/sources.csv"
 
 
 def file_problems(config: Mapping) -> Iterator[str]:
-    """What is wrong with the files of a whole experiment."""
+    """Yield a line for each problem with the files of an experiment."""
     for name, source in config["sources"].items():
-        # A list that is read already may be gone.
-        drawn = "miniweb" in source["metadata"]
-        if not drawn and not Path(f"results/metadata/{name}/pairs.parquet").is_file():
+        # A list that has been read is no longer needed.
+        from_miniweb = "miniweb" in source["metadata"]
+        if not from_miniweb and not Path(f"results/metadata/{name}/pairs.parquet").is_file():
             yield from list_problems(name, source["metadata"])
     for name, testset in config["testsets"].items():
         if "path" in testset:
@@ -36,17 +36,17 @@ def file_problems(config: Mapping) -> Iterator[str]:
 
 
 def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[str]:
-    """What is wrong with a source's list, of which its trainsets have `needed` samples."""
+    """Yield a line for each problem with a source's list. Its trainsets need `needed` samples."""
     try:
         check_list(**metadata)
         if needed:
             check_length(**metadata, needed=needed)
     except ListError as error:
-        yield f"sources.{source}.metadata: {error}{where_from(RELEASED, metadata['format'])}"
+        yield f"sources.{source}.metadata: {error}{origin_of(RELEASED, metadata['format'])}"
 
 
 def table_problems(config: Mapping) -> Iterator[str]:
-    """What is wrong with the tables that fetched files are checked with."""
+    """Yield a line for each missing table that fetched files are checked against."""
     tables = {"testset_origin.table": config["testset_origin"]["table"], "published_tables": config["published_tables"]}
     for key, path in tables.items():
         if not Path(shipped(path)).is_file():
@@ -61,16 +61,16 @@ def testset_problems(testset: str, folder: str) -> Iterator[str]:
 
 
 def entry_problems(filter: str, lists: list[Mapping]) -> Iterator[str]:
-    for place, entry in enumerate(lists):
+    for index, entry in enumerate(lists):
         try:
             if "path" in entry and entry["kind"] not in WITHOUT_FILE:
                 find_lists(entry["path"])
         except EntryError as error:
-            yield f"filters.{filter}.entries.{place}.path: {error}."
+            yield f"filters.{filter}.entries.{index}.path: {error}."
 
 
 def checkpoint_problems(key: str, entry: Mapping, product: str) -> Iterator[str]:
     path = entry.get("checkpoint")
-    # One that is brought into its folder already may be gone.
+    # A checkpoint that has been copied to results/ is no longer needed.
     if path and not Path(path).is_file() and not Path(product, "manifest.json").is_file():
         yield f"{key}.checkpoint: {path}: there is no such file. Put it there, or correct the path."

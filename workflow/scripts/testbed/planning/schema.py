@@ -1,4 +1,4 @@
-"""The experiment against its JSON schema, and as a whole, with errors that a user can act on."""
+"""Validation of the experiment: against its JSON schema, and as a whole."""
 
 import copy
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from testbed.training.options import architecture_problems
 
 
 def is_integer(_: object, value: object) -> bool:
-    """Unlike JSON schema's own integers, not 1000000.0: sizes and seeds become parts of file names."""
+    """Return whether `value` is an int. JSON schema would accept 1000000.0 too, but sizes and seeds are in file names."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -32,10 +32,10 @@ Validator = jsonschema.validators.extend(
 
 
 def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
-    """The experiment in `config`, which is checked as a whole and gets all defaults filled in.
+    """Return the experiment in `config`, validated as a whole, with all defaults filled in.
 
-    Raises `ExperimentError` with a line for everything that is wrong with it: what the schema refuses, and, where that is
-    no more than unknown keys, what does not fit together in the rest and what is not right with the files that it names.
+    Raises `ExperimentError` with a line for each problem. If the schema finds only unknown keys, the other keys and the
+    files that they name are checked as well.
     """
     validator = Validator(yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER))
     errors = sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
@@ -58,14 +58,14 @@ def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
 
 
 def unknown_keys(error: jsonschema.ValidationError) -> list:
-    """The keys that a mapping with fixed keys does not have, where the violation is about such."""
+    """Return the unknown keys that a violation of the schema is about; an empty list for other violations."""
     if error.validator != "additionalProperties" or not isinstance(error.schema.get("properties"), dict):
         return []
     return [key for key in error.instance if key not in error.schema["properties"]]
 
 
 def without_unknown(config: dict, errors: list[jsonschema.ValidationError]) -> dict:
-    """A copy of `config` without its unknown keys."""
+    """Return a copy of `config` without its unknown keys."""
     rest = copy.deepcopy(config)
     for error in errors:
         mapping = reduce(getitem, error.absolute_path, rest)
@@ -75,7 +75,7 @@ def without_unknown(config: dict, errors: list[jsonschema.ValidationError]) -> d
 
 
 def explain(error: jsonschema.ValidationError) -> Iterator[str]:
-    """A line for each thing that a violation of the schema is about: key, value, what is allowed."""
+    """Yield a line for each problem in a violation of the schema: key, value, and what is allowed."""
     key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
     allowed = sorted(error.schema.get("properties", []))
     unknown = unknown_keys(error)
@@ -86,15 +86,15 @@ def explain(error: jsonschema.ValidationError) -> Iterator[str]:
 
 
 def fault_of(error: jsonschema.ValidationError) -> str:
-    """What the schema refuses, in words that need no knowledge of JSON schema or of YAML's corners."""
+    """Return what is wrong, in words that need no knowledge of JSON schema or of YAML's special cases."""
     value, message = error.instance, error.message
     if error.validator in ("oneOf", "anyOf"):
         choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
         message = f"has {', '.join(map(str, value)) or 'no key'}; give either {choices}"
     elif error.validator == "dependentRequired":
-        message += "; path, format and columns belong together"
+        message += "; path, format and columns must be given together"
     elif error.validator == "type" and value is None:
-        message = "has no value; give it one, or leave the key out"
+        message = "has no value; give it one, or remove the key"
     elif error.validator == "type" and error.validator_value in ("integer", "number"):
         message += "; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
     return f"{message}.{did_you_mean(value, error.validator_value) if error.validator == 'enum' else ''}"

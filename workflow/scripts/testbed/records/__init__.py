@@ -1,1 +1,1 @@
-"""What all stages stand on: files and manifests, locks and processes, logs, tables in parts, and where results come from."""
+"""What all stages use: files, manifests, locks, processes, logs, tables in parts, and the provenance of results."""

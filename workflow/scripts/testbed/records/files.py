@@ -1,4 +1,4 @@
-"""Files that are whole or not there, their digests, and tar files whose bytes depend on nothing but their content."""
+"""Atomic writes of files, their digests, and tar files whose bytes depend on their content alone."""
 
 import hashlib
 import io
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def publish(temporary: Path | str, path: Path | str) -> None:
-    """Give the finished file `temporary` its name `path`, durably: file to disk, rename, folder to disk."""
+    """Rename the finished file `temporary` to `path`, durably: sync the file, rename it, sync the folder."""
     sync(temporary)
     os.replace(temporary, path)
     sync(Path(path).parent)
 
 
 def sync(path: Path | str) -> None:
-    """Wait until a file's content, or a folder's entries, are on disk."""
+    """Wait until the content of a file, or the entries of a folder, are on disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -24,7 +24,7 @@ def sync(path: Path | str) -> None:
 
 
 def sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""Locks on the work folders of long jobs: one job at a time in each."""
+"""Locks on the work folders of long jobs: one job at a time in each folder."""
 
 import fcntl
 import os
@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import IO
 
 ORPHAN_SECONDS = 5.0
+"""A job whose run was killed needs up to this long to notice it and terminate."""
 
 
 class FolderBusyError(RuntimeError):
-    """Another job is working in the folder."""
+    """Another process has locked the folder."""
 
 
-def hold(folder: Path | str, patience: float = 0.0) -> IO[str]:
-    """Make `folder` and lock it for this process; keep the returned file open for as long as the lock is to last.
+def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
+    """Create `folder`, lock it for this process, and return the lock file. Closing the file releases the lock.
 
-    The lock is the kernel's (flock): it goes with the process that holds it, however that ends. Raises
-    `FolderBusyError`, naming the holder, where another process still has it after `patience` seconds.
+    The kernel holds the lock (flock), and releases it when the process ends in any way. Raises `FolderBusyError`, which
+    names the owner, if another process still has the lock after `timeout` seconds.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Not in a `with`: the lock lasts as long as the file is open.
     file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,10 +36,10 @@ def hold(folder: Path | str, patience: float = 0.0) -> IO[str]:
                 time.sleep(0.1)
                 continue
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            owner = file.read().strip() or "unknown"
             file.close()
             raise FolderBusyError(
-                f"{folder}: another process (id {holder}) is working here. Wait for it to end, or end it, and run the "
+                f"{folder}: another process (id {owner}) is working here. Wait for it to end, or end it, and run the "
                 "same command again."
             ) from error
     file.truncate(0)
@@ -47,11 +48,12 @@ def hold(folder: Path | str, patience: float = 0.0) -> IO[str]:
     return file
 
 
+# The name that workflow/rules/hooks.smk imports.
+hold = acquire_lock
+
+
 @contextmanager
 def locked(folder: Path | str) -> Iterator[Path]:
-    """Hold `folder` alone (see `hold`) while the context lasts.
-
-    Waits a few seconds for the folder, which is what a job of a killed run needs to notice that it is alone and end.
-    """
-    with hold(folder, patience=ORPHAN_SECONDS):
+    """Context that locks `folder` (see `acquire_lock`) and gives its path. It waits up to `ORPHAN_SECONDS` for the lock."""
+    with acquire_lock(folder, timeout=ORPHAN_SECONDS):
         yield Path(folder)

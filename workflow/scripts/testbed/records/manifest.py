@@ -1,4 +1,4 @@
-"""Manifests: small records, written last and atomically, that say which files are whole."""
+"""Manifests: small records of complete files. A job writes its manifest last and atomically."""
 
 import hashlib
 import json
@@ -8,11 +8,11 @@ from testbed.records.files import publish, sha256
 
 
 class ManifestError(ValueError):
-    """A manifest, or a file it speaks of, is missing or not what it should be."""
+    """A manifest, or a file that it records, is missing or invalid."""
 
 
 def write_json(path: Path | str, content: dict) -> None:
-    """Write `content` as JSON to `path` so that a reader sees the old file or the whole new one, even after a crash."""
+    """Write `content` as JSON to `path` atomically: after a crash there is the old file or the complete new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -21,7 +21,7 @@ def write_json(path: Path | str, content: dict) -> None:
 
 
 def read_json(path: Path | str) -> dict:
-    """Read the JSON record at `path`; raises `ManifestError` where it is missing or cut."""
+    """Return the content of the JSON file at `path`. Raises `ManifestError` if it is missing or truncated."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -31,21 +31,21 @@ def read_json(path: Path | str) -> dict:
 
 
 def digest(content: object) -> str:
-    """SHA-256 of `content` as JSON, as 64 hex digits: equal content, equal digest."""
+    """Return the SHA-256 of `content` as JSON, as 64 hex digits. Equal content has an equal digest."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def record(path: Path | str, **facts) -> dict:
-    """The record of one whole file: its name, size in bytes, SHA-256, and any further `facts`."""
+    """Return the record of one complete file: its name, size in bytes, SHA-256, and any further `facts`."""
     path = Path(path)
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path), **facts}
 
 
 def problem(folder: Path | str, entry: dict, content: bool = True) -> str | None:
-    """What is wrong with the file that `entry` records in `folder`, or None if it is whole.
+    """Return what is wrong with the file that `entry` records in `folder`, or None if the file is as recorded.
 
-    With `content=False` only the size is compared, which takes no time however large the file is.
+    With `content=False` only the size is compared, which is fast for files of any size.
     """
     path = Path(folder) / entry["name"]
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Tables in parts, each with a record of its own, so that a job that was killed makes only those that are missing."""
+"""Tables in parts. Each part has its own record, so that a restarted job writes only the missing parts."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,32 +16,32 @@ PROGRESS_SECONDS = 30.0
 
 
 class PartError(RuntimeError):
-    """A part of a table is not as its manifest says."""
+    """A part of a table differs from its record in the manifest."""
 
 
-def make_parts(folder: Path, requests: Mapping[str, object], make: Callable[[str], pa.Table], words: str) -> list[dict]:
-    """Make the parts of a table in `folder`, those that are there already left as they are; returns their records.
+def make_parts(folder: Path, requests: Mapping[str, object], make: Callable[[str], pa.Table], label: str) -> list[dict]:
+    """Write the parts of a table into `folder`, and return their records. Valid parts are kept.
 
-    `requests` says for each part (six digits) what it is made from: a part is made by `make` where its record does not
-    say the same, or where its file is not whole. `words` tell who watches what is done.
+    `requests` gives for each part (six digits) what it is derived from. `make` makes a part if its record has another
+    request, or if its file is missing or has another size. `label` names the work in progress messages.
     """
-    files, told = [], time.monotonic()
+    files, reported = [], time.monotonic()
     for number, (name, request) in enumerate(requests.items(), 1):
-        asked = digest(request)
-        entry = recorded(folder, name, asked)
+        request_digest = digest(request)
+        entry = recorded(folder, name, request_digest)
         if entry is None:
-            # The record of a file that is replaced goes first, so that it never speaks of another.
+            # The record is removed before its file is replaced, so that it never describes another file.
             (folder / f"{name}.json").unlink(missing_ok=True)
             table = make(name)
             temporary = folder / f".{name}.parquet.tmp"
             parquet.write_table(table, temporary, compression="zstd")
             publish(temporary, folder / f"{name}.parquet")
-            entry = {"request": asked, "file": record(folder / f"{name}.parquet", rows=len(table))}
+            entry = {"request": request_digest, "file": record(folder / f"{name}.parquet", rows=len(table))}
             write_json(folder / f"{name}.json", entry)
         files.append(entry["file"])
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            log(PROGRESS, "%s: %d of %d parts", words, number, len(requests))
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
+            log(PROGRESS, "%s: %d of %d parts", label, number, len(requests))
     for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
         if path.stem not in requests:
             path.unlink()
@@ -49,7 +49,7 @@ def make_parts(folder: Path, requests: Mapping[str, object], make: Callable[[str
 
 
 def recorded(folder: Path, name: str, request: str) -> dict | None:
-    """The record of a part that is whole and was made from what `request` is the digest of, or None."""
+    """Return the record of a valid part whose request has the digest `request`, or None."""
     try:
         entry = read_json(folder / f"{name}.json")
     except ManifestError:
@@ -58,18 +58,18 @@ def recorded(folder: Path, name: str, request: str) -> dict | None:
 
 
 def parts_of(folder: Path) -> dict[str, dict]:
-    """The records of the parts of a finished table, by their names."""
+    """Return the records of the parts of a finished table, by the parts' names."""
     return {Path(file["name"]).stem: file for file in read_json(folder / "manifest.json")["files"]}
 
 
 def read_part(folder: Path, file: dict, columns: list[str] | None = None) -> pa.Table:
-    """The part of a table that `file` records, or `columns` of it; raises `PartError` where it is not whole."""
+    """Return the part of a table that `file` records, or `columns` of it. Raises `PartError` if it is not as recorded."""
     if wrong := problem(folder, file, content=False):
         raise PartError(f"{wrong}. Delete {folder}/manifest.json and run the same command again.")
     return parquet.read_table(folder / file["name"], columns=columns)
 
 
 def read_parts(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The parts of a finished table, one after the other."""
+    """Yield the parts of a finished table, in order."""
     for file in parts_of(folder).values():
         yield read_part(folder, file, columns)

@@ -1,7 +1,7 @@
-"""Where results come from: the files, the code, the packages and the machine.
+"""The provenance of results: input files, code, packages and machine.
 
-What a file was made from is the same in every run that makes the same bytes, and may stand in any manifest. Code,
-packages, machine and times are not: they belong into the records of models and evaluations alone.
+Input files are the same in every run that writes the same bytes, so any manifest may record them. Code, packages, machine
+and times differ between such runs: only the records of models and evaluations have them.
 """
 
 import logging
@@ -18,20 +18,20 @@ from testbed.records.shipped import shipped_name
 
 
 def made_from(*paths: Path | str) -> list[dict]:
-    """The records of files that a stage was made from: path, size in bytes and SHA-256.
+    """Return the records of the files that a result is derived from: path, size in bytes and SHA-256.
 
-    Paths are relative to the working directory, and those of files that the workflow ships to the workflow's folder.
+    Paths are relative to the working directory, or of files that the workflow ships, to the folder of the workflow.
     """
     return [{"path": shipped_name(path), "bytes": os.stat(path).st_size, "sha256": sha256(path)} for path in paths]
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def run_environment(device: str, packages: Iterable[str]) -> dict:
-    """What a run on `device` (cpu or cuda) that begins now is under: time, code, versions of `packages`, and machine."""
+    """Return the environment of a run that starts now on `device` (cpu or cuda): time, code, package versions, machine."""
     return {
         "started": now(),
         "code": code_revision(),
@@ -46,7 +46,7 @@ def run_environment(device: str, packages: Iterable[str]) -> dict:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of Python and of those of `packages` that are installed."""
+    """Return the versions of Python and of those `packages` that are installed."""
     versions = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -57,20 +57,20 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def code_revision(file: Path | str = __file__) -> dict:
-    """The git revision that `file` belongs to, and whether tracked files differ from it; both None without git.
+    """Return the git revision of `file`, and whether tracked files differ from it. Both are None without git.
 
-    A copy of the workflow inside of another repository, which does not track it, has no revision either.
+    Both are also None for a copy of the workflow inside another repository that does not track it.
     """
     revision = None
-    if ask_git(file, "ls-files", "--error-unmatch", Path(file).name) is not None:
-        revision = ask_git(file, "rev-parse", "HEAD")
+    if run_git(file, "ls-files", "--error-unmatch", Path(file).name) is not None:
+        revision = run_git(file, "rev-parse", "HEAD")
     if revision is None:
         return {"revision": None, "changed": None}
-    return {"revision": revision, "changed": ask_git(file, "status", "--porcelain", "--untracked-files=no") != ""}
+    return {"revision": revision, "changed": run_git(file, "status", "--porcelain", "--untracked-files=no") != ""}
 
 
-def ask_git(file: Path | str, *arguments: str) -> str | None:
-    """What git says in the folder of `file`, or None where it is not there or fails."""
+def run_git(file: Path | str, *arguments: str) -> str | None:
+    """Return the output of git in the folder of `file`, or None if git is missing or fails."""
     command = ["git", "-C", str(Path(file).resolve().parent), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
@@ -80,7 +80,7 @@ def ask_git(file: Path | str, *arguments: str) -> str | None:
 
 
 def cpu_name(information: Path | str = "/proc/cpuinfo") -> str:
-    """The processor's model as Linux names it, or else its architecture."""
+    """Return the model name of the processor from /proc/cpuinfo, or else its architecture."""
     try:
         lines = Path(information).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -90,14 +90,14 @@ def cpu_name(information: Path | str = "/proc/cpuinfo") -> str:
 
 
 def gpu_names() -> list[str]:
-    """The names of the GPUs that this process may use; none where the driver's nvidia-smi cannot be asked."""
-    # Not torch: it would take memory on a GPU in a process that only starts the trainer's.
+    """Return the names of the GPUs that this process may use; an empty list if nvidia-smi cannot run."""
+    # Not by torch: it would take GPU memory in a process that only starts the trainer.
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
         command.append(f"--id={visible}")
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        logging.info("the names of the GPUs are not known: %s", error)
+        logging.info("the names of the GPUs are unknown: %s", error)
         return []
     return [line.strip() for line in listed.splitlines() if line.strip()]

@@ -1,14 +1,14 @@
-"""A warm worker: processes that have imported what is slow to import, of which the short jobs of a run get copies.
+"""A warm worker: a server that forks the short jobs of a run from processes that have already imported slow modules.
 
-Snakemake starts each job as a process of its own, which imports torch and open_clip for five seconds to work for one. With
-a worker, a script that calls `run_warm` asks for a copy (fork) of a process that has imported the modules it names, and
-waits. The copy runs the script with the same arguments, folder, environment and streams, gets the signals that the waiting
-process gets, and ends with it; the waiting process takes over its exit status. Without a worker the script goes on.
+Snakemake starts each job as its own process. A job that works for one second imports torch and open_clip for five. With a
+worker, a script that calls `run_warm` requests a fork of a process that has imported the modules it names, and waits. The
+fork runs the script with the same arguments, folder, environment and streams. It receives the signals that the waiting
+process receives, and terminates with it. The waiting process returns its exit status. Without a worker the script goes on.
 
-``python -m testbed.records.warm_worker DESCRIPTOR`` is the worker. It listens at a socket, and ends when its standard input
-does: with the
-workflow that started it. It keeps one process for each list of modules and environment, because libraries read variables
-such as OMP_NUM_THREADS when they are loaded. So a job finds what it would have imported itself, and nothing else.
+``python -m testbed.records.warm_worker DESCRIPTOR`` is the worker. It listens on a socket. It ends when its standard input
+is closed, which happens when the workflow that started it ends. It keeps one process for each list of modules and each
+environment, because libraries read variables such as OMP_NUM_THREADS at import. So a job finds the modules that it would
+have imported itself, and no others.
 """
 
 import atexit
@@ -28,21 +28,21 @@ from pathlib import Path
 from testbed.records.processes import terminate_with_parent
 
 WORKER = "CLIP_TESTBED_WORKER"
-"""Environment variable with the socket of the run's worker, or `none` for a run without one."""
+"""Environment variable with the path of the worker's socket, or `none` for a run without a worker."""
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-LARGEST = 1 << 20
+MAX_MESSAGE = 1 << 20
 
 
 def start_worker(address: str) -> subprocess.Popen:
-    """Start a worker for the jobs of this process, which listens at the socket `address` and ends with this process.
+    """Start a worker that listens on the socket `address`, and return its process. It ends with this process.
 
-    Raises OSError where the file system has no sockets.
+    Raises OSError if the file system does not support sockets.
     """
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
-        # Who may connect may run programs. Nobody can before it listens.
+        # Whoever can connect can run programs. Nobody can connect before `listen`.
         os.chmod(address, 0o600)
         listener.listen(128)
         return subprocess.Popen(
@@ -50,14 +50,14 @@ def start_worker(address: str) -> subprocess.Popen:
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
-            # Ctrl-C in a terminal is for the processes that wait, which pass it on.
+            # The terminal sends Ctrl-C to the waiting processes, and they forward it.
             start_new_session=True,
         )
 
 
 def run_warm(*modules: str) -> None:
-    """Run this script in a copy of a process that has imported `modules`, and exit as it does; return without a worker."""
-    # Taken out, so that neither the copy nor its children ask again.
+    """Run this script in a fork of a process with `modules` imported, and exit with its status. Return without a worker."""
+    # Removed, so that neither the fork nor its children request another one.
     address = os.environ.pop(WORKER, "none")
     if address == "none":
         return
@@ -67,30 +67,30 @@ def run_warm(*modules: str) -> None:
             connection.connect(address)
             message = json.dumps([setting, sys.argv, os.getcwd()]).encode()
             socket.send_fds(connection, [message], [0, 1, 2])
-            started = connection.recv(LARGEST)
+            started = connection.recv(MAX_MESSAGE)
         except OSError:
             return
         if not started:
             return
-        # Jobs of a run ignore Ctrl-C, and so does the copy: Snakemake ends them.
-        for number in (one for one in FORWARDED if signal.getsignal(one) is not signal.SIG_IGN):
+        # Jobs of a run ignore Ctrl-C, and so does the fork: Snakemake terminates them.
+        for number in (number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN):
             signal.signal(number, lambda number, _: connection.send(bytes([number])))
         terminate_with_parent()
-        status = connection.recv(LARGEST)
+        status = connection.recv(MAX_MESSAGE)
     if not status:
         sys.exit(f"{sys.argv[0]}: the warm worker was killed. Run the same command again.")
-    # The shell, too, adds 128 to the number of a signal.
+    # As in a shell, the status is 128 plus the number of the signal.
     sys.exit(int(status) if int(status) >= 0 else 128 - int(status))
 
 
 def serve(listener: socket.socket) -> None:
-    """Hand each request to the process of its setting, until standard input ends; returns in jobs alone, ready to run."""
+    """Pass each request to the process for its setting until standard input closes. Returns only in a job, ready to run."""
     warm: dict[str, socket.socket] = {}
     while 0 not in select.select([0, listener], [], [])[0]:
         client, _ = listener.accept()
-        message, streams, _, _ = socket.recv_fds(client, LARGEST, 3)
+        message, streams, _, _ = socket.recv_fds(client, MAX_MESSAGE, 3)
         setting = json.loads(message)[0] if message else [None]
-        # Another Python, of a conda environment, has other packages.
+        # The Python of another conda environment has other packages.
         if setting[0] == sys.executable:
             key = json.dumps(setting)
             if key not in warm:
@@ -105,31 +105,31 @@ def serve(listener: socket.socket) -> None:
             try:
                 socket.send_fds(warm[key], [message], [client.fileno(), *streams])
             except OSError:
-                # It could not import: the script says what.
+                # It could not import the modules. The script will report why.
                 del warm[key]
         client.close()
         for stream in streams:
             os.close(stream)
-    # Who copies the run's folder would stumble over a socket.
+    # Copying the run's folder would fail at a socket.
     Path(listener.getsockname()).unlink(missing_ok=True)
     sys.exit()
 
 
 def keep_warm(requests: socket.socket, path: list[str], environment: dict[str, str], modules: list[str]) -> None:
-    """Import `modules`, and start a job for each of `requests`; returns in jobs alone, ready to run."""
+    """Import `modules`, and start a job for each of `requests`. Returns only in a job, ready to run."""
     sys.path[:] = path
     os.environ.clear()
     os.environ.update(environment)
     for module in modules:
         importlib.import_module(module)
-    # Stays shared: a collection of garbage would write to all of it in every copy.
+    # Keeps memory shared between forks: garbage collection would write to all of it.
     gc.freeze()
-    # At its end a job releases them like any other process; else libraries warn of what was not released.
+    # At exit, a job releases its objects like any other process. Otherwise libraries warn about leaked objects.
     atexit.register(gc.unfreeze)
-    # Nobody waits for the processes that watch over jobs.
+    # No process waits for the processes that supervise jobs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(requests, LARGEST, 4)
+        message, descriptors, _, _ = socket.recv_fds(requests, MAX_MESSAGE, 4)
         if not message:
             os._exit(0)
         if not os.fork():
@@ -141,9 +141,9 @@ def keep_warm(requests: socket.socket, path: list[str], environment: dict[str, s
 
 
 def start_job(client: socket.socket, streams: list[int], arguments: list[str], folder: str) -> None:
-    """Start a job, and watch over it for `client` until it ends; returns in the job alone, ready to run."""
+    """Start a job, and supervise it for `client` until it ends. Returns only in the job, ready to run."""
     job = os.fork()
-    # In the job, too: 0 is the process itself.
+    # Both processes call this; in the job, 0 is the process itself.
     os.setpgid(job, job)
     if not job:
         client.close()
@@ -165,7 +165,7 @@ def start_job(client: socket.socket, streams: list[int], arguments: list[str], f
         if not number:
             break
         os.kill(job, number[0])
-    # Processes that the job left behind end with it.
+    # Terminate processes that the job left running.
     with suppress(ProcessLookupError):
         os.killpg(job, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])

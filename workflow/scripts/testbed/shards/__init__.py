@@ -1,1 +1,1 @@
-"""WebDataset shards, and what is known of their samples."""
+"""WebDataset shards, and the tables of their samples."""

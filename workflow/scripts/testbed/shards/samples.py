@@ -1,9 +1,9 @@
-"""What is known of the samples of a pool: a table in parts, which filters read in place of the shards.
+"""The table of the samples of a pool, in parts. Filters read it instead of the shards.
 
-Each row has the pair (uid, url, caption), the list's own columns, the facts of the image, and where the sample lies: its
-shard, the place of its first byte there, and how many bytes it takes. Rows are in the pool's order. The table of a filtered
-pool has rows of its parent's and the columns that say why they were kept, and speaks of the same shards: those of the
-source that the filters begin with.
+Each row has the pair (uid, url, caption), the list's own columns, the facts of the image, and the location of the sample:
+its shard, the offset of its first byte, and its number of bytes. Rows are in the pool's order. The table of a filtered pool
+has a part of its parent's rows, and columns with the reasons for keeping them. Its locations are in the same shards: those
+of the source that the pool is derived from.
 """
 
 import json
@@ -23,26 +23,25 @@ FACTS = {
     "original_width": pa.int64(),
     "original_height": pa.int64(),
 }
-"""Of the image: SHA-256 of the stored file, its size in pixels, and that of the image as it was fetched."""
+"""Facts of the image: SHA-256 of the stored file, its size in pixels, and the size of the fetched image."""
 
-PLACE = {"shard": pa.string(), "offset": pa.int64(), "bytes": pa.int64()}
+LOCATION = {"shard": pa.string(), "offset": pa.int64(), "bytes": pa.int64()}
 REASONS = {"clip_score": pa.float32(), "reference_class": pa.string(), "keep_probability": pa.float64()}
-"""What filters say of the samples that they keep."""
+"""Columns that filters add to the samples that they keep."""
 
 BLOCK = tarfile.BLOCKSIZE
 
 
 class SampleError(RuntimeError):
-    """A shard does not hold the samples that it should."""
+    """A shard does not have the samples that its record says."""
 
 
 def own_columns(rows: pa.Schema) -> dict[str, tuple[str, pa.DataType]]:
-    """Name and type in the table of samples of each column that the list has besides the pair.
+    """Return the name and type, in the table of samples, of each column of the list other than those of the pair.
 
-    A name that the table has for something else, whatever its case, gets a prefix: SQL does not tell case apart. Types that
-    JSON does not know are texts.
+    A name that the table already has gets a prefix. Case is ignored, as in SQL. Types that JSON does not have become text.
     """
-    taken = {*PAIR, *FACTS, *PLACE, *REASONS}
+    taken = {*PAIR, *FACTS, *LOCATION, *REASONS}
     columns = {}
     for field in rows:
         if field.name in PAIR:
@@ -56,13 +55,13 @@ def own_columns(rows: pa.Schema) -> dict[str, tuple[str, pa.DataType]]:
 
 
 def no_samples(rows: pa.Schema) -> pa.Table:
-    """A table without rows that has all columns which the samples of a list with the columns `rows` may have."""
+    """Return an empty table with all columns that the samples of a list with the columns `rows` may have."""
     own = dict(kept for original, kept in own_columns(rows).items() if original not in FACTS)
-    return pa.schema(list((PAIR | own | FACTS | PLACE | REASONS).items())).empty_table()
+    return pa.schema(list((PAIR | own | FACTS | LOCATION | REASONS).items())).empty_table()
 
 
 def is_json(kind: pa.DataType) -> bool:
-    """Whether values of a type are the same after they went through JSON."""
+    """Return whether JSON preserves the values of a type."""
     if pa.types.is_list(kind):
         return is_json(kind.value_type)
     plain = (
@@ -76,7 +75,7 @@ def is_json(kind: pa.DataType) -> bool:
 
 
 def list_shard(folder: Path, entry: dict, own: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
-    """The table of the samples in the shard that `entry` records; raises `SampleError` where they are not there."""
+    """Return the table of the samples in the shard that `entry` records. Raises `SampleError` if samples are missing."""
     if wrong := problem(folder, entry, content=False):
         raise SampleError(f"{wrong}. Delete {folder}/manifest.json and run the same command again.")
     rows, offsets, ends = [], [], []
@@ -96,26 +95,26 @@ def list_shard(folder: Path, entry: dict, own: dict[str, tuple[str, pa.DataType]
         ) from error
     if not len(rows) == len(offsets) == len(ends) == entry["samples"]:
         raise SampleError(
-            f"{folder / entry['name']}: holds {len(rows)} samples, and its record says {entry['samples']}. "
+            f"{folder / entry['name']}: has {len(rows)} samples, but its record says {entry['samples']}. "
             "Delete it and the manifest.json beside it, and run the same command again."
         )
-    # The facts took the place of columns of the same name when the shard was written.
+    # When the shard was written, the facts replaced columns of the same name.
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in (PAIR | FACTS).items()}
     for original, (name, kind) in own.items():
         if original not in FACTS:
             columns[name] = pa.array([as_text(row.get(original), kind) for row in rows], kind)
     sizes = [end - start for start, end in zip(offsets, ends, strict=True)]
-    places = {"shard": [entry["name"]] * len(rows), "offset": offsets, "bytes": sizes}
-    return pa.table(columns | {name: pa.array(places[name], kind) for name, kind in PLACE.items()})
+    locations = {"shard": [entry["name"]] * len(rows), "offset": offsets, "bytes": sizes}
+    return pa.table(columns | {name: pa.array(locations[name], kind) for name, kind in LOCATION.items()})
 
 
 def as_text(value: object, kind: pa.DataType) -> object:
-    """`value`, as a text where `kind` is one and the value, of a type that only texts can hold, is none."""
+    """Return `value`, as JSON text if `kind` is a string and the value is not."""
     return json.dumps(value) if pa.types.is_string(kind) and not isinstance(value, str | None) else value
 
 
 def with_columns(table: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:
-    """`table` with more columns; those that it has are replaced."""
+    """Return `table` with `columns` added; columns of the same name are replaced."""
     table = table.drop_columns([name for name in columns if name in table.column_names])
     for name, values in columns.items():
         table = table.append_column(name, values.cast(REASONS[name]))
@@ -123,7 +122,7 @@ def with_columns(table: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:
 
 
 def read_image(shard, offset: int) -> bytes:
-    """The JPEG of the sample that begins at `offset` of an open shard; raises `SampleError` where none does."""
+    """Return the JPEG of the sample at `offset` of an open shard. Raises `SampleError` if no sample begins there."""
     shard.seek(offset)
     try:
         member = tarfile.TarInfo.frombuf(shard.read(BLOCK), "utf-8", "strict")
@@ -134,8 +133,8 @@ def read_image(shard, offset: int) -> bytes:
     return shard.read(member.size)
 
 
-def joined(offsets: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """The byte ranges (start, length) of samples in order, with those that follow one another as one."""
+def merge_ranges(offsets: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the byte ranges (start, length) of samples in order. Adjacent ranges are merged."""
     ranges: list[list[int]] = []
     for offset, size in zip(offsets, sizes, strict=True):
         if ranges and sum(ranges[-1]) == offset:

@@ -1,4 +1,4 @@
-"""WebDataset shards on disk: hashed as they are written, linked, and removed where they are too many."""
+"""WebDataset shards on disk: hashed while they are written, linked, and removed when they are no longer needed."""
 
 import hashlib
 import io
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 WRITE_BYTES = 1 << 20
-"""Written at once; a sample is three small files and their headers."""
+"""Bytes per write. A sample is three small files and their headers, so writes are buffered."""
 
 
 class ShardError(RuntimeError):
-    """Samples are not what their manifests say, or are too few, or have no room."""
+    """Samples differ from their manifests, are too few, or cannot be written."""
 
 
 class HashedFile(io.RawIOBase):
-    """A file to write to that hashes what it is given."""
+    """A file opened for writing that computes the SHA-256 of its content."""
 
     def __init__(self, file: BinaryIO):
         self.file = file
@@ -36,19 +36,19 @@ class HashedFile(io.RawIOBase):
 
 
 @contextmanager
-def room_for(shard: str) -> Iterator[None]:
-    """Say what to do where the disk does not take a shard."""
+def write_errors(shard: str) -> Iterator[None]:
+    """Context that converts errors of writing `shard` to a `ShardError` that says what to do."""
     try:
         yield
     except OSError as error:
         raise ShardError(
-            f"shard {shard}: cannot be written ({error}). Make room and run the same command again: the shards before this "
-            "one are kept."
+            f"shard {shard}: cannot be written ({error}). Free disk space and run the same command again: the shards "
+            "before this one are kept."
         ) from error
 
 
 def link(target: Path, path: Path) -> None:
-    """Make `path` a relative link to `target`, replacing what is there at once."""
+    """Make `path` a relative symlink to `target`, replacing an existing file atomically."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, path.parent))
@@ -56,7 +56,7 @@ def link(target: Path, path: Path) -> None:
 
 
 def remove_surplus(folder: Path, count: int) -> None:
-    """Remove the shards that an earlier run with more samples or smaller shards left behind."""
+    """Remove shards of an earlier run with more samples or smaller shards."""
     for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):
         if int(path.stem) >= count:
             path.unlink()

@@ -1,4 +1,4 @@
-"""img2dataset's downloader and resizer with our requests: a chunk of rows to a tar of images and an outcome for each."""
+"""img2dataset's downloader and resizer with the requests of this package. A chunk of rows gives a tar and outcomes."""
 
 import io
 import os
@@ -17,16 +17,16 @@ LIST_COLUMNS = ["uid", "url", "caption"]
 
 
 class DownloadError(RuntimeError):
-    """Too few images came back, or the product is not whole."""
+    """Too few URLs gave an image, or a product is incomplete."""
 
 
 def limits_of(options: dict) -> Limits:
-    """The limits that the experiment's `download` section sets on each request."""
+    """Return the limits on each request, from the experiment's `download` section."""
     return Limits(**{field.name: options[field.name] for field in fields(Limits)})
 
 
 def keep_from_updates() -> None:
-    """Tell albumentations, which img2dataset's resizer imports, not to ask a server for updates of itself."""
+    """Stop albumentations, which img2dataset's resizer imports, from asking a server for updates."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 
@@ -44,14 +44,14 @@ class Chunks:
         self.fetcher = fetcher
         self.seconds = options["chunk_deadline"]
         self.outcomes: list[dict] = []
-        self.faults: list[OSError] = []
+        self.write_errors: list[OSError] = []
         self.done = self.images = 0
         chunks = self
 
         class Writer:
-            """What img2dataset's downloader gives a resized image or a failure to; see its WebDatasetSampleWriter.
+            """Gets each resized image or failure from img2dataset's downloader; see its WebDatasetSampleWriter.
 
-            Captions and metadata stay in the list. The downloader would go on after a full disk, and lose the samples.
+            Captions and metadata stay in the list. The downloader itself would go on after a full disk and lose samples.
             """
 
             def __init__(self, number: int, folder: str, *_):
@@ -66,7 +66,7 @@ class Chunks:
                         chunks.images += 1
                     chunks.outcomes.append(outcome)
                 except OSError as error:
-                    chunks.faults.append(error)
+                    chunks.write_errors.append(error)
                     fetcher.end = 0.0
 
             def close(self) -> None:
@@ -79,8 +79,8 @@ class Chunks:
             return key, None if body is None else io.BytesIO(body), cause
 
         downloader.download_image_with_retry = fetch
-        # It opens /dev/null twice for each image, which between many threads takes 8 % of the time. What OpenCV prints goes
-        # into the log (see log_to).
+        # The original opens /dev/null twice for each image, which takes 8 % of the time with many threads. Output of OpenCV
+        # goes to the log (see log_to).
         resizer.SuppressStdoutStderr = nullcontext
         self.downloader = downloader.Downloader(
             sample_writer_class=Writer,
@@ -108,9 +108,9 @@ class Chunks:
         )
 
     def fetch(self, number: int, rows: pa.Table) -> list[dict]:
-        """Fetch `rows` (uid, url, caption) as chunk `number`: its images into a tar in `scratch`, and what became of each.
+        """Fetch `rows` (uid, url, caption) as chunk `number`, and return their outcomes. Images go to a tar in `scratch`.
 
-        Raises `DownloadError` where the disk is full.
+        Raises `DownloadError` if the disk is full.
         """
         chunk = f"{number:05d}"
         request_file = self.scratch / f"{chunk}.feather"
@@ -120,10 +120,10 @@ class Chunks:
             self.fetcher.end = time.monotonic() + self.seconds
             self.downloader.download_shard((number, str(request_file)))
         except OSError as error:
-            self.faults.append(error)
-        if self.faults:
+            self.write_errors.append(error)
+        if self.write_errors:
             raise DownloadError(
-                f"chunk {chunk}: cannot be written ({self.faults[0]}). Make room and run the same command again: the "
-                "chunks before this one are kept."
+                f"chunk {chunk}: cannot be written ({self.write_errors[0]}). Free disk space and run the same command "
+                "again: the chunks before this one are kept."
             )
         return self.outcomes

@@ -1,7 +1,7 @@
-"""urllib3's connections, with what the open web makes necessary: checked addresses, and an end to every wait.
+"""urllib3 connections with checked addresses and a deadline for every request.
 
-A socket's time-out is the longest silence that is borne, so a server that sends a byte a second holds a request for ever.
-`Watchdog` therefore shuts the socket of every request that is past its deadline, whatever it is doing.
+The timeout of a socket limits silence only, so a server that sends one byte a second would never time out. `Watchdog`
+therefore shuts down the socket of every request that is past its deadline.
 """
 
 import socket
@@ -19,21 +19,21 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from testbed.web.addresses import Resolver
 
-LOOKS_PER_SECOND = 10
+CHECKS_PER_SECOND = 10
 
 
 class Watchdog:
-    """Shuts sockets at the deadlines of the requests that use them."""
+    """Shuts down sockets at the deadlines of the requests that use them."""
 
     def __init__(self):
         self.watched: dict[int, tuple[float, socket.socket]] = {}
         self.current = threading.local()
         self.lock = threading.Lock()
-        threading.Thread(target=self.look, daemon=True, name="watchdog").start()
+        threading.Thread(target=self.check_deadlines, daemon=True, name="watchdog").start()
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """Context of one request of this thread; `deadline` is in monotonic seconds."""
+        """Context of one request of this thread, with a `deadline` in monotonic seconds."""
         self.current.deadline = deadline
         try:
             yield
@@ -42,39 +42,39 @@ class Watchdog:
             with self.lock:
                 self.watched.pop(threading.get_ident(), None)
 
-    def left(self) -> float:
-        """Seconds that this thread's request has left."""
+    def remaining(self) -> float:
+        """Return the seconds until the deadline of this thread's request."""
         return self.current.deadline - time.monotonic()
 
     def watch(self, used: socket.socket) -> None:
-        """Watch over the socket that this thread's request uses."""
+        """Watch the socket that this thread's request uses."""
         with self.lock:
             self.watched[threading.get_ident()] = (self.current.deadline, used)
 
-    def look(self) -> None:
+    def check_deadlines(self) -> None:
         while True:
-            time.sleep(1 / LOOKS_PER_SECOND)
+            time.sleep(1 / CHECKS_PER_SECOND)
             now = time.monotonic()
             with self.lock:
                 for deadline, used in self.watched.values():
                     if now >= deadline:
-                        # Whatever goes wrong with one socket, the watch goes on.
+                        # An error with one socket must not stop the watchdog.
                         with suppress(Exception):
-                            # Of the plain socket: TLS would want to say farewell first.
+                            # The method of the plain socket: TLS would first send a close message.
                             socket.socket.shutdown(used, socket.SHUT_RDWR)
 
 
 def connect(addresses: list, seconds: float) -> socket.socket:
-    """A connection to the first of `addresses` that answers within `seconds`, which they share; raises OSError."""
+    """Return a connection to the first of `addresses` that accepts, within `seconds` in total. Raises OSError."""
     end = time.monotonic() + seconds
     failure: OSError = TimeoutError("timed out")
     for family, address in addresses:
-        if (left := end - time.monotonic()) <= 0:
+        if (remaining := end - time.monotonic()) <= 0:
             break
-        # Not in a `with`: an open socket is what this function is for.
+        # Not in a `with`: the function returns an open socket.
         candidate = socket.socket(family, socket.SOCK_STREAM)
         try:
-            candidate.settimeout(left)
+            candidate.settimeout(remaining)
             candidate.connect(address)
             candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return candidate
@@ -85,51 +85,51 @@ def connect(addresses: list, seconds: float) -> socket.socket:
 
 
 def pool_options(connections: int) -> dict:
-    """How many connections are kept, and which authorities are believed: the system's, and Mozilla's where it has none."""
+    """Return options for urllib3 pools: the number of connections, and certificates (the system's and Mozilla's)."""
     authorities = ssl.create_default_context()
     authorities.load_verify_locations(certifi.where())
     return {"num_pools": connections, "maxsize": connections, "ssl_context": authorities}
 
 
 def manager_of(watchdog: Watchdog, resolver: Resolver, timeout: float, connections: int) -> urllib3.PoolManager:
-    """A urllib3 pool manager whose connections go to addresses that `resolver` passes, under `watchdog`'s eyes."""
-    return guarded(urllib3.PoolManager(**pool_options(connections)), watchdog, resolver, timeout)
+    """Return a urllib3 pool manager that connects to addresses from `resolver`, with deadlines from `watchdog`."""
+    return with_checks(urllib3.PoolManager(**pool_options(connections)), watchdog, resolver, timeout)
 
 
 def proxy_manager_of(proxy: str, watchdog: Watchdog, connections: int) -> urllib3.PoolManager:
-    """The same through the HTTP proxy at `proxy`, which looks up the names itself; see `proxy_manager`."""
-    return guarded(proxy_manager(proxy, connections), watchdog, None, 0.0)
+    """Return a urllib3 pool manager through `proxy`, which looks up names itself, with deadlines from `watchdog`."""
+    return with_checks(proxy_manager(proxy, connections), watchdog, None, 0.0)
 
 
 def proxy_manager(proxy: str, connections: int) -> urllib3.ProxyManager:
-    """A urllib3 pool manager through the HTTP proxy at `proxy` ([http://][user:password@]host:port).
+    """Return a urllib3 pool manager through the HTTP proxy at `proxy` ([http://][user:password@]host:port).
 
-    Raises ValueError for a proxy of another kind.
+    Raises ValueError for other kinds of proxies.
     """
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"proxy {proxy}: is no HTTP proxy. Write http://host:port.")
+        raise ValueError(f"proxy {proxy}: is not an HTTP proxy. Write http://host:port.")
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     headers = urllib3.make_headers(proxy_basic_auth=user)
     address = f"http://{parts.netloc.rpartition('@')[2]}"
     return urllib3.ProxyManager(address, proxy_headers=headers, **pool_options(connections))
 
 
-def guarded(
+def with_checks(
     manager: urllib3.PoolManager, watchdog: Watchdog, resolver: Resolver | None, timeout: float
 ) -> urllib3.PoolManager:
-    """`manager` with connections that are watched and, with a resolver, checked."""
+    """Return `manager` with connections that the watchdog watches and, with a resolver, whose addresses are checked."""
 
-    class Guarded:
+    class Checked:
         def _new_conn(self) -> socket.socket:
             used = super()._new_conn() if resolver is None else self.connect_to_checked()
             watchdog.watch(used)
             return used
 
         def connect_to_checked(self) -> socket.socket:
-            addresses = resolver.addresses(self._dns_host, self.port, min(timeout, watchdog.left()))
+            addresses = resolver.addresses(self._dns_host, self.port, min(timeout, watchdog.remaining()))
             try:
-                return connect(addresses, min(timeout, watchdog.left()))
+                return connect(addresses, min(timeout, watchdog.remaining()))
             except TimeoutError as error:
                 raise urllib3.exceptions.ConnectTimeoutError(self, "timed out") from error
             except OSError as error:
@@ -144,10 +144,10 @@ def guarded(
                 watchdog.watch(self.sock)
             super().putrequest(*arguments, **options)
 
-    class Connection(Guarded, HTTPConnection):
+    class Connection(Checked, HTTPConnection):
         pass
 
-    class SecureConnection(Guarded, HTTPSConnection):
+    class SecureConnection(Checked, HTTPSConnection):
         pass
 
     class Pool(HTTPConnectionPool):

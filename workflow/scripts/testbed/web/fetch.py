@@ -1,7 +1,7 @@
-"""One URL to the bytes of its image, or to the one cause of its failure.
+"""Fetch the image of one URL, or get the one cause of its failure.
 
-Every URL ends, and within its deadline: names are looked up, connections made, redirects followed and bodies read under
-one clock. Causes are few and fixed, so that they can be counted, chosen for a second pass, and compared between sources.
+Every URL is finished by its deadline, which covers lookups, connections, redirects and bodies. There are few, fixed causes,
+so that users can count them, choose some for a second pass, and compare sources.
 """
 
 import http.client
@@ -19,13 +19,13 @@ import urllib3
 from PIL import Image
 from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError, ProxyError, SSLError
 
-from testbed.web.addresses import AddressError, Resolver, is_public, literal
+from testbed.web.addresses import AddressError, Resolver, is_public, literal_address
 from testbed.web.connections import Watchdog, manager_of, proxy_manager_of
-from testbed.web.rate_limit import Pace
+from testbed.web.rate_limit import RateLimiter
 
 REDIRECTS = 5
 PIECE = 1 << 16
-LATER = {
+RETRYABLE = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -34,22 +34,22 @@ LATER = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-"""Answers after which another try may go better."""
+"""HTTP statuses after which another attempt may succeed."""
 
 FINAL = {"tls", "bad url"}
-"""Causes of failed connections that another try does not change."""
+"""Causes of failed connections for which another attempt is useless."""
 
 OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex"}
 VALUED = {"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"}
-"""Directives of X-Robots-Tag that have a value, as agents have directives."""
+"""Directives of X-Robots-Tag with a value after a colon, where other headers have an agent before it."""
 
 PLACEHOLDERS = ("/removed.png", "/photo_unavailable.png")
-"""Where imgur and Flickr send those who ask for an image that is gone: to a picture that says so."""
+"""imgur and Flickr redirect requests for removed images to these placeholder images."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a fetch may take. Times are in seconds; see `download` in config/README.md for each."""
+    """Limits on each request. Times are in seconds; config/README.md describes each under `download`."""
 
     threads: int = 64
     timeout: float = 10.0
@@ -66,17 +66,17 @@ class Limits:
 
 
 class FetchError(Exception):
-    """Why a URL gave no image; `again` says whether a later try may go better, `wait` after how many seconds."""
+    """Why a URL gave no image. `retryable` says whether a later attempt may succeed, `wait` after how many seconds."""
 
-    def __init__(self, cause: str, again: bool = False, wait: float | None = None):
+    def __init__(self, cause: str, retryable: bool = False, wait: float | None = None):
         super().__init__(cause)
         self.cause = cause
-        self.again = again
+        self.retryable = retryable
         self.wait = wait
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header (a number, or a date: RFC 9110, 10.2.3) asks to wait; None if it says nothing."""
+    """Return the seconds to wait by a Retry-After header (a number or a date: RFC 9110, 10.2.3); None if it is invalid."""
     if value is None:
         return None
     value = value.strip()
@@ -89,9 +89,9 @@ def retry_after(value: str | None) -> float | None:
 
 
 def is_opted_out(directives: list[str], agent: str) -> bool:
-    """Whether X-Robots-Tag headers forbid the use of an image, to everybody or to `agent`.
+    """Return whether X-Robots-Tag headers forbid the use of an image, for all agents or for `agent`.
 
-    A header is ``[agent:] directive, directive``; some directives have a value behind a colon of their own.
+    A header is ``[agent:] directive, directive``. Some directives have a value after a colon.
     """
     for header in directives:
         name, separator, rest = header.lower().partition(":")
@@ -103,94 +103,94 @@ def is_opted_out(directives: list[str], agent: str) -> bool:
 
 
 def check_image(body: bytes, max_pixels: int) -> None:
-    """Raise `FetchError` unless `body` begins like an image of at most `max_pixels`; nothing is decoded."""
-    # The limit is ours; Pillow's would be an exception like any other.
+    """Raise `FetchError` unless `body` begins like an image of at most `max_pixels`. The image is not decoded."""
+    # Disables Pillow's own limit, whose exception could not be told from others.
     Image.MAX_IMAGE_PIXELS = None
     try:
         with Image.open(io.BytesIO(body)) as image:
             pixels = image.width * image.height
     except Exception:
-        # Pillow's readers raise whatever the bytes made them stumble over.
+        # Pillow's readers raise many kinds of exceptions for invalid bytes.
         raise FetchError("no image") from None
     if pixels > max_pixels:
         raise FetchError("too many pixels")
 
 
 class Fetcher:
-    """Fetches URLs under `limits`, straight or through the HTTP proxy at `proxy`; many threads may use it at once."""
+    """Fetches URLs under `limits`, directly or through the HTTP proxy at `proxy`. It is thread-safe."""
 
     def __init__(self, limits: Limits, proxy: str | None = None):
-        # What urllib3 warns of is counted as the cause of an outcome.
+        # Outcomes count what urllib3 warns of.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         self.limits = limits
         self.end = float("inf")
         self.watchdog = Watchdog()
         self.resolver = Resolver(limits.private_networks)
-        self.pace = Pace(limits.requests_per_second, limits.hosts)
+        self.rate_limiter = RateLimiter(limits.requests_per_second, limits.hosts)
         proxies = urllib.request.getproxies() if proxy is None else {"http": proxy, "https": proxy}
         self.bypass = proxy is None
-        self.straight = manager_of(self.watchdog, self.resolver, limits.timeout, limits.threads)
+        self.direct = manager_of(self.watchdog, self.resolver, limits.timeout, limits.threads)
         self.proxies = {
             scheme: proxy_manager_of(address, self.watchdog, limits.threads)
             for scheme, address in proxies.items()
             if scheme in ("http", "https")
         }
-        # Pillow sets up its readers at the first image, and the first images come in many threads at once.
+        # Pillow sets up its readers at the first image, which is not thread-safe.
         Image.init()
         contact = f"; +{limits.contact}" if limits.contact else ""
         agent = f"Mozilla/5.0 (compatible; {limits.user_agent}{contact})"
         self.headers = {"User-Agent": agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
 
     def fetch(self, url: str) -> tuple[bytes | None, str | None]:
-        """The bytes behind `url` and None, or None and the cause of the failure; raises nothing."""
+        """Return the bytes at `url` and None, or None and the cause of the failure. It never raises."""
         try:
-            return self.fetch_patiently(url), None
+            return self.fetch_with_retries(url), None
         except FetchError as error:
             return None, error.cause
         except Exception as error:
-            # Whatever the web comes up with next: a URL has one outcome, and takes no other with it.
+            # An unexpected error is the outcome of this URL, and must not affect other URLs.
             logging.warning("%s: %r", url, error)
             return None, f"error ({type(error).__name__})"
 
-    def fetch_patiently(self, url: str) -> bytes:
-        """The bytes behind `url`, after as many tries as are allowed; raises `FetchError`."""
-        parts = self.checked(url)
+    def fetch_with_retries(self, url: str) -> bytes:
+        """Return the bytes at `url`, after at most the allowed attempts. Raises `FetchError`."""
+        parts = self.check_url(url)
         host = parts.hostname
-        # The clock starts when it is the URL's turn: a host that is asked slowly is no slow host.
-        if not self.pace.wait(host, self.end):
+        # The deadline starts after the wait for the rate limit, which is not the fault of the host.
+        if not self.rate_limiter.wait(host, self.end):
             raise FetchError("out of time" if time.monotonic() >= self.end else "host busy")
         deadline = min(time.monotonic() + self.limits.deadline, self.end)
-        for tried in range(self.limits.retries + 1):
+        for attempt in range(self.limits.retries + 1):
             try:
-                return self.follow(url, parts, deadline)
+                return self.follow_redirects(url, parts, deadline)
             except FetchError as error:
-                # A new one: the one that was raised holds on to all that its functions held, bodies among it.
-                failure = FetchError(error.cause, error.again, error.wait)
-            wait = self.limits.backoff * 2**tried * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
-            if not failure.again or tried == self.limits.retries or time.monotonic() + wait >= deadline:
+                # A new exception: the traceback of the raised one keeps the response bodies in memory.
+                failure = FetchError(error.cause, error.retryable, error.wait)
+            wait = self.limits.backoff * 2**attempt * random.uniform(0.5, 1.5) if failure.wait is None else failure.wait
+            if not failure.retryable or attempt == self.limits.retries or time.monotonic() + wait >= deadline:
                 break
             time.sleep(wait)
-            if not self.pace.wait(host, deadline):
+            if not self.rate_limiter.wait(host, deadline):
                 break
         raise failure
 
-    def follow(self, url: str, parts: SplitResult, deadline: float) -> bytes:
-        """The bytes behind `url` (checked, its turn taken) and its redirects; raises `FetchError`."""
+    def follow_redirects(self, url: str, parts: SplitResult, deadline: float) -> bytes:
+        """Return the bytes at `url`, after redirects. `url` is checked, and may be requested now. Raises `FetchError`."""
         for _ in range(REDIRECTS + 1):
             with self.watchdog.until(deadline):
                 try:
-                    body, target = self.ask(url, parts)
-                    self.pace.answered(parts.hostname)
-                    # Headers that the watchdog cut off look like whole ones.
-                    if self.watchdog.left() <= 0:
+                    body, target = self.request(url, parts)
+                    self.rate_limiter.record_success(parts.hostname)
+                    # Headers that the watchdog truncated look like complete ones.
+                    if self.watchdog.remaining() <= 0:
                         raise TimeoutError("timed out")
                 except FetchError as error:
                     if error.wait:
-                        # A site may ask for a day; the other URLs of it are not kept for longer than one of them.
-                        self.pace.pause(parts.hostname, min(error.wait, self.limits.deadline))
+                        # A site may ask for a day. Its other URLs wait at most as long as the deadline of one URL.
+                        self.rate_limiter.pause(parts.hostname, min(error.wait, self.limits.deadline))
                     raise
                 except AddressError as error:
-                    raise FetchError(error.cause, error.again) from None
+                    raise FetchError(error.cause, error.retryable) from None
                 except (OSError, HTTPError) as error:
                     raise self.failure(cause_of(error), deadline) from None
                 except (ValueError, LookupError) as error:
@@ -198,24 +198,24 @@ class Fetcher:
             if target is None:
                 check_image(body, self.limits.max_pixels)
                 return body
-            url = joined(url, target)
-            parts = self.checked(url)
+            url = redirect_url(url, target)
+            parts = self.check_url(url)
             if parts.path.endswith(PLACEHOLDERS):
                 raise FetchError("removed")
-            if not self.pace.wait(parts.hostname, deadline):
+            if not self.rate_limiter.wait(parts.hostname, deadline):
                 raise FetchError("timeout")
         raise FetchError("too many redirects")
 
-    def checked(self, url: str) -> SplitResult:
-        """The parts of a URL that may be asked for; raises `FetchError`.
+    def check_url(self, url: str) -> SplitResult:
+        """Return the parts of a URL. Raises `FetchError` if it must not be requested.
 
-        Addresses in the URL itself are judged here, so that a proxy is not asked for them either.
+        Addresses in the URL itself are checked here, so that they are not requested through a proxy either.
         """
         try:
             parts = urlsplit(url)
             host, _port = parts.hostname, parts.port
-            address = literal(host or "")
-            public = address is None or is_public(address, self.resolver.exceptions)
+            address = literal_address(host or "")
+            public = address is None or is_public(address, self.resolver.allowed)
         except ValueError:
             raise FetchError("bad url") from None
         if parts.scheme not in ("http", "https"):
@@ -227,13 +227,13 @@ class Fetcher:
         return parts
 
     def failure(self, cause: str, deadline: float) -> FetchError:
-        # The watchdog's cut looks like any other broken connection.
+        # A socket that the watchdog shut down looks like any other broken connection.
         cause = "timeout" if time.monotonic() >= deadline else cause
-        return FetchError(cause, again=cause not in FINAL)
+        return FetchError(cause, retryable=cause not in FINAL)
 
-    def ask(self, url: str, parts: SplitResult) -> tuple[bytes, str | None]:
-        """The body of one answer and None, or nothing and where it redirects to."""
-        seconds = max(0.001, min(self.limits.timeout, self.watchdog.left()))
+    def request(self, url: str, parts: SplitResult) -> tuple[bytes, str | None]:
+        """Return the body of one response and None, or empty bytes and the target of its redirect."""
+        seconds = max(0.001, min(self.limits.timeout, self.watchdog.remaining()))
         response = self.manager(parts).request(
             "GET",
             url,
@@ -250,7 +250,7 @@ class Fetcher:
                 return b"", target
             if response.status != HTTPStatus.OK:
                 wait = retry_after(response.headers.get("Retry-After"))
-                raise FetchError(f"http {response.status}", again=response.status in LATER, wait=wait)
+                raise FetchError(f"http {response.status}", retryable=response.status in RETRYABLE, wait=wait)
             if is_opted_out(response.headers.getlist("X-Robots-Tag"), self.limits.user_agent):
                 raise FetchError("opted out")
             body = self.read(response)
@@ -261,7 +261,7 @@ class Fetcher:
         return body, None
 
     def read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """The body of `response`, of which no more than the allowed bytes are ever held."""
+        """Return the body of `response`. Memory never holds much more than the allowed bytes."""
         if (response.length_remaining or 0) > self.limits.max_bytes:
             raise FetchError("too large")
         body = bytearray()
@@ -272,14 +272,14 @@ class Fetcher:
         return bytes(body)
 
     def manager(self, parts: SplitResult) -> urllib3.PoolManager:
-        """The connections that lead to a host: through the configured proxy, the environment's, or straight."""
+        """Return the pool manager for a host: through the configured proxy or the environment's, or direct."""
         if self.bypass and self.proxies and urllib.request.proxy_bypass(parts.hostname):
-            return self.straight
-        return self.proxies.get(parts.scheme, self.straight)
+            return self.direct
+        return self.proxies.get(parts.scheme, self.direct)
 
 
-def joined(url: str, target: str) -> str:
-    """Where a redirect from `url` to `target` leads; raises `FetchError` where that is no URL."""
+def redirect_url(url: str, target: str) -> str:
+    """Return the URL of a redirect from `url` to `target`. Raises `FetchError` if it is not a URL."""
     try:
         return urljoin(url, target)
     except ValueError:
@@ -287,7 +287,7 @@ def joined(url: str, target: str) -> str:
 
 
 def cause_of(error: Exception) -> str:
-    """The name of a failed connection's cause."""
+    """Return the name of the cause of a failed connection."""
     if "timed out" in str(error).lower():
         return "timeout"
     if isinstance(error.args[-1] if error.args else None, http.client.IncompleteRead):
