@@ -36,7 +36,7 @@ from testbed.records.manifest import ManifestError, read_json, record, write_jso
 from testbed.records.parts import read_parts
 from testbed.shards.samples import read_image
 from testbed.training.recipe import RUN, TrainingError
-from testbed.training.trainer import Run, prepare, write_trained
+from testbed.training.trainer import Run, patch_trainer, write_trained
 from train_clip import export, train_clip
 
 ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)

@@ -15,7 +15,7 @@ import yaml
 from processes import wait_for
 from runs import TINY, copy_workflow, run_snakemake, snakemake_command
 from screens import COLUMNS, Terminal
-from testbed.records.locks import hold
+from testbed.records.locks import acquire_lock
 
 MODEL = "mini_yfcc-mini_rn-100-0"
 EVALUATION = f"results/evaluations/{MODEL}/metrics.csv"
@@ -160,7 +160,7 @@ def test_sigterm_ends_a_run_in_seconds_and_it_goes_on(folder, training, send):
     assert said.splitlines()[-1] == INTERRUPTED, said
     assert "Traceback" not in said and "Error in rule" not in said
     for locked in (folder / ".snakemake", folder / f"results/models/{MODEL}"):
-        hold(locked).close()
+        acquire_lock(locked).close()
     assert '"cause": "SIGTERM"' in (folder / f"results/models/{MODEL}/interrupted.json").read_text()
     run_snakemake(folder, EVALUATION, "--configfile", TINY)
 

@@ -11,7 +11,11 @@ from snakemake.utils import update_config
 WORKFLOW = Path(workflow.current_basedir).parent
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from testbed.planning.config_files import configuration_line, missing_experiment, repeated_keys
+from testbed.planning.config_files import (
+    configuration_line,
+    missing_experiment,
+    repeated_keys,
+)
 from testbed.experiment.errors import ExperimentError
 from testbed.records.shipped import shipped, shipped_name
 

@@ -13,7 +13,7 @@ from testbed.records.processes import (
     end_jobs_on_terminate,
     in_own_process,
 )
-from testbed.records.locks import FolderBusyError, hold
+from testbed.records.locks import FolderBusyError, acquire_lock
 from testbed.records.display import Display
 from testbed.records.messages import Messages
 
@@ -78,7 +78,7 @@ onstart:
         return
     # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
     try:
-        workflow.held = hold(".snakemake")
+        workflow.held = acquire_lock(".snakemake")
     except FolderBusyError as error:
         raise WorkflowError(str(error))
     # Jobs outlive a Snakemake that is killed, and another run would send them a second time.

@@ -48,10 +48,6 @@ def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
     return file
 
 
-# The name that workflow/rules/hooks.smk imports.
-hold = acquire_lock
-
-
 @contextmanager
 def locked(folder: Path | str) -> Iterator[Path]:
     """Context that locks `folder` (see `acquire_lock`) and gives its path. It waits up to `ORPHAN_SECONDS` for the lock."""
