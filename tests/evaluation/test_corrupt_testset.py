@@ -5,6 +5,7 @@ import io
 import shutil
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,16 @@ from PIL import Image
 
 from corrupt_testset import corrupt_testset
 from experiments import SCHEMA
-from testbed.evaluation.corruptions import KINDS, SIDE, CorruptionError, centre_crop, corrupt, directional_blur, zoom
+from testbed.evaluation.corruptions import (
+    KINDS,
+    SIDE,
+    CorruptionError,
+    centre_crop,
+    corrupt,
+    directional_blur,
+    plasma,
+    zoom,
+)
 from testbed.evaluation.tasks import TestsetError, check_testset
 from testbed.experiment.errors import ExperimentError
 from testbed.miniweb.scenes import draw
@@ -297,3 +307,15 @@ def test_records_say_what_was_asked_for(tmp_path, original):
     corrupt_testset("mine", original, "pixelate", 5, tmp_path)
     entry = read_json(tmp_path / "test/0.json")
     assert (entry["images"], problem(tmp_path / "test", entry)) == (IMAGES // 2, None)
+
+
+def test_noise_of_fog_is_weaker_by_the_square_of_its_decay_from_scale_to_scale():
+    amplitudes, rng = [], np.random.default_rng(0)
+
+    def uniform(low, high, size):
+        amplitudes.append((low, high))
+        return rng.uniform(low, high, size)
+
+    heights = plasma(SimpleNamespace(uniform=uniform), 16, 2.0)
+    assert (heights.shape, heights.min(), heights.max()) == ((16, 16), 0, 1)
+    assert amplitudes == [(-one, one) for one in (1, 1 / 4, 1 / 16, 1 / 64)]

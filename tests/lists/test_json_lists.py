@@ -80,6 +80,7 @@ def pool():
         yield pool
 
 
+@pytest.mark.slow
 @settings(max_examples=2500, deadline=None, derandomize=True, database=None)
 @given(texts, st.sampled_from([40, 300, 10**6]), st.floats(0, 1), st.sampled_from(DAMAGES))
 def test_pieces_and_values_give_the_same_rows(tmp_path_factory, pool, written, piece, where, damage):

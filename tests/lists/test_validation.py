@@ -58,6 +58,7 @@ def judged_singly(row, format) -> tuple[str | None, str, str]:
     return url_fault(address), address, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["laion", "parquet"])
 @settings(max_examples=1500, deadline=None, derandomize=True, database=None)
 @given(st.lists(rows, max_size=9))
@@ -79,6 +80,7 @@ def test_batches_are_judged_as_rows_are(name, listed):
     assert list(zip(*(column.to_pylist() for column in columns), strict=True)) == kept
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None, derandomize=True, database=None)
 @given(st.lists(urls, min_size=1), st.lists(captions, min_size=1))
 def test_what_is_plain_needs_no_mending(addresses, texts):

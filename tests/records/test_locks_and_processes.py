@@ -42,7 +42,9 @@ interrupted = end_jobs_on_interrupt()
 # The job ends with this process, whatever becomes of it.
 script = "trap '' INT; " + sys.argv[1] + "echo ready; while kill -0 $PPID; do sleep 0.05; done 2>/dev/null"
 try:
-    job = subprocess.Popen(["bash", "-c", script])
+    job = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
+    # By this process and not by its job, which may be ready before it is known here.
+    print(job.stdout.readline(), end="", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", interrupted.is_set(), flush=True)

@@ -223,6 +223,7 @@ def test_nobody_else_may_connect(worker, folder):
     assert (folder / "worker").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_the_modules_of_all_scripts_can_be_copied(worker, run):
     """They leave no thread behind and the GPU alone, so that loading processes and CUDA work in a copy."""
     calls = "".join(path.read_text() for path in Path("workflow/scripts").glob("*.py"))
