@@ -1,5 +1,6 @@
 """Ways to run the workflow without working in its folder: as a module, with --directory, with -s, and from a Git host."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -32,7 +33,6 @@ SMALL = yaml.safe_load(TINY.read_text(encoding="utf-8")) | {
     "testsets": {name: {"miniweb": name[5:]} for name in ("mini_imagenet", "mini_v2")},
 }
 """The tiny experiment with two sources, one size and two test sets."""
-MODEL = "results/models/mini_imagenet-mini_rn-100-0/manifest.json"
 DECODED = "results/decoded/mini_v2-mini_rn/manifest.json"
 
 
@@ -64,12 +64,11 @@ def quoted(path: Path) -> str:
     return f'"{path}"'
 
 
-def test_a_module_runs_to_all_figures_and_its_results_know_no_place(clone, elsewhere):
+def test_a_module_runs_to_a_figure_and_its_results_know_no_place(clone, elsewhere):
     deploy(elsewhere, quoted(clone / "workflow" / "Snakefile"), {"experiment": "small"}, SMALL)
-    output = run_snakemake(elsewhere, "--cores", "2").stdout
-    # The end of a run says where to look, as in the workflow's own folder.
-    assert "effective robustness  results/plots/effective_robustness.pdf" in output
-    assert (elsewhere / "results/plots/effective_robustness.pdf").is_file()
+    products = ("results/plots/effective_robustness.pdf", "results/provenance.csv")
+    run_snakemake(elsewhere, *products, "--cores", "2")
+    assert all((elsewhere / product).is_file() for product in products)
     # The run had the kernel's lock of its folder.
     assert (elsewhere / ".snakemake/.lock").is_file()
     assert not (elsewhere / "resources").exists() and not (clone / "results").exists()
@@ -78,19 +77,19 @@ def test_a_module_runs_to_all_figures_and_its_results_know_no_place(clone, elsew
 
     # Nothing is made again for another clone, nor for another way to run it.
     moved = clone.rename(clone.with_name("moved"))
-    assert "Nothing to be done" in run_snakemake(moved, "--directory", elsewhere, "-n").stdout
+    assert "Nothing to be done" in run_snakemake(moved, *products, "--directory", elsewhere, "-n").stdout
     (elsewhere / "Snakefile").write_text(MODULE.format(snakefile=quoted(moved / "workflow" / "Snakefile")))
-    assert "Nothing to be done" in run_snakemake(elsewhere, "-n", "--cores", "2").stdout
+    assert "Nothing to be done" in run_snakemake(elsewhere, *products, "-n", "--cores", "2").stdout
 
 
 def test_another_directory_needs_nothing_of_the_workflows(clone, elsewhere):
-    run_snakemake(clone, MODEL, "--directory", elsewhere, "--config", "experiment=tiny")
-    assert (elsewhere / MODEL).is_file() and not (clone / "results").exists()
+    run_snakemake(clone, DECODED, "--directory", elsewhere, "--config", "experiment=tiny")
+    assert (elsewhere / DECODED).is_file() and not (clone / "results").exists()
     # An experiment that is not shipped, and resources/sources.csv.
     (elsewhere / "config").mkdir()
     (elsewhere / "config" / "small.yaml").write_text(yaml.safe_dump(SMALL))
     plan = run_snakemake(clone, "plan", "--directory", elsewhere, "--config", "experiment=small").stdout
-    assert re.search(r"train_clip +2 +1 ", plan), plan
+    assert re.search(r"decode_testset +2 +1 ", plan), plan
 
 
 def test_another_working_directory_needs_nothing_of_the_workflows(clone, elsewhere):
@@ -127,7 +126,8 @@ def test_what_a_user_sets_lies_on_top_of_the_experiment(clone, elsewhere):
     deploy(elsewhere, quoted(clone / "workflow" / "Snakefile"), {"experiment": "tiny", "seeds": [0, 1]})
     planned = run_snakemake(elsewhere, "-n", "--cores", "2").stdout
     assert jobs_of(planned)["train_clip"] == 4 * 2 * 2
-    planned = run_snakemake(elsewhere, "-n", "--cores", "2", "--config", "seeds=[0,1,2]").stdout
+    (elsewhere / "more.yaml").write_text("seeds: [0, 1, 2]\n")
+    planned = run_snakemake(elsewhere, "-n", "--cores", "2", "--configfile", "more.yaml").stdout
     assert jobs_of(planned)["train_clip"] == 4 * 2 * 3
 
 
@@ -160,8 +160,11 @@ def test_a_module_with_gaps_stops_before_any_work_and_calls_the_users_handlers(c
     assert "A message of my own" in output and output.count("a handler of my own") == 1
 
 
-def test_the_paper_in_miniature_is_planned_from_elsewhere(clone, elsewhere):
-    """Its experiments name files that the workflow ships: classes, entries, and tables of what is fetched."""
+def test_files_that_the_papers_experiments_name_are_found_from_elsewhere(clone, elsewhere):
+    """Classes, entries, and tables of what is fetched; a dry run fails where one is missing."""
     files = [clone / "config" / name for name in ("paper.yaml", "paper_small.yaml")]
-    output = run_snakemake(elsewhere, "-n", "-s", clone / "Snakefile", "--configfile", *files).stdout
-    assert jobs_of(output)["build_entries"] == 1 and "resources/paper_small/metadata.json" in output
+    run_snakemake(elsewhere, "-n", "-s", clone / "Snakefile", "--configfile", *files)
+    manifest = "results/entries/redcaps_balanced/manifest.json"
+    run_snakemake(elsewhere, manifest, "-s", clone / "Snakefile", "--configfile", *files)
+    (source,) = json.loads((elsewhere / manifest).read_text())["made_from"]
+    assert source["path"] == "resources/paper_small/metadata.json"
