@@ -122,6 +122,13 @@ def test_what_stands_behind_is_part_of_no_trend(data):
     assert [column[names_in(data, data["panels"][3]).index("public one")] for column in sketch] == [12.5, 11.0, 14.0]
 
 
+def test_baselines_are_offered_with_the_extended_one_first_and_then_all_sources(data):
+    keys = [baseline["key"] for baseline in data["baselines"]]
+    assert keys[:3] == ["none", "standard_extended", "standard"]
+    sources = [pool["name"] for pool in POOLS if pool["kind"] == "source"]
+    assert keys[3:] == [f"pool:{name}" for name in sources]
+
+
 def test_mixtures_know_their_members(data):
     looks = {series["pool"]: series for series in data["series"]}
     assert looks["redcaps_wit"]["data"] == "25 % redcaps + 75 % wit"

@@ -60,6 +60,12 @@ def test_a_source_under_way(experiment):
     assert failures == ["download_images a 00002: DownloadError: chunk 00003: only 1%"]
 
 
+def test_the_three_most_frequent_causes_are_named(experiment):
+    causes = {"bad url": 1, "http 404": 20, "success": 50, "timeout": 30, "tls": 2, "unknown host": 25}
+    write_json(f"{SOURCE}/00000/00000.json", {"causes": causes})
+    assert source_row(experiment, "a", [])[-1] == "timeout 30, unknown host 25, http 404 20"
+
+
 def test_a_failed_training_is_told_with_its_reason(experiment):
     model = experiment.models()[0]
     log("train_clip", model.name, "2026-01-01 00:00:01,000 CRITICAL TrainingError: weights are not finite\n")

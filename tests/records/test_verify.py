@@ -89,6 +89,10 @@ def test_downloads_that_are_in_shards_may_be_gone(results):
     assert verify(results) == (4, [f"{folder / '00000.tar'}: is missing"])
     write_json(folder / "00000.json", {"files": [entry], "sharded": True})
     assert verify(results) == (3, [])
+    # Downloads that are kept beside their shards are looked at.
+    (folder / "00000.tar").write_text("damage")
+    count, problems = verify(results)
+    assert count == 4 and len(problems) == 1 and problems[0].startswith(f"{folder / '00000.tar'}: its SHA-256 is not")
 
 
 def test_a_part_behind_the_end_of_a_list_has_no_files(results):

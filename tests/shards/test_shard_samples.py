@@ -209,6 +209,12 @@ def test_downloads_go_when_their_images_are_in_shards(source, tmp_path):
     assert times(tmp_path / "shards") == before
 
 
+def test_downloads_of_the_last_shard_alone_may_still_change(source, tmp_path):
+    source.shard(shard_size=30, keep=False)
+    records = [read_json(path) for path in sorted(tmp_path.glob("downloads/*/0*.json"))]
+    assert [entry.get("sharded", False) for entry in records] == [True] * 4 + [False] * 2
+
+
 def test_a_source_takes_little_more_room_than_its_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mini_parts.draw_jpeg", lambda url: b"\xff\xd8" + random.Random(url).randbytes(30_000) + b"\xff\xd9"
