@@ -85,7 +85,7 @@ def test_a_terminal_shows_bars_and_figures_and_leaves_nothing_of_them(folder):
         terminal.wait_for(figures.search, "samples per second and loss of the training")
         shown = terminal.screen.text()
         bars = [line for line in shown.splitlines() if "━" in line]
-        assert [re.sub("━+", "━", line).split() for line in bars] == [["total", "━", "0/2"], ["train_clip", "━", "0/1"]]
+        assert re.match(r"total +━+ +\d+/\d+", bars[0]) and re.match(r"train_clip +━+ +0/1", bars[-1])
         assert max(map(len, shown.splitlines())) <= COLUMNS
 
         terminal.press(b"\x03")
@@ -93,7 +93,7 @@ def test_a_terminal_shows_bars_and_figures_and_leaves_nothing_of_them(folder):
     left = [line for line in terminal.screen.text().splitlines() if line]
     assert not terminal.screen.unknown
     assert not [line for line in left if "━" in line or line.startswith(f"  {MODEL}")], left
-    assert left[-2].startswith("0 of 2 jobs done in ") and left[-1] == INTERRUPTED, left
+    assert re.match(r"\d+ of \d+ jobs done in ", left[-2]) and left[-1] == INTERRUPTED, left
     assert not [words for words in NOISE if words in terminal.raw]
 
 
@@ -103,7 +103,7 @@ def test_a_terminal_says_what_is_done(folder):
     left = [line for line in terminal.screen.text().splitlines() if line]
     rules = [re.fullmatch(r"(\w+) +1 job done, \d+ s each", line) for line in left[-3:-1]]
     assert [rule and rule[1] for rule in rules] == ["train_clip", "evaluate_clip"], left
-    assert re.fullmatch(r"2 of 2 jobs done in \d+ (s|min)", left[-1])
+    assert re.fullmatch(r"(\d+) of \1 jobs done in \d+ (s|min)", left[-1])
     assert not [words for words in NOISE if words in terminal.raw]
     assert not list(folder.glob("results/**/*.progress"))
 
