@@ -118,7 +118,7 @@ def write_predictions(predictions: dict[str, list], path: Path) -> None:
 
 if __name__ == "__main__":
     run_warm(*EVALUATION)
-    log_to(snakemake.log[0])
+    log_to(snakemake.log[0], prints=True)
     terminate_with_parent()
     folders = [Path(manifest).parent for manifest in snakemake.input.models]
     params, config = snakemake.params, snakemake.config
