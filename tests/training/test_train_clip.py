@@ -362,7 +362,7 @@ def test_the_curve_of_a_training(model, architecture):
 def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path):
     path = tmp_path / CURVE
     path.write_text("step,loss\n" + "".join(f"{step},1\n" for step in range(6)) + "6")
-    resumed = Curve(Run([], 0, 1, 16, str(path)), 4, 4)
+    resumed = Curve(Run([], 0, 1, 16, str(path)), 4, 4, 2)
     resumed.add_scalar("train/loss", 2.0, 4)
     resumed.write()
     assert [(row["step"], row["loss"]) for row in curve(tmp_path)] == [

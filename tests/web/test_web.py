@@ -95,7 +95,7 @@ def test_waits_between_tries_double(server, monkeypatch):
 def test_a_host_is_left_alone_for_no_longer_than_a_url_may_take(server):
     fetcher = Fetcher(Limits(**LIMITS))
     assert fetcher.fetch(server.url("ask-tomorrow", "long")) == (None, "http 429")
-    assert fetcher.pace.pauses["127.0.0.1"] - time.monotonic() <= LIMITS["deadline"]
+    assert fetcher.rate_limiter.pauses["127.0.0.1"] - time.monotonic() <= LIMITS["deadline"]
 
 
 def test_retry_after_is_obeyed(server):
