@@ -11,6 +11,7 @@ UNFINISHED = {
     "results/models/<model>/work/",
     "results/models/<model>/wandb/",
     "results/models/<model>/interrupted.json",
+    "results/logs/<rule>/<job>.progress",
 }
 OF_FETCHED_TESTSETS = {f"results/testsets/<testset>/{name}" for name in ("dataset_type.txt", "record.json")}
 OF_CORRUPTED_TESTSETS = {"results/testsets/<testset>/test/N.json"}
