@@ -254,7 +254,7 @@ def test_a_tokenizer_that_is_not_at_hand_is_named(tokenizer, environment):
 def test_a_model_that_begins_with_weights_of_another_is_refused(ask, recipe, data, tmp_path):
     architecture = recipe(FOLDER, model="roberta-ViT-B-32")
     answer = ask("train", architecture=architecture, trainset=data["trainset"], seed=0, folder=tmp_path)
-    for words in ("text tower of roberta-base", "begin with random ones"):
+    for words in ("text tower of roberta-base", "start from random weights"):
         assert words in answer.get("message", ""), answer
 
 
