@@ -23,7 +23,7 @@ WHOLE_RUNS = ("slurm", "faults", "workflow")
 EXPENSIVE = ("cluster", "tiny_run", "run_model")
 """Fixtures that take long: tests with one are slow, and all tests with it run in the same process, where it is made once."""
 
-WORKERS, QUICK_WORKERS = 4, 2
+WORKERS, QUICK_WORKERS = 3, 2
 """Processes on a machine with two cores: tests of whole runs wait as long as they compute, quick tests compute."""
 
 
