@@ -92,4 +92,4 @@ def test_a_shift_is_a_classification(tiny_run, tmp_path):
     (tmp_path / "more.yaml").write_text("testsets: {mini_imagenet: {task: retrieval}}\n")
     result = run_snakemake(tiny_run, "-n", "--configfile", TINY, tmp_path / "more.yaml", check=False)
     assert result.returncode != 0
-    assert "testsets: the reference (mini_imagenet) and at least one other must have the task classification" in result.stdout
+    assert "the reference (mini_imagenet) and at least one other must have the task classification" in result.stdout
