@@ -23,15 +23,13 @@ WHOLE_RUNS = ("slurm", "faults", "workflow")
 EXPENSIVE = ("cluster", "tiny_run", "run_model")
 """Fixtures that take long: tests with one are slow, and all tests with it run in the same process, where it is made once."""
 
-WORKERS, QUICK_WORKERS = 3, 2
-"""Processes on a machine with two cores: tests of whole runs wait as long as they compute, quick tests compute."""
+WORKERS = 2
+"""Processes on a machine with two cores. With four, jobs of the SLURM cluster came too late to be counted."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Several processes for a tier, none where a path is named, because each process takes seconds to start."""
-    if config.args_source != config.ArgsSource.TESTPATHS:
-        return 0
-    return QUICK_WORKERS if config.option.markexpr == "quick" else WORKERS
+    return WORKERS if config.args_source == config.ArgsSource.TESTPATHS else 0
 
 
 class FilesAndGroups(LoadGroupScheduling):
