@@ -24,7 +24,7 @@ EXPENSIVE = ("cluster", "tiny_run", "run_model")
 """Fixtures that take long: tests with one are slow, and all tests with it run in the same process, where it is made once."""
 
 WORKERS = 2
-"""Processes on a machine with two cores. With four, jobs of the SLURM cluster came too late to be counted."""
+"""Processes on a machine with two cores. With four, a job of the SLURM cluster ran twice, because its node was too busy."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
