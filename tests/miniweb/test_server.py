@@ -157,7 +157,7 @@ def test_the_server_does_not_outlive_a_killed_parent(pages, scripts_environment)
     with started(sys.executable, "-c", program, pages, environment=scripts_environment) as parent:
         address = parent.stdout.readline().strip()
         assert not is_down(address)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while not is_down(address):
         assert time.monotonic() < deadline
         time.sleep(0.05)

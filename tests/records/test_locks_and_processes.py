@@ -107,7 +107,7 @@ def test_an_orphan_ends(tmp_path, scripts_environment):
         assert is_alive(pid)
         starter.kill()
     try:
-        wait_for(lambda: not is_alive(pid), seconds=30)
+        wait_for(lambda: not is_alive(pid), seconds=5)
     finally:
         if is_alive(pid):
             os.kill(pid, signal.SIGKILL)

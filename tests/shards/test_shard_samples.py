@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from disks import small_disk
 from experiments import DEMO, load
 from mini_parts import draw_jpeg, draw_page, make_rows, write_downloads, write_manifest, write_part
 from shard_samples import Part, shard_samples, write_shard
@@ -295,22 +295,13 @@ def test_a_shard_whose_downloads_are_gone_is_an_error_that_helps(source, tmp_pat
 
 
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(source, tmp_path):
-    """A real full disk: the shards' folder is a file system of its own, of 64 kB."""
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], stderr=subprocess.DEVNULL
-    ).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
+    with small_disk(tmp_path / "shards") as resize:
         with pytest.raises(
             ShardError, match=r"shard 00000\d: cannot be written .*No space left.*Free disk space and run"
         ):
             source.shard(keep=False)
-        subprocess.run(["mount", "-o", "remount,size=10M", folder], check=True)
+        resize("10M")
         assert source.shard(keep=False)["samples"] == 44
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_shards_of_an_earlier_larger_run_go(source, tmp_path):

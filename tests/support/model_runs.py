@@ -86,7 +86,7 @@ def export_weights(value: float, folder: str, steps: int | None = 8, scaled: boo
     work = Path(folder) / RUN
     work.mkdir()
     if steps:
-        state = {"module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])}
+        state = {"_orig_mod.module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])}
         write_trained(work, state, {"state": {0: {"step": torch.tensor(float(steps))}}}, scaled)
     export(Path(folder), 2, 8)
 

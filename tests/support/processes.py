@@ -46,7 +46,7 @@ def helper(script: str, environment: dict[str, str]) -> Iterator[Callable[[objec
         process.stdin.close()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so after {seconds} s"

@@ -21,8 +21,8 @@ MODEL = "mini_yfcc-mini_rn-100-0"
 EVALUATION = f"results/evaluations/{MODEL}/metrics.csv"
 NOISE = ("Select jobs", "Execute 1 jobs", "No pretrained weights", "no CLIP weights", "Traceback", "CalledProcessError")
 INTERRUPTED = "Interrupted. What is done is kept, and the same command goes on from there."
-ENDING_SECONDS = 60.0
-"""Four seconds on an idle machine; tests run beside others. Snakemake's own handler may wait for ever."""
+ENDING_SECONDS = 10.0
+"""Four seconds on an idle machine. Snakemake's own handler may wait for ever."""
 
 
 def long_training(folder: Path) -> Path:
