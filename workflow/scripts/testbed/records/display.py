@@ -1,4 +1,4 @@
-"""What a person sees in a terminal while a run works: bars for the run and for each rule, and how far each job is."""
+"""The display of a run in a terminal: progress bars of the run and of its rules, and the progress of each job."""
 
 import atexit
 import logging
@@ -35,7 +35,7 @@ HIDDEN_BEFORE_AND_AFTER = re.compile(
 )
 REFRESHES_PER_SECOND = 1
 BEGINNING = 0.05
-"""A job that has done less says nothing yet of its whole time, because it imports and opens files at first."""
+"""Below this fraction a job's time is not extrapolated, because it spends its first seconds on imports and files."""
 
 RULE_WIDTH, BAR_WIDTH = 26, 20
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
@@ -53,7 +53,7 @@ class Job:
     fraction: float | None = None
 
     def seconds_left(self, whole: float) -> float:
-        """What is left of a job that takes `whole` seconds."""
+        """The seconds left of a job that takes `whole` seconds."""
         done = time.monotonic() - self.started if self.fraction is None else self.fraction * whole
         return max(0.0, whole - done)
 
@@ -68,10 +68,10 @@ class Rule:
 
 
 class Display(logging.Handler):
-    """Shows Snakemake's log records, `terminal` being the stream of Snakemake's own handler.
+    """Shows Snakemake's log records in `terminal`, the stream of Snakemake's own handler.
 
-    From `start` to `stop` what the process and its jobs write to the terminal comes through a pipe, so that it appears
-    above the bars and not in them.
+    Between `start` and `stop`, output of the process and its jobs to the terminal goes through a pipe, so that it appears
+    above the bars and not inside them.
     """
 
     def __init__(self, terminal: IO[str], formatter: logging.Formatter):
@@ -79,7 +79,7 @@ class Display(logging.Handler):
         self.setFormatter(formatter)
         self.rules: dict[str, Rule] = {}
         self.running: dict[int, Job] = {}
-        # Never held while something is printed, which waits for the bars to be drawn, which waits for this lock.
+        # Not held while printing: printing waits for the bars to be drawn, and drawing waits for this lock.
         self.account = threading.Lock()
         self.begun = time.monotonic()
         self.file = os.fdopen(os.dup(terminal.fileno()), "w", encoding=terminal.encoding, errors="replace")
@@ -87,7 +87,7 @@ class Display(logging.Handler):
         self.live: Live | None = None
 
     def start(self) -> None:
-        """Take the terminal over and show the bars."""
+        """Redirect the output to the terminal and show the bars."""
         self.begun = time.monotonic()
         self.saved = {number: os.dup(number) for number in (1, 2) if os.isatty(number)}
         reading, writing = os.pipe()
@@ -109,7 +109,7 @@ class Display(logging.Handler):
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Remove the bars and give the terminal back."""
+        """Remove the bars and restore the output to the terminal."""
         if self.live is None:
             return
         for number, saved in self.saved.items():
@@ -123,9 +123,9 @@ class Display(logging.Handler):
         self.print(f"{done} of {jobs} jobs done in {duration(time.monotonic() - self.begun)}")
 
     def pass_on(self, reading: int) -> None:
-        """Print what jobs write, line by line; their progress is shown beside their names."""
+        """Print the output of jobs, line by line, without their progress messages."""
         rest = b""
-        # Processes that outlive the run have the pipe's other end, too.
+        # The pipe does not close by itself: processes that outlive the run hold its other end.
         while select.select([reading], [], [], 0.1)[0] or not self.ended.is_set():
             if not select.select([reading], [], [], 0)[0]:
                 continue
@@ -138,17 +138,17 @@ class Display(logging.Handler):
         os.close(reading)
 
     def pass_line(self, line: bytes) -> None:
-        # Of a bar that a library draws over and over, the newest state.
+        # The newest state of a progress bar that a library redraws.
         words = line.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
         if " PROGRESS " not in words:
             self.print(words)
 
     def print(self, words: str, style: str = "") -> None:
-        """Print above the bars. Colours of the message itself stay."""
+        """Print `words` above the bars, with their own colours."""
         self.console.print(Text.from_ansi(words, style=style))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a record, and print it where a person is to see it."""
+        """Count a record, and print it unless it is hidden."""
         try:
             event = getattr(record, "event", None)
             with self.account:
@@ -162,16 +162,16 @@ class Display(logging.Handler):
             self.handleError(record)
 
     def is_hidden(self, event: LogEvent | None, record: logging.LogRecord) -> bool:
-        """Whether the bars say what a record says, or it says nothing about the experiment."""
+        """Whether the bars already show what a record says, or it is not about the experiment."""
         if event is not None or record.levelno > logging.INFO:
             return event in HIDDEN_EVENTS
-        # While jobs run, a Snakefile's own messages are shown.
+        # While jobs run, only messages of the Snakefiles are shown.
         if self.live and not record.pathname.endswith(".smk"):
             return True
         return bool(HIDDEN_BEFORE_AND_AFTER.match(record.getMessage()))
 
     def count(self, event: LogEvent | None, record: logging.LogRecord) -> str:
-        """Keep the account of jobs; returns what to say of a rule whose last job is done."""
+        """Update the counts of jobs; returns a message if the last job of a rule is done."""
         if event == LogEvent.RUN_INFO:
             self.rules = {name: Rule(number) for name, number in record.stats.items() if name != "total"}
         elif event == LogEvent.JOB_INFO:
@@ -191,7 +191,7 @@ class Display(logging.Handler):
         return ""
 
     def seconds_per_job(self, name: str, running: list[Job]) -> float | None:
-        """What a job of rule `name` takes, by those that are done or else by how far those are that run."""
+        """The seconds of a job of rule `name`: the mean of those that are done, or extrapolated from those that run."""
         rule = self.rules[name]
         if rule.done:
             return rule.seconds / rule.done
@@ -199,9 +199,9 @@ class Display(logging.Handler):
         return sum(known) / len(known) if known else None
 
     def time_left(self, running: dict[str, list[Job]]) -> dict[str, float | None]:
-        """Seconds that the unfinished rules will take, and, as `total`, the run; None where nothing is known yet.
+        """The seconds left by rule, and of the run as `total`; None where nothing is known yet.
 
-        A rule of which no job has run yet is taken to be like the others.
+        A rule without a job so far gets the mean of the others.
         """
         each = {name: self.seconds_per_job(name, running.get(name, [])) for name in self.rules}
         known = [seconds for seconds in each.values() if seconds is not None]
@@ -215,7 +215,7 @@ class Display(logging.Handler):
         return left | {"total": work / max(1, len(self.running)) if known else None}
 
     def render(self) -> Group:
-        """The bars of the run and of the rules under way, and a line for each job that says how far it is."""
+        """The bars of the run and of the running rules, and a line with the progress of each job."""
         with self.account:
             running: dict[str, list[Job]] = {}
             for job in self.running.values():
@@ -228,7 +228,7 @@ class Display(logging.Handler):
                 lines.append(self.bar(name, self.rules[name], left[name], "", sum(job.fraction or 0 for job in jobs)))
                 lines += [Text(f"  {job.name}  {job.words}", "dim") for job in jobs if job.name]
         size = os.get_terminal_size(self.file.fileno())
-        # Some terminals do not say how large they are.
+        # Some terminals do not report their size.
         columns, rows = size.columns or 80, max(size.lines or 24, 4)
         self.console.size = ConsoleDimensions(columns, rows)
         if len(lines) > rows - 2:
@@ -239,7 +239,7 @@ class Display(logging.Handler):
         return Group(*lines)
 
     def bar(self, name: str, rule: Rule, left: float | None, style: str, fraction: float = 0.0) -> Text:
-        """One line: name, bar, jobs and time left; `fraction` is what of unfinished jobs is done, in jobs."""
+        """One line: name, bar, jobs and time left. `fraction` is the finished part of running jobs, in jobs."""
         filled = int(BAR_WIDTH * (rule.done + fraction) / max(1, rule.jobs))
         time_left = "" if left is None or rule.done == rule.jobs else f"about {duration(left)} left"
         return Text.assemble(

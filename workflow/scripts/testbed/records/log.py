@@ -1,4 +1,4 @@
-"""One place that says how scripts log, and what of it a person who watches sees."""
+"""Logging of scripts: what goes to the log of a rule, what to the terminal, and how far the job is."""
 
 import atexit
 import json
@@ -11,22 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 
 PROGRESS = logging.INFO + 5
-"""Level of what a person who watches wants to see of long work."""
+"""Level of messages about the progress of long jobs."""
 
 PROGRESS_FILE = "CLIP_TESTBED_PROGRESS"
-"""Environment variable with the file that the newest progress of this job goes to; its child processes inherit it."""
+"""Environment variable with the path of this job's progress file. Child processes inherit it."""
 
 LOG_END = 20_000
 
 
 def is_for_people(record: logging.LogRecord) -> bool:
-    """Whether a record goes to the terminal: not an error, which Snakemake's process shows, and not a library's message."""
+    """Whether `record` goes to the terminal. Errors do not (Snakemake shows them), nor do libraries' messages."""
     from_library = record.name == "py.warnings" or record.pathname.startswith(sysconfig.get_path("purelib"))
     return PROGRESS <= record.levelno < logging.CRITICAL and not from_library
 
 
 class ProgressHandler(logging.Handler):
-    """Shows the newest progress record."""
+    """Writes the newest progress record to the progress file."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == PROGRESS:
@@ -34,16 +34,16 @@ class ProgressHandler(logging.Handler):
 
 
 def log_to(path: str, prints: bool = False) -> None:
-    """Send log records to the file `path`; progress and the workflow's own warnings go to standard error as well.
+    """Write log records to the file `path`, and progress and the workflow's own warnings to standard error as well.
 
-    With `prints`, all that libraries write to standard output and error goes to the file, too, and not to the terminal.
-    An uncaught error goes to the file with its traceback. The last line of the file is what the process took.
+    With `prints`, the output of libraries also goes to the file and not to the terminal. An uncaught error goes to the file
+    with its traceback. The last line of the file has the CPU time and memory of the process.
     """
-    # A copy of the descriptor, which stays where it is when standard error moves.
+    # A copy, because `prints` redirects the descriptor of standard error.
     terminal = logging.StreamHandler(open(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8"))  # noqa: SIM115
     terminal.addFilter(is_for_people)
     logging.addLevelName(PROGRESS, "PROGRESS")
-    # Emptied and then added to, so that other processes may add to it as well.
+    # Truncated and then opened for appending, so that other processes can append to it as well.
     open(path, "w").close()
     file = logging.FileHandler(path, mode="a", encoding="utf-8")
     if prints:
@@ -67,14 +67,14 @@ def log_to(path: str, prints: bool = False) -> None:
 
 
 def log_usage() -> None:
-    """Log CPU time of this process and its children so far, and the memory of the largest of them at its peak."""
+    """Log the CPU time of this process and its children, and the largest peak memory of one of them."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
     logging.info("took %.1f s of CPU time and %d MB", seconds, max(usage.ru_maxrss for usage in used) / 1024)
 
 
 def failure_in(log: Path) -> str:
-    """The error that a log ends with, without its traceback, or nothing."""
+    """The last error in a log, without its traceback; empty if there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_END))
@@ -88,24 +88,24 @@ def failure_in(log: Path) -> str:
 
 
 def progress_of(log: Path | str) -> Path:
-    """The file with the newest progress of the job that writes `log`; it is there while the job works."""
+    """The progress file of the job that writes `log`. It exists only while the job runs."""
     return Path(log).with_suffix(".progress")
 
 
 def show_progress(words: str, fraction: float | None = None) -> None:
-    """Replace what is shown of this job's progress: `words`, and which fraction of its work is done, where it is known."""
+    """Write the progress of this job to its progress file: `words`, and the fraction of its work that is done, if known."""
     if PROGRESS_FILE not in os.environ:
         return
     path = Path(os.environ[PROGRESS_FILE])
     temporary = path.with_name(f".{path.name}.tmp")
-    # What is shown is no reason to fail.
+    # A job must not fail because its progress cannot be written.
     with suppress(OSError):
         temporary.write_text(json.dumps({"words": words, "fraction": fraction}), encoding="utf-8")
         os.replace(temporary, path)
 
 
 def read_progress(path: Path) -> tuple[str, float | None]:
-    """The words and the fraction in a file of `show_progress`; empty and None where there is no such file."""
+    """The words and the fraction in the progress file `path`; empty and None if there is no such file."""
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
         return entry["words"], entry["fraction"]

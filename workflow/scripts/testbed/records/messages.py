@@ -1,4 +1,4 @@
-"""Snakemake's messages as a person reads them: without noise, and with one line for each job that fails."""
+"""Snakemake's messages without noise, and with one line for each failed job."""
 
 import copy
 import logging
@@ -11,7 +11,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from testbed.records.log import failure_in
 
 NOISE = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
-"""Messages that say nothing of the experiment."""
+"""Messages that are not about the experiment."""
 
 UPDATED_FILES = re.compile("(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+")
 EXIT_STATUS = re.compile(r"(died with <Signals\.\w+|returned non-zero exit status \d+)")
@@ -20,10 +20,10 @@ LOOK_ABOVE = "Exiting because a job execution failed."
 
 
 class Messages(logging.Formatter):
-    """Formats Snakemake's log records by `default`, but for noise (which is empty) and for errors of jobs.
+    """Formats Snakemake's log records with `default`, except noise, which becomes empty, and errors of jobs.
 
-    The error of a job is one line as soon as the job fails, and once more at the end of the run, where it stands last: its
-    traceback is in the rule's log. A run that is `interrupted` shows no errors of the jobs that it ended.
+    The error of a job is one line, shown when the job fails and again as the last line of the run. The traceback is in the
+    rule's log. If a run is `interrupted`, the errors of the jobs that it terminated are not shown.
     """
 
     def __init__(self, default: logging.Formatter, interrupted: threading.Event):
@@ -38,13 +38,13 @@ class Messages(logging.Formatter):
             return "" if self.interrupted.is_set() else self.failure(record)
         is_rule_error = event == LogEvent.ERROR and getattr(record, "exception", "") == "RuleException"
         if is_rule_error and (found := EXIT_STATUS.search(text)):
-            # The error of the job follows, in the same thread.
+            # Snakemake logs the error of the job next, in the same thread.
             self.exits[record.thread] = found[1].replace("<Signals.", "")
             return ""
         if event == LogEvent.ERROR and RUN_FAILED in text and (self.failures or self.interrupted.is_set()):
             return "\n".join(self.failures.values())
         if event == LogEvent.JOB_INFO:
-            # Files that earlier jobs of the same run made are cut to three, of which some reasons fill a screen.
+            # Some reasons list so many files that they fill a screen. Three are shown.
             record = copy.copy(record)
             record.reason = UPDATED_FILES.sub(r"\1, ...", record.reason or "")
             self.failures.pop(record.jobid, None)
@@ -53,7 +53,7 @@ class Messages(logging.Formatter):
         return self.default.format(record)
 
     def failure(self, record: logging.LogRecord) -> str:
-        """What is said of a failed job: the error that its log ends with, or else how its process ended."""
+        """The line for a failed job: the last error in its log, or else the exit status of its process."""
         exit_status = self.exits.pop(record.thread, "")
         log = next(iter(record.log), "")
         more = "; ".join(f"{name}: {value}" for name, value in record.aux.items())

@@ -1,4 +1,4 @@
-"""Processes of jobs: they end with the workflow that started them, and work in threads and processes of their own."""
+"""Processes of jobs: terminating with the workflow and on signals, and working in threads and processes of their own."""
 
 import os
 import signal
@@ -37,10 +37,10 @@ def ancestry(depth: int = 2) -> list[int]:
 
 
 def terminate_with_parent(seconds: float = 1.0) -> None:
-    """End this process when the workflow that started it is gone.
+    """Terminate this process when the workflow that started it has ended; checked every `seconds`.
 
-    Snakemake starts a script through a shell. A killed Snakemake leaves both behind, and they would go on writing while
-    the next run starts; so a thread watches the two generations above and ends the process when they change.
+    Snakemake starts a script through a shell. Both outlive a killed Snakemake, and would continue to write while the next
+    run starts. So a thread watches the parent and its parent, and kills the process when they change.
     """
     born_under = ancestry()
 
@@ -49,15 +49,15 @@ def terminate_with_parent(seconds: float = 1.0) -> None:
             time.sleep(seconds)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=watch, daemon=True, name="follow-parent").start()
+    threading.Thread(target=watch, daemon=True, name="terminate-with-parent").start()
 
 
 def end_jobs_on_interrupt() -> threading.Event:
-    """Let Ctrl-C end the jobs that this process started, and then the process itself; returns an event that it sets.
+    """Make Ctrl-C terminate the jobs that this process started, and then this process; returns the event that is then set.
 
-    Jobs end by SIGTERM, silently, and by SIGKILL when Ctrl-C comes again or when they have not ended in time. A terminal
-    sends Ctrl-C to the jobs, too, which have to ignore it: Python would raise it wherever they are, imports included, and
-    print a traceback for each. `end_jobs_on_terminate` gives SIGTERM the same effect.
+    Jobs get SIGTERM, and SIGKILL after a second Ctrl-C or after `JOB_SECONDS`. Jobs must ignore the Ctrl-C that a terminal
+    sends them as well: Python would raise it anywhere, even during imports, and print a traceback for each job.
+    `end_jobs_on_terminate` gives SIGTERM the same effect.
     """
     import psutil
 
@@ -95,21 +95,21 @@ def end_jobs_on_interrupt() -> threading.Event:
 
 
 def end_jobs_on_terminate() -> None:
-    """Let SIGTERM do what Ctrl-C does, in place of Snakemake's own handler.
+    """Give SIGTERM the effect of Ctrl-C, in place of Snakemake's own handler.
 
-    That handler takes a lock. Where the signal comes while the main thread itself has it, to choose jobs or to finish one,
-    Snakemake waits for ever. And it would let jobs go on to their end, cluster jobs for days.
+    Snakemake's handler acquires a lock. If the main thread holds the lock when the signal arrives, to select jobs or to
+    finish one, Snakemake waits forever. The handler would also wait for the end of running jobs, on a cluster for days.
     """
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
 def is_forced(rule: str) -> bool:
-    """Whether the user asked for `rule` with --forcerun, so that even complete work is done again."""
+    """Whether the user named `rule` behind --forcerun, so that complete work is repeated."""
     return rule in os.environ.get(FORCERUN, "").split()
 
 
 def in_order(pool: Executor | None, function: Callable[[T], R], items: Iterable[T], ahead: int = 6) -> Iterator[R]:
-    """The results of `function` for all items, in their order; the threads of `pool` are so many items ahead."""
+    """The results of `function` for all items, in order. The workers of `pool` are at most `ahead` items ahead."""
     if pool is None:
         yield from map(function, items)
         return
@@ -123,6 +123,6 @@ def in_order(pool: Executor | None, function: Callable[[T], R], items: Iterable[
 
 
 def in_own_process(function: Callable[..., R], *arguments: object) -> R:
-    """What `function` returns or raises, called in a new process, which gives back the memory of all that it imports."""
+    """The result of `function`, called in a new process, so that the memory of its imports is freed afterwards."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

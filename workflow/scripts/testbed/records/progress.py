@@ -1,4 +1,4 @@
-"""How far long work is, and how long it will still take."""
+"""Progress of long jobs: the fraction that is done, and the time left."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ LOGGED_SECONDS = 30.0
 
 
 def duration(seconds: float) -> str:
-    """A time span in its largest units, such as `8 s`, `12 min`, `2 h 05 min` or `3 d 4 h`."""
+    """`seconds` as text in the largest units, such as `8 s`, `12 min`, `2 h 05 min` or `3 d 4 h`."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Says how much of `total` is done: each second to who watches the terminal, each half minute in the log."""
+    """Reports how much of `total` is done: each second to the progress file, each half minute to the log."""
 
     def __init__(self, total: int, unit: str):
         self.total, self.unit = total, unit
@@ -29,10 +29,10 @@ class Progress:
         self.shown = self.logged = float("-inf")
 
     def update(self, done: int, details: str = "") -> None:
-        """Take note that `done` is done by now, and of `details`, which are shown beside."""
+        """Report that `done` of the total is done, with `details` such as a rate."""
         now = time.monotonic()
         if self.first is None:
-            # A resumed job begins with what is done already.
+            # A resumed job starts with a part of its work done.
             self.first, self.logged = (now, done), now
         if now - self.shown < SHOWN_SECONDS and done < self.total:
             return
