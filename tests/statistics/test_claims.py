@@ -216,8 +216,8 @@ def test_tables_and_page_hold_every_claim_and_comparison():
     [
         (30.24, 25.0, 35.0, "a above b on one by 30.2 points (25.0 to 35.0)"),
         (-30.24, -35.0, -25.0, "a below b on one by 30.2 points (25.0 to 35.0)"),
-        (-0.4, -2.0, 1.2, "no certain difference between a and b on one, -0.4 points (-2.0 to +1.2)"),
-        (0.0, -1.0, 1.0, "no certain difference between a and b on one, +0.0 points (-1.0 to +1.0)"),
+        (-0.4, -2.0, 1.2, "no certain difference between a and b on one, −0.4 points (−2.0 to +1.2)"),
+        (0.0, -1.0, 1.0, "no certain difference between a and b on one, +0.0 points (−1.0 to +1.0)"),
     ],
 )
 def test_differences_are_told_by_their_direction(value, low, high, words):

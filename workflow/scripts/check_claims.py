@@ -175,12 +175,17 @@ def difference_in_words(one: Comparison) -> str:
     if low <= 0 <= high:
         return (
             f"no certain difference between {one.pool} and {one.other} on {one.testset}, "
-            f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
+            f"{signed(value)} points ({signed(low)} to {signed(high)})"
         )
     way = "above"
     if value < 0:
         way, value, low, high = "below", -value, -high, -low
     return f"{one.pool} {way} {one.other} on {one.testset} by {value:.1f} points ({low:.1f} to {high:.1f})"
+
+
+def signed(value: float) -> str:
+    """`value` with a sign and one decimal, as the figures have it: with a minus and not a hyphen."""
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def _row(one: Comparison) -> str:
@@ -189,8 +194,8 @@ def _row(one: Comparison) -> str:
     return ROW.format(
         **names,
         at=f"{100 * one.difference.at:.1f} %" if known else "none in common",
-        value=f"{one.difference.value:+.1f}" if known else "",
-        interval=f"{one.low:+.1f} to {one.high:+.1f}" if np.isfinite(one.low) else "",
+        value=signed(one.difference.value) if known else "",
+        interval=f"{signed(one.low)} to {signed(one.high)}" if np.isfinite(one.low) else "",
         verdict=one.verdict,
     )
 
