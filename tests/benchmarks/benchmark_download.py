@@ -25,7 +25,7 @@ from PIL import Image
 from pyarrow import parquet
 from tables import ROOT, in_turn, metered, print_table
 
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "workflow" / "scripts")]
 
 import hostile  # noqa: E402
 from experiments import load, read  # noqa: E402

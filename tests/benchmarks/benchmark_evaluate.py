@@ -29,7 +29,7 @@ from PIL import Image
 from tables import ROOT, in_turn, metered, print_table
 
 SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path[:0] = [str(ROOT / "tests" / "unit"), str(SCRIPTS)]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(SCRIPTS)]
 
 from experiments import DEMO, load  # noqa: E402
 from testbed.evaluation.testsets import read_samples  # noqa: E402

@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 from tables import ROOT, in_turn, print_table
 
-sys.path[:0] = [str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "workflow" / "scripts")]
 
 from list_samples import list_samples  # noqa: E402
 from reshard_samples import reshard_samples  # noqa: E402

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from tables import ROOT, in_turn, print_table
 
-sys.path[:0] = [str(ROOT / "tests" / "unit"), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "workflow" / "scripts")]
 
 from mini_parts import make_rows, write_manifest  # noqa: E402
 from shard_samples import Part, shard_samples  # noqa: E402

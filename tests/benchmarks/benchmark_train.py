@@ -1,7 +1,7 @@
 """Samples per second of train_clip, and of open_clip's trainer on its own with the same arguments on the same shards.
 
 Time runs from the trainer's first word on an epoch to the last step that it tells of, so that start-up does not count, and
-what happens between epochs (checkpoints, the curve) does.
+what happens during the training (checkpoints, the curve) does. open_clip alone sees some samples more: it rounds up epochs.
 
     uv run python tests/benchmarks/benchmark_train.py
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from tables import ROOT, in_turn, print_table
 
 SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path[:0] = [str(ROOT / "tests" / "unit"), str(SCRIPTS)]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(SCRIPTS)]
 
 from experiments import DEMO, load  # noqa: E402
 from link_trainset import link_trainset  # noqa: E402
@@ -77,11 +77,16 @@ def ours(architecture: dict, trainset: Path, folder: Path, seen: int) -> float:
     return rate([sys.executable, "-c", OURS, json.dumps(request)], seen)
 
 
-def bare(architecture: dict, trainset: Path, folder: Path, samples: int, seen: int) -> float:
+def bare(architecture: dict, trainset: Path, folder: Path, samples: int) -> float:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(ROOT / architecture["model"] / "open_clip_config.json", folder)
     arguments = trainer_arguments(architecture, trainset, samples, 0, folder)
+    epochs = architecture["epochs"]
+    arguments += [f"--epochs={epochs}", f"--train-num-samples={samples}", "--save-frequency=1"]
+    processes = max(1, architecture["workers"])
+    batches = -(-samples // (architecture["batch_size"] * processes)) * processes
+    seen = batches * architecture["batch_size"] * epochs
     return rate([sys.executable, "-m", "open_clip_train.main", *arguments], seen)
 
 
@@ -98,7 +103,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         trainset = write_trainset(Path(name), asked.samples, 64)
         runs = {
-            "open_clip": lambda: bare(architecture, trainset, Path(name) / "bare", asked.samples, seen),
+            "open_clip": lambda: bare(architecture, trainset, Path(name) / "bare", asked.samples),
             "train_clip": lambda: ours(architecture, trainset, Path(name) / "ours", seen),
         }
         results = in_turn(runs, asked.repeats)

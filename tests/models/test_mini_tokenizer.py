@@ -1,6 +1,6 @@
 """The demo's small tokenizer: the merges of CLIP's byte-pair encoding that the mini-web's captions use, in their order.
 
-Run as a script (``uv run python tests/unit/test_mini_tokenizer.py``) this writes the file anew, after a change of captions.
+Run as a script (``uv run python tests/models/test_mini_tokenizer.py``) this writes the file anew, after captions changed.
 """
 
 import gzip
@@ -13,6 +13,7 @@ FOLDER = ROOT / "resources" / "architectures" / "mini_rn"
 MERGES = FOLDER / "merges.txt.gz"
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+import pytest  # noqa: E402
 from open_clip.tokenizer import SimpleTokenizer, get_pairs  # noqa: E402
 
 from make_miniweb import draw_source  # noqa: E402
@@ -46,6 +47,7 @@ def merges_used(tokenizer: SimpleTokenizer, captions: list[str]) -> list[tuple[s
     return sorted(used, key=tokenizer.bpe_ranks.__getitem__)
 
 
+@pytest.mark.slow
 def test_captions_are_cut_into_the_same_words_as_by_clips_own_tokenizer():
     full, small = SimpleTokenizer(), SimpleTokenizer(bpe_path=MERGES)
     captions = texts(seed=0)

@@ -5,6 +5,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import load, small
@@ -12,6 +13,7 @@ from link_trainset import TrainsetError, link_trainset
 from mini_parts import write_shards
 from processes import cpu_seconds
 from testbed.records.manifest import problem, read_json, write_json
+from testbed.shards.index import ENTRY
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ def test_equal_trainsets_are_equal_bytes(linked):
 def test_a_smaller_trainset_in_the_same_folder_leaves_nothing_of_the_larger(linked):
     linked(a=23, b=30)
     folder, manifest = linked(a=5)
-    assert sorted(path.name for path in folder.iterdir()) == ["000000.tar"]
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.tar", "index.npy"]
     assert [problem(folder, file) for file in manifest["files"]] == [None]
 
 
@@ -171,10 +173,13 @@ def test_a_shard_with_fewer_samples_than_recorded_is_an_error(linked, shards):
 def test_fifteen_million_samples_of_six_sources_are_linked_in_seconds(tmp_path):
     """Shards of the paper's number and recorded length, with one sample in each."""
     folders = {f"s{number}": tmp_path / "shards" / f"s{number}" for number in range(6)}
+    np.save(tmp_path / "index.npy", np.zeros(10_000, ENTRY))
     for source, folder in folders.items():
         write_shards(folder, source, [{"jpg": b"i", "json": b"{}", "txt": b"t"}] * 251, 1)
         manifest = read_json(folder / "manifest.json")
         files = [file | {"samples": 10_000} for file in manifest["files"]]
+        for file in files:
+            (folder / file["name"]).with_suffix(".npy").symlink_to(tmp_path / "index.npy")
         write_json(folder / "manifest.json", manifest | {"samples": 2_510_000, "files": files})
     folder = tmp_path / "trainset"
     folder.mkdir()
@@ -183,4 +188,5 @@ def test_fifteen_million_samples_of_six_sources_are_linked_in_seconds(tmp_path):
     assert cpu_seconds() - started < 10
     assert manifest["samples"] == 15_000_006
     assert manifest["composition"] == dict.fromkeys(folders, 2500001)
+    assert len(np.load(folder / "index.npy", mmap_mode="r")) == 15_000_006
     assert len(manifest["files"]) == 1501 and cut_shards(folder) == ["001500.tar"]

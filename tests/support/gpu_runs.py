@@ -27,9 +27,23 @@ class OnCpu(TorchFunctionMode):
         return torch.device("cpu") if is_gpu else value
 
 
+class Moves(TorchFunctionMode):
+    """Notes the types of the images that move to the GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.types: set[str] = set()
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        if function is torch.Tensor.to and str(arguments[1]) == "cuda" and arguments[0].ndim == 4:
+            self.types.add(str(arguments[0].dtype))
+        return function(*arguments, **(options or {}))
+
+
 def pretend_gpu() -> None:
     torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_, **__: True
     torch.cuda.device_count = lambda: 1
+    torch.Tensor.pin_memory = lambda self, *_: self
     # Asks the driver for the stream of a step.
     torch.optim.Optimizer._accelerator_graph_capture_health_check = lambda self: None
     OnCpu().__enter__()
@@ -49,14 +63,16 @@ def evaluate(folders: list[str], testset: str, decoded: str) -> list:
     return list(evaluate_clip(evaluator, {"mine": (Path(testset), Path(decoded))}, "mine", []))
 
 
-def score(samples: str, shards: str, teacher: str, folder: str) -> list[float]:
+def score(samples: str, shards: str, teacher: str, folder: str, precision: str) -> dict:
     from score_pairs import score_pairs
     from testbed.records.parts import read_parts
 
-    target = Path(folder)
+    target, paths = Path(folder), [Path(samples), Path(shards), Path(teacher)]
     target.mkdir()
-    write_json(target / "manifest.json", score_pairs(Path(samples), Path(shards), Path(teacher), target, "cuda", 16))
-    return [row["clip_score"] for table in read_parts(target) for row in table.to_pylist()]
+    with Moves() as moves:
+        write_json(target / "manifest.json", score_pairs(*paths, target, "cuda", 16, precision=precision))
+    scores = [row["clip_score"] for table in read_parts(target) for row in table.to_pylist()]
+    return {"scores": scores, "moved": list(moves.types)}
 
 
 if __name__ == "__main__":

@@ -15,12 +15,10 @@ from pathlib import Path
 
 import open_clip
 import torch
-from open_clip_train import data
-from open_clip_train import train as trainer
-from open_clip_train.train import train_one_epoch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import train_clip
 from decode_testset import decode_testset, preprocessing_of
 from evaluate_clip import evaluate_clip, subsets_of
 from retrieve_pretrained import PretrainedError, retrieve_pretrained
@@ -34,16 +32,28 @@ from testbed.models.devices import DeviceError
 from testbed.models.networks import WEIGHTS_FILE, NetworkError
 from testbed.records.manifest import ManifestError, read_json, record, write_json
 from testbed.records.parts import read_parts
-from testbed.shards.samples import read_image
+from testbed.shards.samples import SampleError, read_image
+from testbed.training import loading, trainer
 from testbed.training.recipe import RUN, TrainingError
-from testbed.training.trainer import Run, patch_trainer, write_trained
-from train_clip import export, train_clip
+from testbed.training.trainer import write_trained
+from traced_trainer import traced
 
 ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)
-ERRORS += (DeviceError, NetworkError)
+launch_command = train_clip.launch_command
+write = trainer.OpenClipTraining.checkpoint
 
-trained_epochs: list[int] = []
-"""Numbers of the epochs that were trained since the last answer."""
+
+def launch_traced(architecture: dict, module: str, request: Path) -> list[str]:
+    """The command that runs traced_trainer.py for each device."""
+    *command, _, _, request = launch_command(architecture, module, request)
+    return [*command, str(Path(__file__).with_name("traced_trainer.py")), request]
+
+
+train_clip.launch_command = launch_traced
+ERRORS += (DeviceError, NetworkError, SampleError)
+
+trained_steps: list[int] = []
+"""Numbers of the steps that were trained since the last answer."""
 
 
 def train(
@@ -51,34 +61,35 @@ def train(
     trainset: str,
     seed: int,
     folder: str,
-    die_in: int | None = None,
+    die_at: int | None = None,
     how: int = signal.SIGKILL,
     log: str | None = None,
     **options,
 ) -> dict:
-    """Train as the rule does, manifest included; the signal `how` comes at the beginning of the epoch `die_in`."""
+    """Train as the rule does, manifest included; the signal `how` comes when the step `die_at` begins.
 
-    def watched_epoch(model, batches, loss, epoch, *arguments, **options):
-        if epoch == die_in:
+    What `traced_trainer` notes of the steps is in the model's folder. On several devices it is the first process that gets
+    SIGKILL.
+    """
+
+    def watched(loader):
+        for step, batch in traced(loader):
+            if step == die_at:
+                os.kill(os.getpid(), how)
+            trained_steps.append(step)
+            yield batch
+
+    def checkpoint(training, step):
+        write(training, step)
+        if step == die_at:
             os.kill(os.getpid(), how)
-        trained_epochs.append(epoch)
-        return train_one_epoch(model, batches, loss, epoch, *arguments, **options)
 
-    trainer.train_one_epoch = watched_epoch
+    loading.Loader.__iter__, trainer.OpenClipTraining.checkpoint = watched, checkpoint
     Path(folder).mkdir(parents=True, exist_ok=True)
-    entry = train_clip(architecture, Path(trainset), seed, Path(folder), log=log and Path(log), **options)
+    os.environ |= {"TRACE": folder, "DIE_AT": str(-1 if die_at is None else die_at)}
+    entry = train_clip.train_clip(architecture, Path(trainset), seed, Path(folder), log=log and Path(log), **options)
     write_json(Path(folder) / "manifest.json", entry)
     return entry
-
-
-def sample_orders(seed: int, parts: int) -> list[list[int]]:
-    """The orders of ten samples in the first `parts` parts of a training."""
-    patch_trainer(Run([], seed, 1, 1, ""))
-    orders = []
-    for part in range(parts):
-        data.SharedEpoch(part)
-        orders.append(list(data.wds.shuffle(bufsize=10, initial=10).run(iter(range(10)))))
-    return orders
 
 
 def export_weights(value: float, folder: str, steps: int | None = 8, scaled: bool = False) -> None:
@@ -87,8 +98,8 @@ def export_weights(value: float, folder: str, steps: int | None = 8, scaled: boo
     work.mkdir()
     if steps:
         state = {"_orig_mod.module.weight": torch.tensor([1.0, value]), "module.bias": torch.tensor([0.0])}
-        write_trained(work, state, {"state": {0: {"step": torch.tensor(float(steps))}}}, scaled)
-    export(Path(folder), 2, 8)
+        write_trained(work, state, {"state": {0: {"step": torch.tensor(float(steps))}}}, scaled, torch.tensor([2, 2]))
+    train_clip.export(Path(folder), 8)
 
 
 def decode(
@@ -205,12 +216,12 @@ def answer_as_rules(
     scores of a pool's pairs, and tokens of `texts`."""
     shares = {folder: 1.0} if isinstance(folder, str) else folder
     evaluator = load_evaluator(list(map(Path, shares)), list(shares.values()), "logits", "cpu", 4)
-    logits, _ = evaluator.logits([Path(testset)], open_decoded(Path(decoded)))
+    logits, *_ = evaluator.averages(evaluator.logits([Path(testset)], open_decoded(Path(decoded)))[0]).values()
     rows, table = evaluate_clip(evaluator, {"mine": (Path(testset), Path(decoded))}, "mine", [])
     answer = {"logits": logits.tolist(), "rows": rows, "table": table}
     answer["tokens"] = evaluator.tokenizer(list(texts)).tolist() if texts else []
     if samples:
-        scores = Path(decoded).parent / "scores"
+        scores = Path(f"{decoded}-scores")
         scores.mkdir()
         write_json(scores / "manifest.json", score_pairs(Path(samples), Path(shards), Path(folder), scores, "cpu", 4))
         answer["scores"] = [row["clip_score"] for table in read_parts(scores) for row in table.to_pylist()]
@@ -245,7 +256,6 @@ def score(logits: list[list[float]], labels: list[int]) -> list:
 def main() -> None:
     calls = (train, export_weights, decode, retrieve, heads_of, evaluate, evaluate_with_clip_benchmark, score)
     calls += (logits_with_open_clip, weights_of, answer_with_open_clip, answer_as_rules, copy_changed, publish_halves)
-    calls += (sample_orders,)
     functions = {function.__name__: function for function in calls}
     for line in sys.stdin:
         name, arguments = json.loads(line)
@@ -255,8 +265,8 @@ def main() -> None:
                 answer = {"value": functions[name](**arguments)}
         except ERRORS as error:
             answer = {"error": type(error).__name__, "message": str(error)}
-        print(json.dumps(answer | {"epochs": trained_epochs}), flush=True)
-        trained_epochs.clear()
+        print(json.dumps(answer | {"steps": trained_steps}), flush=True)
+        trained_steps.clear()
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_options_that_are_documented_are_taken():
 def test_what_the_experiment_sets_is_what_the_trainer_is_started_with(architecture, trainset, tmp_path):
     arguments = trainer_arguments(architecture, trainset, 60, 0, tmp_path)
     options = {argument.removeprefix("--").partition("=")[0] for argument in arguments}
-    assert options | {"report-to", "wandb-project-name"} == OF_THE_EXPERIMENT
+    assert options | {"report-to", "resume", "wandb-project-name"} == OF_THE_EXPERIMENT
 
 
 def test_options_are_looked_up_without_torch(scripts_environment):

@@ -4,7 +4,7 @@ Complete shards are links. If the size ends inside a shard, the samples needed f
 all members of a mixture share. The folder can be passed to open_clip as ``--train-data '.../{000000..000149}.tar'``.
 
 In:  the shard manifests of the pool's sources and filters
-Out: a manifest; beside it NNNNNN.tar, links and at most one file
+Out: a manifest; beside it NNNNNN.tar, links and at most one file, and index.npy, the places of all samples in them
 """
 
 import tarfile
@@ -18,6 +18,7 @@ from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import problem, read_json, record, write_json
 from testbed.records.processes import terminate_with_parent
+from testbed.shards.index import INDEX, index_trainset
 from testbed.shards.shard_files import link
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
     `shards` gives the shard folder of each source. Raises `TrainsetError` if a source has too few samples, or if a shard is
     not as its manifest says.
     """
-    for old in folder.glob("*.tar"):
-        old.unlink()
+    for old in (*folder.glob("*.tar"), folder / INDEX):
+        old.unlink(missing_ok=True)
     files, cuts = [], []
     for source, count in composition.items():
         whole, cut, rest = choose_shards(read_json(shards[source] / "manifest.json"), count)
@@ -103,6 +104,7 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
         counts[part["source"]] += part["samples"]
     if counts != Counter(composition):
         raise TrainsetError(f"{folder}: has {dict(counts)} samples instead of {composition}. Run `snakemake verify`.")
+    index_trainset(folder, files, folder / INDEX)
     return {"samples": counts.total(), "composition": composition, "files": files}
 
 

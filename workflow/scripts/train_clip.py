@@ -1,9 +1,9 @@
 """Train one CLIP model from random initialisation with open_clip's trainer.
 
-The order of samples is fixed (open_clip seeds its sample buffer with the clock). Random numbers depend only on seed and
-epoch, so a resumed run equals an uninterrupted one. The weights are checked and recorded. On several devices torchrun or
-SLURM's srun starts the trainer; the global batch size stays that of the experiment. A restarted job resumes from the
-newest checkpoint that loads. A complete training is kept, unless the user forces the rule. A job ends when SLURM
+Each sample is seen once an epoch, in an order that depends only on the trainset and the seed. So do random numbers, so that
+a resumed run equals an uninterrupted one. The weights are checked and recorded. On several devices torchrun or SLURM's srun
+starts the trainer; the global batch size stays that of the experiment. A restarted job resumes from the newest checkpoint
+that loads, with any number of devices. A complete training is kept, unless the user forces the rule. A job ends when SLURM
 announces its end, and requeues itself before its time limit.
 
 In:  a trainset's manifest
@@ -14,7 +14,6 @@ Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors, t
 
 import logging
 import os
-import pickle
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
@@ -30,47 +29,35 @@ from testbed.records.manifest import ManifestError, problem, read_json, record, 
 from testbed.records.processes import is_forced, terminate_with_parent
 from testbed.records.provenance import made_from, now, run_environment
 from testbed.records.warm_worker import run_warm
+from testbed.shards.index import INDEX, trainset_index
+from testbed.training.checkpoints import last_step, read_checkpoint
 from testbed.training.launch import Interrupted, interruptible, launch_command, processes_of, run_processes
 from testbed.training.recipe import (
     RUN,
     TrainingError,
-    accumulated_batches,
-    checkpoint_count,
-    loading_processes,
+    checkpoint_steps,
     optimiser_steps,
     request_of,
     trained_config,
     trainer_arguments,
 )
 from testbed.training.slurm import job_end_time, requeue_job
-from testbed.training.trainer import OUT_OF_TIME, TRAINED, Run, checkpoint_number, checkpoints_in, train
+from testbed.training.trainer import OPEN_CLIP, OUT_OF_TIME, TRAINED, Run, train
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-PACKAGES = ("torch", "open_clip_torch", "webdataset", "numpy")
+PACKAGES = ("torch", "torchcodec", "open_clip_torch", "numpy")
 """Packages that affect the result of a training; their versions are recorded."""
 
 CURVE, INTERRUPTED = "training.csv", "interrupted.json"
 
 
-def remove_unreadable(folder: Path) -> None:
-    """Remove the newest checkpoints in `folder` that do not load, so that the trainer resumes from one that does."""
-    import torch
+def export(folder: Path, steps: int | None) -> dict:
+    """Move the weights that the trainer wrote into `folder`, and return how it trained.
 
-    for path in sorted(folder.glob("epoch_[0-9]*.pt"), key=checkpoint_number, reverse=True):
-        try:
-            torch.load(path, map_location="cpu", weights_only=True)
-            return
-        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            logging.warning("%s does not load (%s); removed, the training resumes from the one before", path, error)
-            path.unlink()
-
-
-def export(folder: Path, checkpoints: int, steps: int) -> None:
-    """Move the weights that the trainer wrote into `folder`; `checkpoints` and `steps` are those of the whole training.
-
-    Raises `TrainingError` if the training is not complete or skipped steps, or if its weights are not finite.
+    `steps` are those of the whole training; None if open_clip's input decides about them. Raises `TrainingError` if the
+    training is not complete or skipped steps, or if its weights are not finite.
     """
     import torch
     from safetensors.torch import load_file
@@ -79,8 +66,8 @@ def export(folder: Path, checkpoints: int, steps: int) -> None:
         trained = read_json(folder / RUN / TRAINED)
     except ManifestError:
         raise TrainingError(
-            f"{folder}: the trainer ended after {completed_checkpoints(folder)} of {checkpoints} checkpoints. Its messages "
-            "are in the rule's log. Run the same command again to resume from the last checkpoint."
+            f"{folder}: the trainer ended before its steps were complete. Its messages are in the rule's log. Run "
+            f"the same command again to resume from the last checkpoint, at step {last_step(folder / RUN)}."
         ) from None
     weights = load_file(folder / RUN / WEIGHTS_FILE)
     bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
@@ -90,12 +77,13 @@ def export(folder: Path, checkpoints: int, steps: int) -> None:
             f"another precision, and delete {folder / RUN}."
         )
     # Half-precision gradient scaling skips steps whose gradients overflow; otherwise every step must be there.
-    if trained["steps"] not in (steps, None) and not trained["scaled"]:
+    if None not in (steps, trained["steps"]) and steps != trained["steps"] and not trained["scaled"]:
         raise TrainingError(
             f"{folder}: the trainer made {trained['steps']} of {steps} steps. Its messages are in the rule's log. Delete "
             f"{folder / RUN} and run the same command again."
         )
     publish(folder / RUN / WEIGHTS_FILE, folder / WEIGHTS_FILE)
+    return trained
 
 
 def valid_record(folder: Path, request: str) -> dict | None:
@@ -107,46 +95,33 @@ def valid_record(folder: Path, request: str) -> dict | None:
     return None if entry["request"] != request or any(problem(folder, file) for file in entry["files"]) else entry
 
 
-def completed_checkpoints(folder: Path) -> int:
-    """The number of the newest checkpoint of the training in `folder`; 0 if there is none."""
-    return max(
-        (checkpoint_number(path) for path in checkpoints_in(folder / RUN / folder.name / "checkpoints")), default=0
-    )
+def prepare_folder(folder: Path, config: dict, request: str, run: dict) -> list[dict]:
+    """Prepare `folder` for the training of `request`, and remove the files of an earlier, different one.
 
-
-def prepare_folder(folder: Path, config: dict, training: dict, run: dict) -> list[dict]:
-    """Prepare `folder` for a training, and remove the files of an earlier, different one.
-
-    `training` has its request and devices, `run` the run environment of this run. Returns the run environments of all runs
-    of this training: those that left checkpoints, and this one. Raises `TrainingError` if the training was started on
-    another number of devices, because its steps would not match.
+    `run` is the run environment of this run. Returns the run environments of all runs of this training: those that left
+    checkpoints, and this one.
     """
     try:
         before = read_json(folder / "request.json")
     except ManifestError:
         before = {}
-    if before.get("request") != training["request"]:
+    if before.get("request") != request:
         shutil.rmtree(folder / RUN, ignore_errors=True)
         before = {}
-    elif before.get("devices", 1) != training["devices"] and completed_checkpoints(folder):
-        raise TrainingError(
-            f"{folder}: was started on {before.get('devices', 1)} devices and cannot resume on {training['devices']}. Set "
-            f"architectures.*.gpus and nodes back, or delete {folder / RUN} to start over."
-        )
     for name in (WEIGHTS_FILE, "record.json", OUT_OF_TIME, INTERRUPTED, f"{RUN}/{TRAINED}"):
         (folder / name).unlink(missing_ok=True)
     # After the removal of old weights: the trainer would load weights that lie beside the configuration.
     write_json(folder / CONFIG_FILE, config)
-    runs = [*(before.get("runs", []) if completed_checkpoints(folder) else []), run]
-    write_json(folder / "request.json", training | {"runs": runs})
+    runs = [*(before.get("runs", []) if last_step(folder / RUN) else []), run]
+    write_json(folder / "request.json", {"request": request, "runs": runs})
     return runs
 
 
 def record_interruption(folder: Path, cause: str, planned: int) -> str:
-    """Record in `folder` why and after how many of `planned` checkpoints the training was interrupted; returns a message."""
-    done = completed_checkpoints(folder)
-    write_json(folder / INTERRUPTED, {"cause": cause, "checkpoints": done, "planned": planned})
-    return f"{folder}: interrupted ({cause}) after {done} of {planned} checkpoints; the same command resumes from there"
+    """Record in `folder` why the training was interrupted, and its last checkpoint's step; returns a message."""
+    done = last_step(folder / RUN)
+    write_json(folder / INTERRUPTED, {"cause": cause, "step": done, "planned": planned})
+    return f"{folder}: interrupted ({cause}); the same command resumes at step {done} of {planned}"
 
 
 def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) -> None:
@@ -154,7 +129,6 @@ def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) ->
 
     Raises `Interrupted` on the signals that announce the end of a job.
     """
-    checkpoints = checkpoint_count(architecture)
     try:
         with interruptible():
             try:
@@ -165,14 +139,14 @@ def run_trainer(run: Run, architecture: dict, folder: Path, log: Path | None) ->
                     write_json(request, asdict(run))
                     status = run_processes(launch_command(architecture, "testbed.training.trainer", request), log)
             except Interrupted as interruption:
-                logging.warning("%s", record_interruption(folder, interruption.name, checkpoints))
+                logging.warning("%s", record_interruption(folder, interruption.name, run.steps))
                 raise
     except Interrupted as interruption:
         if interruption.name == "SIGUSR1":
             requeue_job()
         raise
     if (folder / OUT_OF_TIME).exists():
-        message = record_interruption(folder, "time limit", checkpoints)
+        message = record_interruption(folder, "time limit", run.steps)
         logging.warning("%s", message)
         requeue_job()
         raise TrainingError(message)
@@ -214,40 +188,48 @@ def train_clip(
         check_gpus(max(1, architecture["gpus"]))
     if entry:
         shutil.rmtree(folder / RUN, ignore_errors=True)
-    devices = processes_of(architecture)
     run = run_environment(architecture["device"], PACKAGES)
-    runs = prepare_folder(folder, config, {"request": request, "devices": devices}, run)
+    runs = prepare_folder(folder, config, request, run)
+    (folder / RUN).mkdir(exist_ok=True)
+    index = trainset_index(trainset, samples["files"], folder / RUN / INDEX)
     tokenizer = save_tokenizer(architecture["model"], folder)
-    recipe = architecture
-    shards = [file["samples"] for file in samples["files"]]
-    batch = architecture["batch_size"] // accumulated_batches(architecture)
-    checkpoints_per_epoch = architecture["checkpoints_per_epoch"]
-    workers = loading_processes(architecture["workers"], shards, batch // devices, checkpoints_per_epoch * devices)
-    architecture = {**architecture, "workers": workers}
     arguments = trainer_arguments(architecture, trainset, size, seed, folder)
     if loggers.get("wandb_project"):
         os.environ.setdefault("WANDB_RESUME", "allow")
         os.environ.setdefault("WANDB_DIR", str(folder.resolve()))
         arguments += ["--report-to=wandb", f"--wandb-project-name={loggers['wandb_project']}"]
-    remove_unreadable(folder / RUN / folder.name / "checkpoints")
-    board = str(folder / "tensorboard") if loggers.get("tensorboard") else None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    devices = processes_of(architecture)
+    if devices > 1:
+        # Removes checkpoints that do not load, so that all processes read the same one.
+        read_checkpoint(folder / RUN)
     logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
+    steps = optimiser_steps(architecture, size)
     training = Run(
-        *(arguments, seed, checkpoints_per_epoch, architecture["batch_size"]),
-        *(str(folder / CURVE), board, job_end_time()),
+        *(arguments, str(trainset), str(index), seed, architecture["epochs"], steps, architecture["batch_size"]),
+        curve=str(folder / CURVE),
+        input=architecture["input"],
+        checkpoint_minutes=architecture["checkpoint_minutes"],
+        checkpoint_steps=checkpoint_steps(architecture, size),
+        channels_last=architecture["channels_last"],
+        cache_mb=architecture["cache_mb"],
+        tensorboard=str(folder / "tensorboard") if loggers.get("tensorboard") else None,
+        end=job_end_time(),
     )
     run_trainer(training, architecture, folder, log)
-    export(folder, checkpoint_count(architecture), optimiser_steps(architecture, size))
-    seen = optimiser_steps(architecture, size) * architecture["batch_size"]
+    exact = architecture["input"] != OPEN_CLIP
+    trained = export(folder, steps if exact else None)
+    steps = steps if exact else trained["steps"]
     entry = {
         "request": request,
         "samples": size,
         "epochs": architecture["epochs"],
-        "samples_seen": seen,
+        "steps": steps,
+        "samples_seen": steps * architecture["batch_size"],
+        "times_seen": trained["times_seen"],
         "versions": {name: version(name) for name in ("torch", "open_clip_torch")},
         "seed": seed,
-        "recipe": recipe,
+        "recipe": architecture,
         "runs": runs,
         "finished": now(),
         "made_from": made_from(trainset / "manifest.json"),

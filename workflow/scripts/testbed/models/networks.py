@@ -73,6 +73,13 @@ def network_config(model: str, tag: str | None = None) -> dict:
     return config | {"preprocess_cfg": agreed}
 
 
+def is_convolutional(network) -> bool:
+    """Whether `network` has more convolutions than the one by which a vision transformer cuts its patches."""
+    import torch
+
+    return sum(isinstance(layer, torch.nn.Conv2d) for layer in network.modules()) > 1
+
+
 def hub_tokenizer(config: dict) -> str | None:
     """The Hugging Face Hub repository of a model's tokenizer; None if the tokenizer is part of open_clip."""
     return config["model_cfg"].get("text_cfg", {}).get("hf_tokenizer_name")

@@ -9,8 +9,8 @@ from testbed.training.recipe import TrainingError, device_batch
 
 OF_THE_EXPERIMENT = {
     *("batch-size", "beta1", "beta2", "device", "epochs", "eps", "log-every-n-steps", "logs", "lr", "model", "name"),
-    *("precision", "report-to", "resume", "save-frequency", "seed", "train-data", "train-num-samples", "dataset-type"),
-    *("wandb-project-name", "warmup", "wd", "workers"),
+    *("precision", "report-to", "resume", "save-frequency", "seed", "train-data", "train-num-samples"),
+    *("dataset-type", "wandb-project-name", "warmup", "wd", "workers"),
 }
 """Options that train_clip sets, from keys of the experiment or for itself."""
 
@@ -34,6 +34,16 @@ OF_THE_MODEL = {
 OF_THE_CHECKPOINTS = {"save-most-recent", "delete-previous-checkpoint"}
 """Options that keep other checkpoints than a restarted training looks for."""
 
+OF_THE_EVALUATION = {
+    "val-data",
+    "val-num-samples",
+    "val-frequency",
+    "zeroshot-frequency",
+    "imagenet-val",
+    "imagenet-v2",
+}
+"""Options of evaluations between two epochs of open_clip's trainer, for which a training is one epoch."""
+
 REFUSED = (
     (OF_THE_EXPERIMENT, "is set by the experiment. Take it out; config/README.md says which key stands for it."),
     (
@@ -46,6 +56,10 @@ REFUSED = (
         "open_clip_config.json says the same (config/README.md).",
     ),
     (OF_THE_CHECKPOINTS, "changes the checkpoints, from which an interrupted training goes on. Take it out."),
+    (
+        OF_THE_EVALUATION,
+        "evaluates during a training, which is not done: test sets are evaluated afterwards. Take it out.",
+    ),
 )
 
 

@@ -1,266 +1,272 @@
-"""open_clip's trainer, with a fixed order of samples, a learning curve as a table, and an end before the time limit.
+"""open_clip's trainer with an input of our own, checkpoints at any step, a learning curve, and an end before the time limit.
 
 ``python -m testbed.training.trainer RUN.json`` is one process of a training on several devices. A training on one device
 calls `train`.
 """
 
-import csv
 import json
 import logging
-import math
 import os
-import random
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from zipfile import is_zipfile
 
-from testbed.models.networks import WEIGHTS_FILE, open_tokenizer
-from testbed.records.manifest import write_json
+from testbed.models.networks import WEIGHTS_FILE, is_convolutional, open_tokenizer
+from testbed.models.pixels import normalise
+from testbed.records.manifest import read_json, write_json
 from testbed.records.processes import terminate_with_parent
-from testbed.records.progress import Progress
+from testbed.shards.samples import SampleError
+from testbed.training.checkpoints import CheckpointSchedule, plain_names, read_checkpoint, write_checkpoint
+from testbed.training.curve import Curve
 
-RESERVED_SECONDS = 60.0
-"""Time at the end of a job that is reserved for a checkpoint and for requeueing."""
-
-CURVE_COLUMNS = (
-    "step",
-    "epoch",
-    "samples_seen",
-    "loss",
-    "lr",
-    "scale",
-    "samples_per_second",
-    "samples_per_second_per_gpu",
-    "data_time",
-    "batch_time",
-)
-"""Times are seconds of a step; scale is CLIP's logit scale, the inverse of its temperature."""
-
-CACHED_CAPTIONS = 10_000
-"""Captions whose tokens are cached: a small trainset repeats them every epoch, and tokenising is slower than decoding."""
+OPEN_CLIP = "open_clip"
+"""The input of a training that is open_clip's own, for comparison."""
 
 OUT_OF_TIME, TRAINED = "out_of_time", "trained.json"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: the trainer's arguments, and settings that the trainer does not have.
+    """One training: the arguments of open_clip's trainer, and settings that the trainer does not have.
 
-    The trainer treats each checkpoint interval as an epoch, and an epoch has `checkpoints_per_epoch` of them. `end` is the
-    end of the job's time limit, in seconds since 1970.
+    `steps` are those of all `epochs`. `input` is "exact" for that of `loading`, or OPEN_CLIP. A checkpoint is written every
+    `checkpoint_steps`, or every `checkpoint_minutes` where these are None. `channels_last` is the memory format of the image
+    tower; None chooses it by the network. `cache_mb` is the most memory for decoded images. `end`, in seconds since 1970, is
+    the end of the job's time limit.
     """
 
     arguments: list[str]
+    trainset: str
+    index: str
     seed: int
-    checkpoints_per_epoch: int
+    epochs: int
+    steps: int
     batch_size: int
     curve: str
+    input: str = "exact"
+    checkpoint_minutes: float = 15.0
+    checkpoint_steps: int | None = None
+    channels_last: bool | None = None
+    cache_mb: int = 0
     tensorboard: str | None = None
     end: float | None = None
 
 
 class OutOfTime(Exception):
-    """The next checkpoint would come after the job's time limit."""
+    """The next steps would not be complete before the job's time limit."""
 
 
 class TrainingComplete(Exception):
-    """The training is complete and its weights are written, so the trainer does not need to write its last checkpoint."""
+    """The training is complete and its weights are written."""
 
 
-class Curve:
-    """Writes the trainer's measurements to a CSV file, with a row per logged step, to TensorBoard, and to the progress file.
+def write_trained(folder: Path, state: dict, optimizer: dict, scaled: bool, seen) -> None:
+    """Write the weights of a trained model into `folder`, and then the file TRAINED: how it was trained.
 
-    Has the only method of TensorBoard's writer that the trainer calls. Drops the rows of an interrupted run from step
-    `first` on, because these steps are repeated. The whole training has `intervals` checkpoint intervals.
+    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the gradient scaler may
+    have skipped steps whose gradients overflowed in half precision. `seen` is a tensor with how often each sample was given
+    to the model, or None.
+    """
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in plain_names(state).items()}, folder / WEIGHTS_FILE)
+    steps = max((int(own["step"]) for own in optimizer["state"].values() if "step" in own), default=None)
+    times_seen = None if seen is None else [int(seen.min()), int(seen.max())]
+    write_json(folder / TRAINED, {"steps": steps, "scaled": scaled, "times_seen": times_seen})
+
+
+class Training:
+    """What replaces functions of open_clip's trainer in a `run`: the creation of the model, its data, and an epoch."""
+
+    def __init__(self, run: Run):
+        self.run, self.crop, self.memory_format = run, None, None
+
+    def create_model(self, create: Callable, *arguments, jit: bool = False, **options) -> tuple:
+        """The model and transforms of `create`. The model makes numbers of the bytes of images itself."""
+        import torch
+
+        from testbed.training.images import Crop
+
+        model, train_transform, transform = create(*arguments, jit=jit, **options)
+        # A second model is the teacher of a distillation, which open_clip gives the images of the first.
+        if self.memory_format is None:
+            self.crop = None if jit or self.run.input == OPEN_CLIP else Crop.of(train_transform)
+            last = is_convolutional(model.visual) if self.run.channels_last is None else self.run.channels_last
+            self.memory_format = torch.channels_last if last and not jit else torch.contiguous_format
+            if not self.crop:
+                logging.info("images are transformed by open_clip, which takes longer than the plain crop")
+        if self.memory_format == torch.channels_last:
+            model.visual.to(memory_format=torch.channels_last)
+        if self.crop:
+            # On the device from the start: a copy to it in each step would wait for the step before.
+            device = next(model.parameters()).device
+            mean, std = (torch.tensor(own, device=device)[:, None, None] for own in (self.crop.mean, self.crop.std))
+
+            def normalised(_, inputs: tuple) -> tuple:
+                images, *others = inputs
+                # With pure half precision, open_clip's trainer converts the bytes before.
+                kind = images.dtype if images.is_floating_point() else torch.float32
+                return normalise(images, mean, std).to(kind), *others
+
+            model.visual.register_forward_pre_hook(normalised)
+        return model, train_transform, transform
+
+    def get_data(self, args, transforms: tuple, epoch: int, tokenizer: Callable) -> dict:
+        """The trainer's data: the batches of all steps, which are one epoch of the trainer."""
+        from open_clip_train.data import DataInfo
+
+        from testbed.training.loading import Batches, Loader, Reader, cache_tokens
+        from testbed.training.order import Order
+
+        trainset = Path(self.run.trainset)
+        if args.epochs_cooldown:
+            args.epochs_cooldown /= self.run.epochs
+        batches = Batches(
+            *(Reader(trainset, Path(self.run.index)), self.run.seed, cache_tokens(tokenizer), self.crop, transforms[0]),
+            *(self.run.cache_mb * 1_000_000 // max(1, args.workers), self.memory_format),
+        )
+        order = Order(read_json(trainset / "manifest.json")["files"], self.run.seed)
+        shares = {"accumulated": args.accum_freq, "devices": args.world_size, "rank": args.rank}
+        loader = Loader(batches, order, self.run.steps, self.run.batch_size, workers=args.workers, **shares)
+        return {"train": DataInfo(loader)}
+
+    def begin(self, model, optimizer, scaler, args, steps: int, size: int) -> None:
+        """Restore the newest checkpoint, and open the learning curve of `steps` steps and `size` samples in an epoch."""
+        import torch
+        from open_clip_train.distributed import is_master
+        from open_clip_train.train import unwrap_model
+
+        self.args, self.master = args, is_master(args)
+        self.model = unwrap_model(getattr(model, "_orig_mod", model))
+        self.optimizer, self.scaler = optimizer, scaler
+        self.first, self.seen = 0, torch.zeros(size, dtype=torch.int32)
+        if checkpoint := read_checkpoint(Path(args.logs)):
+            self.model.load_state_dict(checkpoint["model"])
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            if scaler is not None:
+                scaler.load_state_dict(checkpoint["scaler"])
+            self.first = checkpoint["step"]
+            # Counters of all devices are added up.
+            self.seen += checkpoint["seen"] * self.master
+            logging.info("resuming at step %d of %d", self.first, steps)
+        # The curve sends what the trainer would send to Weights & Biases, with the number of the step in the whole training.
+        wandb, args.wandb = args.wandb, False
+        whole = (Path(self.run.curve), self.first, steps, self.run.batch_size, size)
+        self.curve = Curve(*whole, self.run.tensorboard, wandb) if self.master else None
+        every = self.run.checkpoint_minutes, self.run.checkpoint_steps
+        self.schedule = CheckpointSchedule(*every, self.run.end, args.log_every_n_steps)
+
+    def times_seen(self):
+        """How often each sample was given to the model, on all devices."""
+        import torch
+
+        counts = self.seen.to(self.args.device, copy=True)
+        if self.args.distributed:
+            torch.distributed.all_reduce(counts)
+        return counts.cpu()
+
+    def checkpoint(self, step: int) -> None:
+        """Write a checkpoint before `step`, or end after one, where it is time. Raises `OutOfTime`."""
+        from open_clip_train.distributed import broadcast_object
+
+        decision = self.schedule.decide(step) if self.master else None
+        if self.args.distributed:
+            decision = broadcast_object(self.args, decision)
+        if decision:
+            state = {"step": step, "seen": self.times_seen()}
+            state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+            if self.scaler is not None:
+                state["scaler"] = self.scaler.state_dict()
+            if self.master:
+                # The row of the step before, which a run that resumes here does not measure again.
+                self.curve.write()
+                write_checkpoint(Path(self.args.logs), step, state)
+        if decision == "stop":
+            raise OutOfTime
+
+    def finish(self, seen) -> None:
+        """Write the weights, and how often samples were `seen` if that is known; raises `TrainingComplete`."""
+        import torch
+
+        if self.master:
+            self.curve.write()
+            state = self.model.state_dict(), self.optimizer.state_dict()
+            write_trained(Path(self.args.logs), *state, self.scaler is not None, seen)
+        if self.args.distributed:
+            torch.distributed.barrier()
+        raise TrainingComplete
+
+    def train(self, model, data, loss, epoch, optimizer, scaler, scheduler, dist_model, args, tb_writer=None) -> None:
+        """Train from the newest checkpoint to the end; raises `TrainingComplete` or `OutOfTime`."""
+        from open_clip_train.train import train_one_epoch
+
+        loader = data["train"].dataloader
+        self.begin(model, optimizer, scaler, args, self.run.steps, loader.order.samples)
+
+        def at_step(step: int) -> None:
+            # A resumed training logs the same steps.
+            if step > self.first and step % args.log_every_n_steps == 0:
+                self.checkpoint(step)
+
+        loader.first, loader.seen, loader.at_step = self.first, self.seen, at_step
+        trained = (model, data, loss, 0, optimizer, scaler, lambda step: scheduler(self.first + step), dist_model, args)
+        train_one_epoch(*trained, tb_writer=self.curve)
+        self.finish(self.times_seen())
+
+
+class OpenClipTraining(Training):
+    """A training with open_clip's own input: loading processes and devices decide which samples it sees, and how often.
+
+    Checkpoints come at the end of an epoch, and samples are not counted.
     """
 
-    def __init__(self, run: Run, steps_per_interval: int, first: int, intervals: int):
-        self.batch_size = run.batch_size
-        self.progress = Progress(intervals * steps_per_interval * run.batch_size, "samples")
-        self.steps_per_epoch = steps_per_interval * run.checkpoints_per_epoch
-        self.row: dict[str, float] = {}
-        path = Path(run.curve)
-        rows = []
-        if path.is_file():
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) < first]
-        temporary = path.with_name(f".{path.name}.tmp")
-        self.file = open(temporary, "w", newline="", encoding="utf-8")  # noqa: SIM115
-        self.writer = csv.DictWriter(self.file, CURVE_COLUMNS, lineterminator="\n", extrasaction="ignore")
-        self.writer.writeheader()
-        self.writer.writerows(rows)
-        self.file.flush()
-        os.replace(temporary, path)
-        self.board = None
-        if run.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+    def get_data(self, args, transforms: tuple, epoch: int, tokenizer: Callable) -> dict:
+        """The trainer's data, as open_clip reads them."""
+        from open_clip_train.data import get_data
 
-            self.board = SummaryWriter(run.tensorboard, purge_step=first)
+        return get_data(args, transforms, epoch, tokenizer)
 
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Add one measurement of a step; the trainer adds all those of a step before those of the next."""
-        if self.row.get("step") != step:
-            self.write()
-            self.row = {"step": step, "epoch": (step + 1) / self.steps_per_epoch}
-            self.row["samples_seen"] = (step + 1) * self.batch_size
-        self.row[name.removeprefix("train/")] = value
-        if self.board:
-            self.board.add_scalar(name, value, step)
+    def train(self, model, data, loss, epoch, optimizer, scaler, scheduler, dist_model, args, tb_writer=None) -> None:
+        """Train one epoch, unless a checkpoint has it; raises `TrainingComplete` after the last, or `OutOfTime`."""
+        from open_clip_train.train import train_one_epoch
 
-    def write(self) -> None:
-        """Write the last step's row."""
-        if self.row:
-            self.writer.writerow(
-                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in self.row.items()}
-            )
-            self.file.flush()
-            rate, loss = (self.row.get(name, math.nan) for name in ("samples_per_second", "loss"))
-            self.progress.update(self.row["samples_seen"], f"{rate:,.0f}/s, loss {loss:.3g}")
-        self.row = {}
+        steps = data["train"].dataloader.num_batches // args.accum_freq
+        if not epoch:
+            self.begin(model, optimizer, scaler, args, steps * args.epochs, steps * self.run.batch_size)
+            if self.curve:
+                # The trainer counts the steps of all epochs itself.
+                self.curve.first = 0
+            self.schedule.every = steps
+        if epoch * steps < self.first:
+            return
+        if epoch * steps > self.first:
+            self.checkpoint(epoch * steps)
+        train_one_epoch(model, data, loss, epoch, optimizer, scaler, scheduler, dist_model, args, tb_writer=self.curve)
+        if epoch + 1 == args.epochs:
+            self.finish(None)
 
 
 def skip_logging_setup(*_: object) -> None:
     """Replaces the trainer's own set-up of logging."""
 
 
-def checkpoints_in(folder: Path) -> list[Path]:
-    """The completely written checkpoints in `folder`, newest first; each file name has the checkpoint's number."""
-    # A checkpoint is a ZIP file, and the directory of a ZIP file is written last.
-    paths = [path for path in folder.glob("epoch_[0-9]*.pt") if is_zipfile(path)]
-    return sorted(paths, key=checkpoint_number, reverse=True)
-
-
-def checkpoint_number(checkpoint: Path) -> int:
-    """The number of `checkpoint` in its training, from 1."""
-    return int(checkpoint.stem.removeprefix("epoch_"))
-
-
-def remove_checkpoints(folder: Path, number: int) -> None:
-    """Remove the checkpoints in `folder` with numbers below `number` - 1.
-
-    The checkpoint before the last stays, in case the last one becomes unreadable on a broken file system.
-    """
-    for path in folder.glob("epoch_[0-9]*.pt"):
-        if checkpoint_number(path) < number - 1:
-            path.unlink()
-
-
-def write_trained(folder: Path, state: dict, optimizer: dict, scaled: bool) -> None:
-    """Write the weights of a trained model into `folder`, and then the file TRAINED with the number of optimiser steps.
-
-    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the gradient scaler may
-    have skipped steps whose gradients overflowed in half precision.
-    """
-    from safetensors.torch import save_file
-
-    # Without the prefixes of torch.compile and DistributedDataParallel.
-    names = {name: name.removeprefix("_orig_mod.").removeprefix("module.") for name in state}
-    save_file({names[name]: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
-    steps = max((int(own["step"]) for own in optimizer["state"].values() if "step" in own), default=None)
-    write_json(folder / TRAINED, {"steps": steps, "scaled": scaled})
-
-
 def patch_trainer(run: Run) -> None:
-    """Patch open_clip's trainer for `run`: its order of samples, random numbers, checkpoints, learning curve and end.
+    """Replace what open_clip's trainer lacks for `run`: its data, its epoch, and what gives the model bytes of images."""
+    from open_clip import create_model_and_transforms
+    from open_clip_train import main
 
-    open_clip seeds ``wds.shuffle``, its sample buffer, with the process id and the clock. With data loading processes
-    (``workers`` above 0), augmentations still differ between a resumed and an uninterrupted run; on GPUs, arithmetic does.
-    """
-    from open_clip_train import data, main
-    from open_clip_train.distributed import broadcast_object, is_master
-    from open_clip_train.train import train_one_epoch
-
-    class Epoch(data.SharedEpoch):
-        """The trainer's counter of checkpoint intervals; the stages of the data pipeline created next read it."""
-
-        current: "Epoch | None" = None
-
-        def __init__(self, epoch: int = 0):
-            super().__init__(epoch)
-            Epoch.current = self
-
-    class SampleOrder(data.wds.PipelineStage):
-        """Samples, or shards, in an order that depends only on the seed and the checkpoint interval."""
-
-        def __init__(self, bufsize: int, initial: int, **_):
-            self.bufsize, self.initial, self.interval = bufsize, initial, Epoch.current
-
-        def run(self, source: Iterator[dict]) -> Iterator[dict]:
-            return self.shuffled(source, self.interval.get_value())
-
-        def shuffled(self, source: Iterator[dict], number: int) -> Iterator[dict]:
-            return data._shuffle(source, self.bufsize, self.initial, random.Random(run.seed + number))
-
-    class ShardOrder(SampleOrder):
-        """The shards of one checkpoint interval: every `checkpoints_per_epoch`-th shard in the epoch's order."""
-
-        def run(self, source: Iterator[dict]) -> Iterator[dict]:
-            epoch, first = divmod(self.interval.get_value(), run.checkpoints_per_epoch)
-            return islice(self.shuffled(source, epoch), first, None, run.checkpoints_per_epoch)
-
-    curve: Curve | None = None
-    started: list[float] = []
-
-    def train_interval(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=None):
-        nonlocal curve
-        late = False
-        if is_master(args):
-            steps = loaders["train"].dataloader.num_batches // args.accum_freq
-            curve = curve or Curve(run, steps, number * steps, args.epochs)
-            remove_checkpoints(Path(args.checkpoint_path), number)
-            started.append(time.time())
-            late = exceeds_time_limit(started, run.end)
-        if args.distributed:
-            late = broadcast_object(args, late)
-        if late:
-            raise OutOfTime
-        # Models with neighbouring seeds (0, 1, 2) must not share random numbers in later epochs.
-        main.random_seed(run.seed * 1_000_003 + number, args.rank)
-        train_one_epoch(model, loaders, loss, number, optimizer, scaler, scheduler, dist_model, args, tb_writer=curve)
-        if curve:
-            curve.write()
-        if number + 1 == args.epochs:
-            if is_master(args):
-                write_trained(Path(args.logs), model.state_dict(), optimizer.state_dict(), scaler is not None)
-            if args.distributed:
-                main.torch.distributed.barrier()
-            raise TrainingComplete
-
-    data.SharedEpoch, data.detshuffle2, data.wds.shuffle = Epoch, ShardOrder, SampleOrder
-    # Training does not use a sample's metadata, and reading it takes time.
-    data.tar_file_expander = partial(data.tar_file_expander, select_files=lambda name: not name.endswith(".json"))
-    main.get_data = lambda args, transforms, epoch, tokenizer: data.get_data(
-        args, transforms, epoch, cache_tokens(tokenizer)
-    )
-    main.train_one_epoch, main.setup_logging = train_interval, skip_logging_setup
-    main.get_tokenizer = open_tokenizer
+    training = OpenClipTraining(run) if run.input == OPEN_CLIP else Training(run)
+    main.create_model_and_transforms = partial(training.create_model, create_model_and_transforms)
+    main.get_data, main.train_one_epoch = training.get_data, training.train
+    main.setup_logging, main.get_tokenizer = skip_logging_setup, open_tokenizer
     if "--device=cpu" in run.arguments:
         wrap = main.torch.nn.parallel.DistributedDataParallel
         # The trainer gives device ids, which torch accepts for GPUs only.
         main.torch.nn.parallel.DistributedDataParallel = lambda model, device_ids=None, **options: wrap(
             model, **options
         )
-
-
-def cache_tokens(tokenizer: Callable) -> Callable:
-    """`tokenizer` with a cache, unless it selects random words of a caption on each call."""
-    return tokenizer if getattr(tokenizer, "reduction_fn", None) else lru_cache(CACHED_CAPTIONS)(tokenizer)
-
-
-def exceeds_time_limit(started: list[float], end: float | None) -> bool:
-    """Whether a checkpoint interval that starts now would end after `end`; `started` has the start times of this run's.
-
-    The first interval of a run is always allowed. So a job with too little time for one fails, and is not requeued forever.
-    """
-    if end is None or len(started) < 2:
-        return False
-    longest = max(after - before for before, after in zip(started, started[1:], strict=False))
-    return started[-1] + 1.1 * longest + RESERVED_SECONDS > end
 
 
 def train(run: Run) -> int:
@@ -284,4 +290,8 @@ if __name__ == "__main__":
         level=logging.WARNING if rank else logging.INFO,
         format=f"%(asctime)s %(levelname)s process {rank}: %(message)s",
     )
-    sys.exit(train(Run(**json.loads(Path(sys.argv[1]).read_text()))))
+    try:
+        status = train(Run(**json.loads(Path(sys.argv[1]).read_text())))
+    except SampleError as error:
+        sys.exit(f"SampleError: {error}")
+    sys.exit(status)
