@@ -3,85 +3,23 @@
 import logging
 import re
 import shutil
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
-from experiments import ROOT, changed, load
 from retrieve_testset import RetrieveError, retrieve_testset
 from testbed.evaluation.tasks import check_testset
-from testbed.evaluation.testsets import expected_counts
 from testbed.experiment.errors import ExperimentError
 from testbed.miniweb.testsets import make_testset
 from testbed.miniweb.world import CLASSES
 from testbed.records.manifest import problem, read_json
+from testset_origin import Server
 
 IMAGES = 30
 CLASSIFICATION = {
     *["test/nshards.txt", "classnames.txt", "zeroshot_classification_templates.txt", "test/0.tar", "test/1.tar"]
 }
-TABLE = ROOT / "resources" / "testsets.csv"
-
-
-class Origin(BaseHTTPRequestHandler):
-    """Serves a folder's files at /wds_<name>/resolve/main/<file>, with the faults that the server was told of."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        server: Server = self.server
-        path = self.path.partition("://")[2].partition("/")[2] if "://" in self.path else self.path[1:]
-        server.asked[path] += 1
-        if server.moved and not path.startswith("elsewhere/"):
-            return self.answer(302, Location=f"/elsewhere/{path}")
-        path = path.removeprefix("elsewhere/")
-        fault = server.faults.get(path.rpartition("resolve/main/")[2], [])
-        kind = fault.pop(0) if fault else "ok"
-        file = server.folder / path.replace("/resolve/main/", "/")
-        if isinstance(kind, int):
-            return self.answer(kind)
-        if not file.is_file():
-            return self.answer(404)
-        content = file.read_bytes()
-        if kind == "ok":
-            return self.answer(200, content)
-        self.answer(200, content[: len(content) // 2], **{"Content-Length": str(len(content))})
-        self.close_connection = True
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing; `Server.asked` does."""
-
-
-class Server(ThreadingHTTPServer):
-    """On a free port of the loopback interface. `faults` has for a file what becomes of its first requests: a status, or
-    "cut"; after them it comes as it is. `moved` answers every request with a redirect."""
-
-    daemon_threads = True
-
-    def __init__(self, folder: Path):
-        super().__init__(("127.0.0.1", 0), Origin)
-        self.folder, self.asked, self.faults, self.moved = folder, Counter(), {}, False
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def times(self) -> dict[str, int]:
-        """How often each file was asked for."""
-        return {path.rpartition("resolve/main/")[2]: times for path, times in self.asked.items()}
 
 
 @pytest.fixture(scope="module")
@@ -314,27 +252,3 @@ def test_a_retrieval_set_has_captions_and_no_classes(server, folder, table):
     (folder / "dataset_type.txt").unlink()
     with pytest.raises(ExperimentError, match="classnames.txt is missing"):
         check_testset("mine", folder)
-
-
-def test_every_set_of_the_papers_experiment_has_its_counts_and_their_origin():
-    testsets = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["testsets"]
-    known = {entry["retrieve"]: expected_counts(TABLE, entry["retrieve"]) for entry in testsets.values()}
-    assert {name: tuple(counts.values()) for name, counts in known.items()} == {
-        "imagenet1k": (50_000, 1000),
-        "imagenetv2": (10_000, 1000),
-        "imagenet-r": (30_000, 200),
-        "imagenet_sketch": (50_889, 1000),
-        "objectnet": (18_574, 113),
-    }
-
-
-@pytest.mark.parametrize("name", ["imagenet1k", "vtab/cifar10", "imagenet-r"])
-def test_names_of_sets_are_accepted(name):
-    testsets = load(changed(testsets__new={"retrieve": name})).testsets
-    assert testsets["new"] == {"retrieve": name, "task": "classification"}
-
-
-@pytest.mark.parametrize("name", ["wds/imagenet1k", "", "../x", "image net", "a?b"])
-def test_other_names_are_refused(name):
-    with pytest.raises(ExperimentError, match="testsets.new.retrieve"):
-        load(changed(testsets__new={"retrieve": name}))

@@ -23,7 +23,7 @@ from testbed.statistics.baselines import (
 )
 from testbed.statistics.lines import line_band
 from testbed.statistics.robustness import ROBUSTNESS_COLUMNS
-from testbed.statistics.trends import Settings
+from testbed.statistics.settings import Settings
 
 DATA = ROOT / "../shared/data"
 RESULTS, PUBLISHED = DATA / "imagenet_testbed_robustness_top1s.csv", DATA / "openclip_results.csv"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from check_claims import (
     CLAIM_COLUMNS,
@@ -13,40 +13,10 @@ from check_claims import (
     comparisons_table,
     difference_in_words,
 )
-from example_evaluations import REFERENCE, table
-from measure_dilution import DILUTION_COLUMNS, measure_dilution
-from testbed.experiment.pools import ensemble_of
-from testbed.statistics.comparison import Difference
-from testbed.statistics.lines import clopper_pearson
-from testbed.statistics.trends import Settings
-from testbed.statistics.verdicts import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
-
-SHIFTS = ["one", "two"]
-SIZES = [600, 1200, 2400, 4800]
-N = 1_000_000
-PAIR = {"a": 0.5, "b": 0.5}
-A, B = {"name": "a", "kind": "source"}, {"name": "b", "kind": "source"}
-MIX = {"name": "mix", "kind": "mixture", "members": PAIR}
-ENSEMBLE = {"name": "ens", "kind": "ensemble", "members": {"a": 2, "b": 2}}
-FILTER = {"name": "kept", "kind": "filter", "of": "a"}
-
-
-def run(heights: dict[str, tuple[float, float]], gain: dict[str, float] | None = None, noise: float = 0.01, seed=0):
-    """Evaluations of pools whose lines have slope 1 and these intercepts on the two shifts; `gain` moves x of a pool."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for pool, intercepts in heights.items():
-        for place, size in enumerate(SIZES):
-            x = -1.5 + 0.6 * place + (gain or {}).get(pool, 0.0) + rng.normal(0, 0.01)
-            for testset, y in [
-                (REFERENCE, x),
-                *((name, x + b + rng.normal(0, noise)) for name, b in zip(SHIFTS, intercepts, strict=True)),
-            ]:
-                correct = round(N * expit(y))
-                low, high = clopper_pearson(correct, N)
-                model = [f"{pool}-rn-{size}-0", "rn", pool, size, 0, testset, "all", "top1"]
-                rows.append([*model, N, correct, correct / N, float(low), float(high)])
-    return table(rows)
+from example_claims import ENSEMBLE, FILTER, MIX, SHIFTS, SIZES, A, B, N, run
+from example_evaluations import REFERENCE
+from testbed.statistics.comparisons import CONTRADICTED, HEIGHT, SLOPE, SUPPORTED, UNDECIDED, Comparison
+from testbed.statistics.settings import Settings
 
 
 def verdicts(evaluations: pd.DataFrame, pools: list[dict], named=()) -> dict[str, str]:
@@ -74,21 +44,21 @@ def verdicts(evaluations: pd.DataFrame, pools: list[dict], named=()) -> dict[str
             "mixing_dilutes",
             [A, B, MIX],
             {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5)},
-            {"a": (0, 0), "b": (-1, 1), "mix": (0.5, 0.5)},
+            {"a": (0, 0), "b": (-1, 1), "mix": (0.5, 1.5)},
             {"a": (0, 0), "b": (0, 0), "mix": (-0.5, 0.5)},
         ),
         (
             "mixing_beats_the_worst",
             [A, B, MIX],
             {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5)},
-            {"a": (0, 0), "b": (-1, 1), "mix": (-2, 0.5)},
+            {"a": (0, 0), "b": (-1, 1), "mix": (-2, -0.5)},
             {"a": (0, 0), "b": (0, 0), "mix": (-0.5, 0.5)},
         ),
         (
             "output_mixing_predicts",
             [A, B, MIX, ENSEMBLE],
             {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5), "ens": (-0.5, 0.5)},
-            {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5), "ens": (-0.5, 0.1)},
+            {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5), "ens": (-0.9, 0.1)},
             {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5)},
         ),
         (
@@ -107,14 +77,61 @@ def test_each_claim_can_be_true_false_and_unclear(claim, pools, true, false, unc
     assert verdicts(noisy, pools)[claim] == UNDECIDED
 
 
-def test_a_difference_and_its_opposite_are_one_test():
+def test_families_are_as_large_as_what_is_chosen_from():
     pools = [A, B, {"name": "c", "kind": "source"}]
     evaluations = run({"a": (0, 0), "b": (-1, 1), "c": (0.5, -0.5)})
-    claims = {claim.name: claim for claim in check_claims(evaluations, pools, REFERENCE, (), Settings())}
-    # Three pairs of sources on two shifts; who is best is asked of each pair in both directions.
-    for name, comparisons in {"sources_differ": 6, "no_best_source": 12}.items():
-        assert len(claims[name].comparisons) == comparisons
-        assert {one.tests for one in claims[name].comparisons} == {6}
+    named = [{"best": ["c"], "shift": "one"}]
+    claims = {claim.name: claim for claim in check_claims(evaluations, pools, REFERENCE, named, Settings())}
+    # Three pairs of sources on two shifts, in height and slope.
+    assert [one.tests for one in claims["sources_differ"].comparisons] == [12] * 12
+    assert {one.measure for one in claims["sources_differ"].comparisons} == {HEIGHT, SLOPE}
+    # What beats one source: any of two others on any of two shifts.
+    assert [one.tests for one in claims["no_best_source"].comparisons] == [4] * 12
+    # All must hold: each alone.
+    assert [one.tests for one in claims["best_on_one"].comparisons] == [1, 1]
+
+
+def test_more_parts_do_not_widen_the_intervals_of_what_must_hold_in_all():
+    """Adding sources far below changes nothing about the comparison with the nearest one."""
+    named = [{"best": ["a"], "shift": "one"}]
+    heights = {"a": (0, 0), "b": (-0.2, 0), **dict.fromkeys("cdef", (-2, 0))}
+    found = []
+    for names in ("ab", "abcdef"):
+        pools = [{"name": name, "kind": "source"} for name in names]
+        evaluations = run(heights)
+        claims = check_claims(evaluations, pools, REFERENCE, named, Settings())
+        (claim,) = [claim for claim in claims if claim.name == "best_on_one"]
+        found.append(claim.statistic)
+    assert found[0].other == found[1].other == "b"
+    assert (found[0].low, found[0].high) == (found[1].low, found[1].high)
+
+
+def test_lines_that_cross_differ():
+    """Equal heights in the middle of the common range, and slopes of 0.5 and 1.5."""
+    evaluations = run({"a": (0, 0), "b": (0, 0)})
+    middle = -1.5 + 0.9
+    shifted = evaluations["testset"] != REFERENCE
+    for pool, slope in (("a", 0.5), ("b", 1.5)):
+        own = shifted & (evaluations["pool"] == pool)
+        x = logit(evaluations.loc[own, "value"])
+        correct = np.round(N * expit(middle + slope * (x - middle))).astype(int)
+        evaluations.loc[own, "correct"], evaluations.loc[own, "value"] = correct, correct / N
+    claim = check_claims(evaluations, [A, B], REFERENCE, (), Settings())[0]
+    assert claim.verdict == SUPPORTED
+    assert SLOPE in {one.measure for one in claim.comparisons if one.verdict == SUPPORTED}
+    assert claim.statistic.measure == SLOPE
+    crossing = comparisons_table([claim], Settings())["crossing"]
+    assert crossing.to_numpy() == pytest.approx(np.full(len(crossing), expit(middle)), abs=0.01)
+    assert f"lines cross at {100 * crossing[1]:.1f} %" in claims_page([claim], Settings())
+
+
+def test_a_difference_near_zero_contradicts_no_direction():
+    """A fraction of a point ahead, not certainly: undecided, where a tie within the margin once counted against it."""
+    named = [{"best": ["a"], "shift": "one"}]
+    claims = check_claims(run({"a": (0, 0), "b": (-0.004, 0)}), [A, B], REFERENCE, named, Settings())
+    (claim,) = [claim for claim in claims if claim.name == "best_on_one"]
+    assert -Settings().margin < claim.statistic.low < 0 < claim.statistic.high < Settings().margin
+    assert claim.verdict == UNDECIDED
 
 
 def test_a_source_that_is_best_for_every_architecture_contradicts():
@@ -131,6 +148,40 @@ def test_which_source_is_best_everywhere_is_not_told_by_one_shift():
     assert verdicts(alone, [A, B])["no_best_source"] == UNDECIDED
 
 
+def test_mixing_is_one_number_for_all_mixtures_and_shifts():
+    """Two mixtures at 0.3 of the members' distance, on two shifts: one fraction decides both claims."""
+    heights = {"a": (0, 0), "b": (-0.5, 0.5), "mix": (-0.35, 0.15), "more": (-0.35, 0.15)}
+    pools = [A, B, MIX, MIX | {"name": "more"}]
+    claims = {claim.name: claim for claim in check_claims(run(heights), pools, REFERENCE, [], Settings())}
+    for name in ("mixing_dilutes", "mixing_beats_the_worst"):
+        assert claims[name].verdict == SUPPORTED
+        statistic, *rows = claims[name].comparisons
+        assert statistic is claims[name].statistic
+        assert statistic.low < 0.3 < statistic.high and statistic.high - statistic.low < 0.2
+        assert len(rows) == 4 and all(row.low > 0 for row in rows)
+
+
+def test_a_source_without_a_line_may_differ():
+    """Two sources are equal on both shifts; a third one has one model."""
+    evaluations = run({"a": (0, 0), "b": (0, 0), "c": (0, 0)})
+    single = evaluations[(evaluations["pool"] != "c") | (evaluations["size"] == SIZES[0])]
+    pools = [A, B, {"name": "c", "kind": "source"}]
+    assert verdicts(single[single["pool"] != "c"], pools)["sources_differ"] == CONTRADICTED
+    assert verdicts(single, pools)["sources_differ"] == UNDECIDED
+
+
+@pytest.mark.parametrize(("second", "one_for_all"), [((-0.35, 0.15), True), ((-0.05, 0.45), False)])
+def test_fractions_that_differ_are_told(second, one_for_all):
+    """Two mixtures at 0.3 of the members' distance, or one at 0.3 and one at 0.9."""
+    heights = {"a": (0, 0), "b": (-0.5, 0.5), "mix": (-0.35, 0.15), "more": second}
+    pools = [A, B, MIX, MIX | {"name": "more"}]
+    found = []
+    for seed in range(11):
+        claims = check_claims(run(heights, seed=seed), pools, REFERENCE, [], Settings())
+        found.append(claims_table(claims, Settings()).set_index("claim").loc["mixing_dilutes", "heterogeneity"])
+    assert (np.median(found) > 0.05) == one_for_all
+
+
 def test_a_small_dilution_is_one():
     """A mixture half a point below its best member, for certain: small beside the margin, and still diluted."""
     heights = {"a": (0, 0), "b": (-0.2, -0.2), "mix": (-0.03, -0.03)}
@@ -140,7 +191,7 @@ def test_a_small_dilution_is_one():
         if claim.name == "mixing_dilutes"
     ]
     assert claim.verdict == SUPPORTED
-    assert all(0 < one.low < one.high < Settings().margin for one in claim.comparisons)
+    assert all(0 < one.low < one.high < Settings().margin for one in claim.comparisons[1:])
 
 
 def test_filtering_moves_models_along_their_line():
@@ -205,8 +256,9 @@ def test_tables_and_page_hold_every_claim_and_comparison():
     page = claims_page(claims, Settings())
     assert page.count("<section") == len(claims)
     first = rows.iloc[0]
-    assert first["subject"] == "a minus b" and first["difference"] < 0
-    assert f"Decisive: a below b on {first['testset']} by {-first['difference']:.1f} points" in page
+    assert first["subject"] == "a minus b" and first["measure"] == HEIGHT
+    way = "above" if first["difference"] > 0 else "below"
+    assert f"Decisive: a {way} b on {first['testset']} by {abs(first['difference']):.1f} points" in page
     assert page.count("<tr><td>") == len(comparisons)
     assert all(statement in page.replace("&#x27;", "'") for statement in rows["statement"])
 
@@ -221,7 +273,7 @@ def test_tables_and_page_hold_every_claim_and_comparison():
     ],
 )
 def test_differences_are_told_by_their_direction(value, low, high, words):
-    one = Comparison("claim", "a", "b", "rn", "one", Difference(0.3, value, 1.0, 9), low, high)
+    one = Comparison("claim", "a", "b", "rn", "one", HEIGHT, 0.3, value, 1.0, 1.0, 9, low, high)
     assert difference_in_words(one) == words
 
 
@@ -241,37 +293,3 @@ def test_names_cannot_break_the_page():
     evaluations = run({hostile: (0, 0), "b": (-1, 1)})
     claims = check_claims(evaluations, [{"name": hostile, "kind": "source"}, B], REFERENCE, [], Settings())
     assert "<script" not in claims_page(claims, Settings())
-
-
-def test_dilution_is_measured_at_a_common_reference_accuracy():
-    evaluations = run({"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5), "ens": (-0.4, 0.4)}, noise=0.001)
-    dilution = measure_dilution(evaluations, [A, B, MIX, ENSEMBLE], REFERENCE, Settings())
-    assert dilution.columns.tolist() == DILUTION_COLUMNS
-    assert dilution["testset"].tolist() == SHIFTS
-    one = dilution.iloc[0]
-    x = np.log(one["reference_value"] / (1 - one["reference_value"]))
-    assert (one["best"], one["worst"], one["ensemble"]) == ("a", "b", "ens")
-    assert one["value"] == pytest.approx(expit(x - 0.5), abs=1e-3)
-    assert one["below_best"] == pytest.approx(100 * (expit(x) - expit(x - 0.5)), abs=0.1)
-    assert one["above_worst"] == pytest.approx(100 * (expit(x - 0.5) - expit(x - 1)), abs=0.1)
-    # equal shares: the members' lines combined have their mean intercept, the mixture's
-    assert one["combination"] == pytest.approx(expit(x - 0.5), abs=1e-3)
-    assert one["above_combination_low"] < 0 < one["above_combination_high"]
-    assert one["above_ensemble"] == pytest.approx(100 * (expit(x - 0.5) - expit(x - 0.4)), abs=0.1)
-    assert one["below_best_low"] <= one["below_best"] <= one["below_best_high"]
-
-
-def test_mixtures_that_share_no_reference_accuracy_with_their_members_are_a_gap():
-    evaluations = run({"a": (0, 0), "b": (-1, 1), "mix": (0, 0)}, gain={"mix": 5})
-    dilution = measure_dilution(evaluations, [A, B, MIX], REFERENCE, Settings())
-    assert len(dilution) == 2
-    assert dilution[["value", "below_best", "combination"]].isna().all(axis=None)
-    stated = measure_dilution(
-        run({"a": (0, 0), "b": (0, 0), "mix": (0, 0)}), [A, B, MIX], REFERENCE, Settings(compare_at=0.3)
-    )
-    assert stated["reference_value"].tolist() == [0.3, 0.3]
-
-
-def test_an_ensemble_belongs_to_the_mixture_of_the_same_shares():
-    assert ensemble_of(MIX, [A, ENSEMBLE]) == "ens"
-    assert ensemble_of(MIX | {"members": {"a": 1, "b": 2}}, [A, ENSEMBLE]) is None

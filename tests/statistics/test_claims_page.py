@@ -1,19 +1,12 @@
 """The page of claims in a real browser: on a phone it is as wide as the screen, and it leads back to the explorer."""
 
 import pytest
-from test_claims import run
 
 from check_claims import check_claims, claims_page
-from chromium import find_chromium, open_browser
+from example_claims import run
 from example_evaluations import REFERENCE
 from example_pages import write_page
-from testbed.statistics.trends import Settings
-
-PROGRAM = find_chromium()
-pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="needs a browser: apt-get install chromium"),
-    pytest.mark.slow,
-]
+from testbed.statistics.settings import Settings
 
 SOURCES = [{"name": name, "kind": "source"} for name in ("mini_shutterstock", "mini_redcaps", "a" * 60)]
 PHONE = (390, 844)
@@ -29,12 +22,6 @@ def file(tmp_path_factory):
     (folder / "claims.html").write_text(claims_page(claims, Settings()), encoding="utf-8")
     write_page(folder / "explore.html")
     return folder / "claims.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser(PROGRAM) as page:
-        yield page
 
 
 @pytest.mark.parametrize("width", [320, 390, 1600])

@@ -1,6 +1,7 @@
 """Reading evaluations, and the tables of trends and effective robustness."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ from scipy.special import expit, logit
 
 from example_evaluations import LINES, POOLS, REFERENCE, SIZES, example, row, table
 from fit_trends import ROBUSTNESS_COLUMNS, fit_trends
+from testbed.statistics.settings import Settings, TrendError
 from testbed.statistics.tables import EvaluationsError, pair_with_reference, read_evaluations
-from testbed.statistics.trends import TREND_COLUMNS, Settings, TrendError, fit_pool_trends, read_trends
+from testbed.statistics.trends import TREND_COLUMNS, read_trends
 
 BASELINE = Settings(baseline="pool:labels")
 
@@ -33,15 +35,17 @@ def test_columns_are_those_of_the_interface():
     )
 
 
-def test_known_lines_are_found():
-    trends, _ = fit_trends(example(), REFERENCE, BASELINE)
+# Points on a line: the bootstrap sees no error, the parts that of 10 million images.
+@pytest.mark.parametrize(("intervals", "widest"), [("bootstrap", 1e-3), ("parts", 3e-3)])
+def test_known_lines_are_found(intervals, widest):
+    trends, _ = fit_trends(example(), REFERENCE, replace(BASELINE, intervals=intervals))
     assert len(trends) == len(LINES) * len(POOLS)
     for trend in trends.itertuples():
         slope, intercept = LINES[trend.testset][trend.pool]
         assert (trend.slope, trend.intercept) == pytest.approx((slope, intercept), abs=1e-4)
         assert trend.slope_low <= trend.slope <= trend.slope_high
         assert trend.intercept_low <= trend.intercept <= trend.intercept_high
-        assert trend.slope_high - trend.slope_low < 1e-3
+        assert trend.slope_high - trend.slope_low < widest
         assert trend.r2 == pytest.approx(1, abs=1e-6)
         assert (trend.n, trend.scale) == (len(SIZES), "logit")
     photos = trends[trends["pool"] == "photos"].iloc[0]
@@ -147,7 +151,7 @@ def test_classes_are_fitted_apart():
     evaluations = example()
     halved = evaluations.assign(classes="mini_sketch", correct=evaluations["correct"] // 2)
     halved["value"] = halved["correct"] / halved["n"]
-    trends = fit_pool_trends(pair_with_reference(pd.concat([evaluations, halved]), REFERENCE), Settings())
+    trends, _ = fit_trends(pd.concat([evaluations, halved]), REFERENCE, Settings())
     both = trends.pivot(index=["pool", "testset"], columns="classes", values="slope")
     assert both["all"].tolist() == pytest.approx([LINES[testset][pool][0] for pool, testset in both.index], abs=1e-4)
     assert (both["all"] - both["mini_sketch"]).abs().min() > 0.01
@@ -257,3 +261,17 @@ def test_model_without_a_shift_is_told_and_left_out_there(caplog):
     assert "mini_sketch: has no evaluation of 1 of 20 models: photos-mini_rn-600-0" in caplog.text
     counts = trends[trends["pool"] == "photos"].set_index("testset")["n"]
     assert counts.to_dict() == {"mini_sketch": len(SIZES) - 1, "mini_v2": len(SIZES)}
+
+
+def test_models_near_chance_are_left_out_and_named(caplog):
+    caplog.set_level("INFO")
+    evaluations = example()
+    on_reference = evaluations[(evaluations["testset"] == REFERENCE) & (evaluations["classes"] == "all")]
+    limit = on_reference["value"].median()
+    weak = set(on_reference[on_reference["value"] < limit]["model"])
+    pairs = pair_with_reference(evaluations, REFERENCE, limit)
+    assert weak
+    assert set(pairs["model"]) == set(on_reference["model"]) - weak
+    assert all(model in caplog.text for model in weak)
+    with pytest.raises(EvaluationsError, match=r"minimum_reference: 0.99 is above .* lower it"):
+        pair_with_reference(evaluations, REFERENCE, 0.99)

@@ -9,7 +9,7 @@ from example_evaluations import POOLS, REFERENCE, example, row, table
 from plot_data_efficiency import plot_data_efficiency
 from testbed.figures.style import FigureError
 from testbed.statistics.scaling import SCALING_COLUMNS, fit_scaling
-from testbed.statistics.trends import Settings
+from testbed.statistics.settings import Settings
 
 N = 10_000_000
 
@@ -45,7 +45,6 @@ def test_the_interval_holds_the_exponent_and_narrows_with_models():
     many = fit_scaling(grown([1000, 2000, 4000, 8000], seeds=20, noise=0.02), Settings()).iloc[0]
     for found in (few, many):
         assert found["exponent_low"] < 0.2 < found["exponent_high"]
-        assert found["extrapolated_low"] < found["extrapolated"] < found["extrapolated_high"]
     assert many["exponent_high"] - many["exponent_low"] < 0.75 * (few["exponent_high"] - few["exponent_low"])
 
 
@@ -67,8 +66,16 @@ def test_published_checkpoints_of_unknown_size_take_no_part():
     assert fit_scaling(evaluations, Settings()).columns.tolist() == SCALING_COLUMNS
 
 
+def test_an_ensemble_saw_more_samples_than_its_size_and_takes_no_part():
+    evaluations = pd.concat([grown([1000, 2000]), grown([1000, 2000]).assign(pool="both")])
+    assert fit_scaling(evaluations, Settings(), ["both"])["pool"].tolist() == ["photos"]
+    pools = [*POOLS[:1], {"name": "both", "kind": "ensemble", "members": {"photos": 1, "maps": 1}}]
+    figure = plot_data_efficiency(evaluations, [REFERENCE], pools)
+    assert "both" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_the_figure_shows_seeds_and_marks_what_is_extrapolated():
-    figure = plot_data_efficiency(grown([1000, 4000], seeds=3, noise=0.05), [REFERENCE], POOLS[:1], Settings())
+    figure = plot_data_efficiency(grown([1000, 4000], seeds=3, noise=0.05), [REFERENCE], POOLS[:1])
     (axes,) = figure.axes
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"photos", "extrapolated", "worst to best seed"} <= set(labels)
@@ -85,7 +92,7 @@ def test_the_figure_shows_seeds_and_marks_what_is_extrapolated():
 def test_sizes_below_the_axis_do_not_touch():
     evaluations = grown([250, 500, 900, 1500, 1600, 2500])
     many = pd.concat([evaluations.assign(testset=name) for name in ("one", "two", "three", "four", "five")])
-    figure = plot_data_efficiency(many, ["one", "two", "three", "four", "five"], POOLS[:1], Settings())
+    figure = plot_data_efficiency(many, ["one", "two", "three", "four", "five"], POOLS[:1])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     for axes in figure.axes:
@@ -96,4 +103,4 @@ def test_sizes_below_the_axis_do_not_touch():
 
 def test_a_test_set_that_nobody_was_evaluated_on_is_named():
     with pytest.raises(FigureError, match="'mini_fog'"):
-        plot_data_efficiency(example(), ["mini_fog"], POOLS, Settings())
+        plot_data_efficiency(example(), ["mini_fog"], POOLS)

@@ -1,14 +1,37 @@
 # Seconds each: too short for a queue.
 localrules:
+    count_joint_correct,
     fit_trends,
     fit_scaling,
     measure_dilution,
+    fit_mixture_law,
     check_claims,
+
+
+rule count_joint_correct:
+    input:
+        predictions=predictions_of(experiment.evaluated()),
+    output:
+        joint_correct="results/tables/joint_correct.parquet",
+    log:
+        "results/logs/count_joint_correct.log",
+    benchmark:
+        "results/benchmarks/count_joint_correct.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Counting images that two models both classify correctly"
+    script:
+        "../scripts/count_joint_correct.py"
 
 
 rule fit_trends:
     input:
         evaluations="results/tables/evaluations.csv",
+        joint_correct="results/tables/joint_correct.parquet",
         baselines=shipped_input("resources/baselines.csv"),
     output:
         trends=report(
@@ -31,6 +54,7 @@ rule fit_trends:
         mem_mb=1000,
         runtime=10,
     params:
+        pools=plotted_pools,
         reference=lookup(within=settings, dpath="reference"),
         statistics=lookup(within=settings, dpath="statistics"),
     message:
@@ -58,6 +82,7 @@ rule fit_scaling:
         mem_mb=1000,
         runtime=10,
     params:
+        pools=plotted_pools,
         statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Fitting accuracy over samples"
@@ -68,6 +93,7 @@ rule fit_scaling:
 rule measure_dilution:
     input:
         evaluations="results/tables/evaluations.csv",
+        joint_correct="results/tables/joint_correct.parquet",
     output:
         dilution=report(
             "results/tables/dilution.csv",
@@ -93,9 +119,36 @@ rule measure_dilution:
         "../scripts/measure_dilution.py"
 
 
+rule fit_mixture_law:
+    input:
+        dilution="results/tables/dilution.csv",
+    output:
+        law=report(
+            "results/tables/mixture_law.csv",
+            caption="../report/mixture_law.rst",
+            category="Tables",
+        ),
+    log:
+        "results/logs/fit_mixture_law.log",
+    benchmark:
+        "results/benchmarks/fit_mixture_law.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        pools=plotted_pools,
+    message:
+        "Fitting a law of mixtures"
+    script:
+        "../scripts/fit_mixture_law.py"
+
+
 rule check_claims:
     input:
         evaluations="results/tables/evaluations.csv",
+        joint_correct="results/tables/joint_correct.parquet",
     output:
         claims=report(
             "results/claims.csv",

@@ -6,9 +6,10 @@ has a subset of the reference's classes, both are also scored over these classes
 testbed.evaluation.class_subsets). For classification the prediction for each image is recorded, so that accuracies can be
 recomputed.
 
-The members of an ensemble are models of one architecture. By default their logits are averaged. With `average: weights`
-their weights are averaged, which gives one model. Recall@k for retrieval is computed from embeddings, which cannot be
-averaged across models: ensembles with averaged logits have none.
+The members of an ensemble are models of one architecture. Their outputs are averaged in one of three conventions
+(testbed.evaluation.averages); the accuracies by the other two are metrics of their own, such as top1_probabilities. With
+`average: weights` their weights are averaged, which gives one model. Recall@k for retrieval is computed from embeddings,
+which cannot be averaged across models: ensembles with averaged outputs have none.
 
 In:  manifests of models (and their folders), the folders of the test sets and of their decoded images
 Out: a table of metrics with the columns of results/tables/evaluations.csv, and a parquet table with a row per image and
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from testbed.evaluation.class_subsets import Subset, find_subsets
 from testbed.evaluation.evaluator import Evaluator, load_evaluator
-from testbed.evaluation.metrics import PREDICTION_COLUMNS, label_ranks, metrics_of
+from testbed.evaluation.metrics import PREDICTION_COLUMNS, label_ranks, metrics_by_average, metrics_of
 from testbed.evaluation.preprocessing import EVALUATION
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import open_decoded, read_lines
@@ -66,8 +67,9 @@ def evaluate_clip(
         elif decoded.task == "multilabel":
             add(testset, "all", evaluator.precision(folder, decoded))
         else:
-            for classes, logits, labels, keys in evaluator.classify(testset, folders, decoded, reference, subsets):
-                add(testset, classes, metrics_of(logits, labels))
+            for classes, averages, labels, keys in evaluator.classify(testset, folders, decoded, reference, subsets):
+                logits, *_ = averages.values()
+                add(testset, classes, metrics_of(logits, labels) + metrics_by_average(averages, labels))
                 table["testset"] += [testset] * len(keys)
                 table["classes"] += [classes] * len(keys)
                 table["key"] += keys.tolist()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from testbed.experiment.pools import ensembles_of, in_order
 from testbed.records.log import log_to
 from testbed.statistics.scaling import fit_scaling
+from testbed.statistics.settings import Settings
 from testbed.statistics.tables import read_evaluations
-from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -19,5 +20,6 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     evaluations: pd.DataFrame = read_evaluations(snakemake.input.evaluations)
-    table = fit_scaling(evaluations, Settings(**snakemake.params.statistics))
+    ensembles = ensembles_of(in_order(snakemake.params.pools, snakemake.config))
+    table = fit_scaling(evaluations, Settings(**snakemake.params.statistics), ensembles)
     table.to_csv(snakemake.output.scaling, index=False)

@@ -14,7 +14,7 @@ from testbed.records.log import log_to
 from testbed.records.shipped import shipped
 from testbed.statistics.baselines import STANDARD_BASELINES, read_baselines
 from testbed.statistics.robustness import ROBUSTNESS_COLUMNS, measure_robustness, standard_baseline
-from testbed.statistics.trends import Settings
+from testbed.statistics.settings import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

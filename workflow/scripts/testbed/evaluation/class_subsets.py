@@ -39,6 +39,12 @@ class Subset:
 
         return torch.stack([logits[:, group].amax(dim=1) for group in self.groups], dim=1)
 
+    def without_others(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """`logits` (N, C) of the reference's classes, minus infinity for those that are not among the shift's."""
+        kept = logits.new_full((logits.shape[1],), float("-inf"))
+        kept[[label for group in self.groups for label in group]] = 0.0
+        return logits + kept
+
     def labels_of(self, labels: "torch.Tensor") -> "torch.Tensor":
         """The shift's labels (N,) for the reference's (N,); -1 where the shift has no such class."""
         shift_labels = {label: index for index, group in enumerate(self.groups) for label in group}

@@ -1,4 +1,4 @@
-"""Zero-shot evaluation of one model, or of several with averaged logits, with CLIP_benchmark's code."""
+"""Zero-shot evaluation of one model, or of several whose outputs are averaged, with CLIP_benchmark's code."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from testbed.evaluation.averages import averages_of
 from testbed.evaluation.class_subsets import Subset
 from testbed.evaluation.preprocessing import Preprocessing
 from testbed.evaluation.testsets import Decoded, read_lines
 from testbed.models.devices import check_gpus
 from testbed.models.networks import CONFIG_FILE, open_tokenizer
+from testbed.models.pixels import normalise
 from testbed.records.manifest import problem, read_json
 
 if TYPE_CHECKING:
@@ -24,12 +26,6 @@ RECALLS = (1, 5, 10)
 
 class EvaluationError(RuntimeError):
     """A model or a test set cannot be evaluated."""
-
-
-def normalise(images: "torch.Tensor", mean: "torch.Tensor", std: "torch.Tensor") -> "torch.Tensor":
-    """The model's input (B, 3, H, W) for uint8 images (B, H, W, 3); `mean` and `std` (3, 1, 1) are on the same device."""
-    # The operations of torchvision's ToTensor and Normalize in their order, so that results are equal bit for bit.
-    return images.permute(0, 3, 1, 2).contiguous().float().div(255).sub_(mean).div_(std)
 
 
 class Batches:
@@ -54,7 +50,8 @@ class Batches:
                 targets = self.decoded.targets[start : start + self.batch_size]
                 if self.decoded.task != "retrieval":
                     targets = torch.tensor(targets)
-                yield normalise(images.to(self.device), self.mean, self.std), targets
+                pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous()
+                yield normalise(pixels, self.mean, self.std), targets
 
     def read(self, start: int) -> "torch.Tensor":
         """The batch of uint8 images (B, H, W, 3) that begins at `start`."""
@@ -65,15 +62,17 @@ class Batches:
 
 @dataclass
 class Evaluator:
-    """Evaluates one model on test sets, or several models whose logits are averaged with their shares as weights.
+    """Evaluates one model on test sets, or several models whose outputs are averaged with their shares as weights.
 
-    `networks` are pairs of a model and its share; all have the same tokenizer and the same preprocessing.
+    `networks` are pairs of a model and its share; all have the same tokenizer and the same preprocessing. `average` is one
+    of `testbed.evaluation.averages.AVERAGES`.
     """
 
     networks: list[tuple[object, float]]
     tokenizer: object
     device: str
     batch_size: int
+    average: str = "logits"
     heads: dict[tuple, list["torch.Tensor"]] = field(default_factory=dict)
 
     def head(self, folder: Path) -> list["torch.Tensor"]:
@@ -105,22 +104,26 @@ class Evaluator:
             )
         return Batches(decoded, preprocess, self.batch_size, self.device)
 
-    def logits(self, folders: Sequence[Path], decoded: Decoded) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Logits (N, C) of the first folder's images for the concatenated classes of all `folders`, and labels (N, ...)."""
+    def logits(self, folders: Sequence[Path], decoded: Decoded) -> tuple[list["torch.Tensor"], "torch.Tensor"]:
+        """Each network's logits (N, C) of the first folder's images for the classes of all `folders`; labels (N, ...)."""
         import torch
         from clip_benchmark.metrics.zeroshot_classification import run_classification
 
-        batches, total = self.batches(folders[0], decoded), 0.0
-        for index, (network, share) in enumerate(self.networks):
+        batches, found = self.batches(folders[0], decoded), []
+        for index, (network, _) in enumerate(self.networks):
             head = torch.cat([self.head(folder)[index] for folder in folders], dim=1)
             logits, labels = run_classification(network, head, batches, self.device, amp=False)
-            total = total + share * logits
-        return total, labels
+            found.append(logits)
+        return found, labels
+
+    def averages(self, logits: Sequence["torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+        """Average scores (N, C) of the networks' `logits`: by `average` first, of several networks then by the others."""
+        return averages_of(logits, self.networks, self.average)
 
     def classify(
         self, testset: str, folders: Mapping[str, Path], decoded: Decoded, reference: str, subsets: Sequence[Subset]
-    ) -> Iterator[tuple[str, "torch.Tensor", "torch.Tensor", np.ndarray]]:
-        """The classes, logits (N, C), labels (N,) and image keys (N,) of each scoring: over all classes and over subsets.
+    ) -> Iterator[tuple[str, dict[str, "torch.Tensor"], "torch.Tensor", np.ndarray]]:
+        """Each scoring, over all classes and over subsets: classes, scores by average (N, C), labels (N,), image keys (N,).
 
         `folders` has the folders of the test sets by name. Raises `EvaluationError` if a label has no class name.
         """
@@ -130,9 +133,9 @@ class Evaluator:
         names = len(read_lines(folders[testset] / "classnames.txt"))
         check_labels(folders[testset], int(labels.max()) + 1, names)
         keys = np.array(decoded.keys)
-        yield "all", logits[:, :names], labels, keys
+        yield "all", self.averages([one[:, :names] for one in logits]), labels, keys
         for subset in own:
-            yield subset.shift, subset.restrict(logits[:, names:]), labels, keys
+            yield subset.shift, self.restricted(subset, [one[:, names:] for one in logits]), labels, keys
         for subset in subsets if testset == reference else []:
             shift_labels = subset.labels_of(labels)
             kept = shift_labels >= 0
@@ -140,15 +143,22 @@ class Evaluator:
                 raise EvaluationError(
                     f"{folders[testset]}: has no image of the classes of {subset.shift}. Copy the test set again."
                 )
-            yield subset.shift, subset.restrict(logits[kept]), shift_labels[kept], keys[kept.numpy()]
+            scores = self.restricted(subset, [one[kept] for one in logits])
+            yield subset.shift, scores, shift_labels[kept], keys[kept.numpy()]
+
+    def restricted(self, subset: Subset, logits: Sequence["torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+        """The averages (N, groups) over the classes of `subset`, from the networks' logits for the reference's classes."""
+        averages = self.averages([subset.without_others(one) for one in logits])
+        return {average: subset.restrict(scores) for average, scores in averages.items()}
 
     def precision(self, folder: Path, decoded: Decoded) -> list[dict]:
         """CLIP_benchmark's mean average precision on a multi-label test set."""
         from clip_benchmark.metrics.zeroshot_classification import average_precision_per_class
 
         logits, labels = self.logits([folder], decoded)
-        check_labels(folder, labels.shape[1], logits.shape[1])
-        value = float(average_precision_per_class(logits, labels).mean())
+        scores = self.averages(logits)[self.average]
+        check_labels(folder, labels.shape[1], scores.shape[1])
+        value = float(average_precision_per_class(scores, labels).mean())
         return [{"metric": "mean_average_precision", "n": len(labels), "correct": None, "value": value}]
 
     def retrieval(self, folder: Path, decoded: Decoded) -> list[dict]:
@@ -207,7 +217,9 @@ def load_model(folder: Path, device: str):
 def load_evaluator(
     folders: Sequence[Path], shares: Sequence[float], average: str, device: str, batch_size: int
 ) -> Evaluator:
-    """The evaluator of the model in one folder, or of models in several whose logits or weights are averaged by `shares`.
+    """The evaluator of the model in one folder, or of models in several that are averaged by `shares`.
+
+    `average` is one of `testbed.evaluation.averages.AVERAGES`, or weights.
 
     Raises `EvaluationError` for models of different architectures. When weights are averaged, also for models that
     different versions of open_clip or torch initialised.
@@ -227,8 +239,8 @@ def load_evaluator(
         network, tokenizer = load_model(folder, device)
         networks.append((network, share))
     if average == "weights":
-        networks = [(average_weights(networks), 1.0)]
-    return Evaluator(networks, tokenizer, device, batch_size)
+        return Evaluator([(average_weights(networks), 1.0)], tokenizer, device, batch_size)
+    return Evaluator(networks, tokenizer, device, batch_size, average)
 
 
 def average_weights(networks: Sequence[tuple[object, float]]):

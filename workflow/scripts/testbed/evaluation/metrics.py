@@ -1,5 +1,6 @@
 """Metrics of logits, and the rank of each image's label."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,3 +39,17 @@ def metrics_of(logits: "torch.Tensor", labels: "torch.Tensor") -> list[dict]:
     # Equal to scikit-learn's balanced accuracy, which CLIP_benchmark uses: classes without an image do not count.
     recall = float((hits / counts)[counts > 0].mean())
     return [*rows, {"metric": "mean_per_class_recall", "n": n, "correct": None, "value": recall}]
+
+
+def metrics_by_average(averages: Mapping[str, "torch.Tensor"], labels: "torch.Tensor") -> list[dict]:
+    """Rows as of `metrics_of` with the accuracy by each of `averages` (N, C), for an ensemble; none for a single one."""
+    rows = []
+    for average, scores in averages.items() if len(averages) > 1 else ():
+        correct = int((scores.argmax(dim=1) == labels).sum())
+        rows.append({"metric": top1_by(average), "n": len(labels), "correct": correct, "value": correct / len(labels)})
+    return rows
+
+
+def top1_by(average: str) -> str:
+    """The name of the metric that is an ensemble's top-1 accuracy by `average`, one of `averages.AVERAGES`."""
+    return f"top1_{average}"

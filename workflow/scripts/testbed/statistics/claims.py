@@ -1,245 +1,275 @@
 """The paper's findings as claims that a run can support, contradict, or leave undecided.
 
-The verdict on a claim depends only on its comparisons: differences between lines, with simultaneous confidence intervals
-(see `testbed.statistics.verdicts`). So no claim is supported by construction.
+The verdict on a claim depends only on intervals (see `testbed.statistics.comparisons`), so no claim is supported by
+construction. Each claim is tested at a level of 5 %; docs/statistics.md says how, and where simulations found more wrong
+decisions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from testbed.experiment.pools import Pool, ensemble_of, mixtures_of
-from testbed.statistics.comparison import Difference
-from testbed.statistics.scales import inverse, slope_of_inverse, transform
-from testbed.statistics.trends import Settings
-from testbed.statistics.verdicts import (
+from testbed.experiment.pools import Pool, ensembles_of
+from testbed.experiment.titles import title_of, title_of_pool
+from testbed.statistics.claim import Claim, Fits, any_differs, with_lacks
+from testbed.statistics.comparisons import (
     CONTRADICTED,
     SUPPORTED,
     UNDECIDED,
     Comparison,
-    Group,
-    all_supported,
-    any_supported,
     compare,
-    groups_of,
-    largest_difference,
-    set_verdicts,
-    smallest_difference,
+    critical_value,
+    family_critical,
+    fits_of,
+    what_it_lacks,
 )
+from testbed.statistics.gains import measure_gains
+from testbed.statistics.joint_correct import JointCorrect
+from testbed.statistics.mixing import (
+    Fraction,
+    Mixing,
+    differences,
+    fraction_comparison,
+    fraction_of,
+    mixings_of,
+    with_unequal_members,
+)
+from testbed.statistics.settings import Settings
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A finding: its name, the statement, the decision rule in words, and its comparisons.
-
-    `statistic` is the comparison whose difference and interval are in the table of claims.
-    """
-
-    name: str
-    statement: str
-    rule: str
-    comparisons: tuple[Comparison, ...]
-    verdict: str
-    statistic: Comparison | None
-
-
-def sources_differ(groups: Sequence[Group], sources: Sequence[str], settings: Settings) -> Claim:
+def sources_differ(fits: Fits, sources: Sequence[str], settings: Settings) -> Claim:
     """Sources differ in robustness."""
-    name = "sources_differ"
-    found = compare(name, groups, combinations(sources, 2), settings)
-    decided = set_verdicts(found, settings, (SUPPORTED, SUPPORTED, CONTRADICTED))
     return Claim(
-        name,
+        "sources_differ",
         "Sources differ in robustness: at equal reference accuracy their shifted accuracies differ.",
-        "supported if any two sources differ on any shift; contradicted if all differences are within the margin",
-        tuple(decided),
-        any_supported(decided),
-        largest_difference(decided),
+        "supported if any two sources differ on any shift, in the height or the slope of their lines (intervals for all "
+        "comparisons together); contradicted if the lines of all are equal within the margin",
+        *any_differs("sources_differ", fits, [*combinations(sources, 2)], settings),
     )
 
 
-def no_best_source(groups: Sequence[Group], sources: Sequence[str], settings: Settings) -> Claim:
+def no_best_source(fits: Fits, sources: Sequence[str], settings: Settings) -> Claim:
     """No source is best on every shift: for each source, another one is better on some shift."""
     name = "no_best_source"
-    ordered_pairs = [(one, other) for one in sources for other in sources if one != other]
-    found = compare(name, groups, ordered_pairs, settings)
-    decided = set_verdicts(found, settings, (SUPPORTED, CONTRADICTED, UNDECIDED), mirrored=True)
-    against = {source: [one for one in decided if one.other == source and np.isfinite(one.low)] for source in sources}
-    shifts = {testset for _, testset, _ in groups}
+    measured = compare(name, fits, [*combinations(sources, 2)], settings)
+    # That one of k sources is best everywhere is said of any of them: each is tested at a k-th of the level.
+    certain = critical_value(1 - (1 - settings.line_confidence) / max(1, len(sources)))
+    against: dict[str, list[Comparison]] = {source: [] for source in sources}
+    for source in sources:
+        signs = np.array([(one.other == source) - (one.pool == source) for one in measured.comparisons], dtype=float)
+        critical = family_critical(measured, settings.line_confidence, sides=1, signs=signs)
+        tests = int(((signs != 0) & measured.known()).sum())
+        for one, sign in zip(measured.comparisons, signs, strict=True):
+            if sign:
+                above = one if sign > 0 else one.turned()
+                shown = above.within(critical, tests)
+                behind = above.limits(certain)[1] < 0
+                verdict = SUPPORTED if shown.low > 0 else CONTRADICTED if behind else UNDECIDED
+                against[source] += with_lacks([replace(shown, verdict=verdict)])
+    shifts = {shift for fit in fits.values() for shift in fit.shifts}
+    groups = sum(len(fit.shifts) for fit in fits.values())
     possible = len(sources) > 1 and len(shifts) > 1
-    complete = all(len(own) == len(groups) * (len(sources) - 1) for own in against.values())
-    if possible and all(any_supported(own) == SUPPORTED for own in against.values()):
+    complete = all(len(own) == groups * (len(sources) - 1) for own in against.values())
+    beaten = {source: any(one.verdict == SUPPORTED for one in own) for source, own in against.items()}
+    best = {source: {one.verdict for one in own} == {CONTRADICTED} for source, own in against.items()}
+    verdict = UNDECIDED
+    if possible and all(beaten.values()):
         verdict = SUPPORTED
-    elif possible and complete and any({one.verdict for one in own} == {CONTRADICTED} for own in against.values()):
+    elif possible and complete and any(best.values()):
         verdict = CONTRADICTED
-    else:
-        verdict = UNDECIDED
-    strongest = [max(own, key=lambda one: one.low) for own in against.values() if own]
-    return Claim(
-        name,
-        "No source is best on every shift.",
-        "supported if every source is beaten by another one on some shift; contradicted if one source beats all others on "
-        "all shifts",
-        tuple(decided),
-        verdict,
-        min(strongest, key=lambda one: one.low, default=None),
-    )
-
-
-def best_on(groups: Sequence[Group], sources: Sequence[str], best: Sequence[str], on: str, settings: Settings) -> Claim:
-    """The sources `best` are more robust on the shift `on` than all others."""
-    name = f"best_on_{on}"
-    on_shift = [group for group in groups if group[1] == on]
-    pairs = [(one, other) for one in best for other in sources if other not in best]
-    decided = set_verdicts(compare(name, on_shift, pairs, settings), settings, (SUPPORTED, CONTRADICTED, CONTRADICTED))
-    return Claim(
-        name,
-        f"{' and '.join(best)}: the most robust of the sources on {on}.",
-        "supported if ahead of every other source; contradicted if behind one, or ahead by no more than the margin",
-        tuple(decided),
-        all_supported(decided),
-        smallest_difference(decided),
-    )
-
-
-def mixing_dilutes(groups: Sequence[Group], pools: Sequence[Pool], settings: Settings) -> list[Claim]:
-    """A mixture is less robust than its best member and more robust than its worst, if these two differ."""
-    best_and_worst, mixtures = [], []
-    for group in groups:
-        lines = group[2]
-        for mixture in mixtures_of(pools, lines.pools):
-            members = [*mixture["members"]]
-            at = lines.common_reference([mixture["name"], *members], settings.compare_at)
-            if np.isnan(at):
-                continue
-            best, worst = (pick(members, key=lambda one: lines.height(one, at)) for pick in (max, min))
-            mixtures.append((group, mixture["name"], members, best, worst))
-            best_and_worst += compare("members_differ", [group], [(best, worst)], settings, [mixture["name"], *members])
-    differences = set_verdicts(best_and_worst, settings, (SUPPORTED, SUPPORTED, UNDECIDED))
-    below, above = [], []
-    for (group, mixture, members, best, worst), difference in zip(mixtures, differences, strict=True):
-        if difference.verdict == SUPPORTED:
-            below += compare("mixing_dilutes", [group], [(best, mixture)], settings, members)
-            above += compare("mixing_beats_the_worst", [group], [(mixture, worst)], settings, members)
-    where = " wherever the two differ significantly"
-    claims = []
-    for name, statement, comparisons in (
-        ("mixing_dilutes", "Mixing dilutes: a mixture is less robust than its best member", below),
-        ("mixing_beats_the_worst", "A mixture is more robust than its worst member", above),
-    ):
-        decided = set_verdicts(comparisons, settings, (SUPPORTED, CONTRADICTED, CONTRADICTED), small_counts=True)
-        rule = (
-            "supported if so in every comparison; contradicted if any goes the other way, or is none within the margin"
-        )
-        claims.append(
-            Claim(
-                name,
-                statement + where + ".",
-                rule,
-                tuple(decided),
-                all_supported(decided),
-                smallest_difference(decided),
-            )
-        )
-    return claims
-
-
-def output_predicts_input(groups: Sequence[Group], pools: Sequence[Pool], settings: Settings) -> Claim:
-    """The trend of an ensemble of the members predicts the mixture's."""
-    name = "output_mixing_predicts"
-    found = []
-    for group in groups:
-        for mixture in mixtures_of(pools, group[2].pools):
-            ensemble = ensemble_of(mixture, pools)
-            if ensemble in group[2].pools:
-                found += compare(name, [group], [(mixture["name"], ensemble)], settings)
-    decided = set_verdicts(found, settings, (UNDECIDED, UNDECIDED, SUPPORTED))
-    with_contradictions = [
-        replace(one, verdict=CONTRADICTED) if one.low > settings.margin or one.high < -settings.margin else one
-        for one in decided
+    # Of each source the comparison that beats it most clearly; of these the least clear one decides.
+    clearest = [
+        max(own, key=lambda one: one.low if np.isfinite(one.low) else -np.inf) for own in against.values() if own
     ]
     return Claim(
         name,
-        "Output mixing predicts input mixing: a mixture's trend is that of the ensemble of its members.",
-        "supported if all differences are within the margin; contradicted if one is beyond it for certain",
-        tuple(with_contradictions),
-        all_supported(with_contradictions),
-        largest_difference(with_contradictions),
+        "No source is best on every shift.",
+        "supported if every source is beaten by another one on some shift (intervals for all others and shifts together); "
+        "contradicted if one source beats all others on all shifts",
+        tuple(one for own in against.values() for one in own),
+        verdict,
+        min(clearest, key=lambda one: one.low if np.isfinite(one.low) else -np.inf, default=None),
     )
 
 
-def filtering(groups: Sequence[Group], pairs: pd.DataFrame, pools: Sequence[Pool], settings: Settings) -> list[Claim]:
+def best_on(
+    fits: Fits,
+    sources: Sequence[str],
+    best: Sequence[str],
+    on: str,
+    settings: Settings,
+    titles: Mapping[str, str] | None = None,
+) -> Claim:
+    """The sources `best` are more robust on the shift `on` than all others; `titles` are their names in the statement."""
+    name = f"best_on_{on}"
+    pairs = [(one, other) for one in best for other in sources if other not in best]
+    measured = compare(name, fits, pairs, settings, shifts=[on])
+    together = family_critical(measured, settings.line_confidence, sides=1)
+    decided = []
+    for one in measured.comparisons:
+        shown = one.within(critical_value(settings.line_confidence))
+        behind = one.limits(together)[1] < 0
+        decided.append(replace(shown, verdict=SUPPORTED if shown.low > 0 else CONTRADICTED if behind else UNDECIDED))
+    decided = with_lacks(decided)
+    verdicts = {one.verdict for one in decided}
+    complete = len(decided) == len(pairs) * len(fits)
+    verdict = SUPPORTED if complete and verdicts == {SUPPORTED} else UNDECIDED
+    return Claim(
+        name,
+        f"{' and '.join((titles or {}).get(one, one) for one in best)}: the most robust of the sources on {title_of(on)}.",
+        "supported if ahead of every other source, in each comparison alone (all must hold); contradicted if certainly "
+        "behind one (intervals for all others together)",
+        decided,
+        CONTRADICTED if CONTRADICTED in verdicts else verdict,
+        min(
+            (one for one in decided if np.isfinite(one.low)),
+            key=lambda one: one.high if CONTRADICTED in verdicts else one.low,
+            default=None,
+        ),
+    )
+
+
+def mixing(fits: Fits, pools: Sequence[Pool], settings: Settings) -> list[Claim]:
+    """A mixture lies below its best member, above its worst, and where the ensemble of its members lies."""
+    mixings = with_unequal_members(mixings_of(fits, pools, settings), settings)
+    fraction = fraction_of(
+        mixings, [one.heights[one.mixture] - one.heights[one.worst] for one in mixings], settings, 0.5
+    )
+    where = " (all mixtures and shifts together, where the members differ significantly)"
+    with_ensemble = [one for one in mixings if one.ensemble]
+    apart = fraction_of(
+        with_ensemble, [one.heights[one.mixture] - one.heights[one.ensemble] for one in with_ensemble], settings
+    )
+    return [
+        _fraction_claim(
+            "mixing_dilutes",
+            "Mixing dilutes: a mixture is less robust than its best member" + where + ".",
+            "the dilution fraction is 0 at the worst member's line and 1 at the best one's; supported if its interval is "
+            "below 1, contradicted if above 1",
+            mixings,
+            fraction,
+            SUPPORTED if fraction.high < 1 else CONTRADICTED if fraction.low > 1 else UNDECIDED,
+            settings,
+        ),
+        _fraction_claim(
+            "mixing_beats_the_worst",
+            "A mixture is more robust than its worst member" + where + ".",
+            "supported if the interval of the dilution fraction is above 0, contradicted if below 0",
+            mixings,
+            fraction,
+            SUPPORTED if fraction.low > 0 else CONTRADICTED if fraction.high < 0 else UNDECIDED,
+            settings,
+        ),
+        _fraction_claim(
+            "output_mixing_predicts",
+            "Output mixing predicts input mixing: a mixture's line is that of the ensemble of its members"
+            + where
+            + ".",
+            f"the difference between the two as a fraction of the members' distance; supported if its interval is within "
+            f"{settings.fraction_margin:g} of 0, contradicted if it is beyond",
+            with_ensemble,
+            apart,
+            _equivalence(apart, settings.fraction_margin),
+            settings,
+        ),
+    ]
+
+
+def filtering(
+    fits: Fits, pairs: pd.DataFrame, pools: Sequence[Pool], settings: Settings, joint, reference
+) -> list[Claim]:
     """Filtering moves a pool's line, or it moves models along the line."""
-    filters = [pool for pool in pools if pool["kind"] == "filter"]
-    filtered = [(pool["name"], pool["of"]) for pool in filters]
-    moved = set_verdicts(
-        compare("filtering_moves_the_line", groups, filtered, settings), settings, (SUPPORTED, SUPPORTED, CONTRADICTED)
-    )
-    raised = set_verdicts(
-        [one for pair in filtered for one in _gains("filtering_moves_models_along", pairs, pair, settings)],
-        settings,
-        (SUPPORTED, SUPPORTED, CONTRADICTED),
-    )
-    if any_supported(moved) == SUPPORTED or any_supported(raised) == CONTRADICTED:
+    evaluated = set(pairs["pool"])
+    filtered = [
+        (pool["name"], pool["of"])
+        for pool in pools
+        if pool["kind"] == "filter" and evaluated.issuperset([pool["name"], pool["of"]])
+    ]
+    moved, line_verdict, moved_most = any_differs("filtering_moves_the_line", fits, filtered, settings)
+    gains, all_small = measure_gains("filtering_moves_models_along", pairs, filtered, settings, joint, reference)
+    gains = with_lacks(gains, settings.margin)
+    raised = any(one.verdict == SUPPORTED for one in gains)
+    along = UNDECIDED
+    if line_verdict == SUPPORTED or all_small:
         along = CONTRADICTED
-    else:
-        along = SUPPORTED if any_supported(moved) == CONTRADICTED and any_supported(raised) == SUPPORTED else UNDECIDED
+    elif line_verdict == CONTRADICTED and raised:
+        along = SUPPORTED
     return [
         Claim(
             "filtering_moves_the_line",
             "Filtering moves a pool's line: at equal reference accuracy the filtered pool has another shifted accuracy.",
-            "supported if a filtered pool differs from the one it is taken from; contradicted if all are within the margin",
-            tuple(moved),
-            any_supported(moved),
-            largest_difference(moved),
+            "supported if a filtered pool's line differs from that of the pool it is taken from, in height or slope "
+            "(intervals for all comparisons together); contradicted if all lines are equal within the margin",
+            moved,
+            line_verdict,
+            moved_most,
         ),
         Claim(
             "filtering_moves_models_along",
             "Filtering moves models along their pool's line: at equal size another reference accuracy, and the same line.",
-            "supported if models move and all lines stay within the margin; contradicted if a line moves, or no models do",
-            tuple(raised),
+            "supported if models move and all lines are equal within the margin; contradicted if a line moves, or no models "
+            "move by more than the margin",
+            gains,
             along,
-            largest_difference(raised),
+            max((one for one in gains if np.isfinite(one.low)), key=lambda one: abs(one.value), default=None),
         ),
     ]
 
 
-def _gains(name: str, pairs: pd.DataFrame, compared: tuple[str, str], settings: Settings) -> list[Comparison]:
-    """The mean difference in reference accuracy of two pools at equal size and seed, for each architecture."""
-    own = pairs[pairs["classes"] == "all"].drop_duplicates("model")
-    found = []
-    for architecture, points in own.groupby("architecture", sort=False):
-        one, other = (
-            points[points["pool"] == pool].set_index(["size", "seed"])["reference_value"] for pool in compared
-        )
-        both = one.index.intersection(other.index)
-        scaled, other_scaled = (transform(pool[both], settings.scale) for pool in (one, other))
-        finite = np.isfinite(scaled) & np.isfinite(other_scaled)
-        gains = (scaled - other_scaled)[finite]
-        if len(gains) < 2:
-            continue
-        mean = float(other_scaled[finite].mean())
-        # the mean gain on the scale, in percentage points at the mean of the second pool's models
-        value = 100 * float(inverse(mean + gains.mean(), settings.scale) - inverse(mean, settings.scale))
-        error = 100 * float(np.std(gains, ddof=1) / np.sqrt(len(gains))) * float(slope_of_inverse(mean, settings.scale))
-        difference = Difference(float(inverse(mean, settings.scale)), value, error, len(gains) - 1)
-        found.append(Comparison(name, *compared, architecture, "reference", difference))
-    return found
-
-
-def all_claims(pairs: pd.DataFrame, pools: Sequence[Pool], named: Sequence[Mapping], settings: Settings) -> list[Claim]:
+def all_claims(
+    pairs: pd.DataFrame,
+    pools: Sequence[Pool],
+    named: Sequence[Mapping],
+    settings: Settings,
+    joint: JointCorrect,
+    reference: str,
+) -> list[Claim]:
     """All claims, in the order of the paper. `named` are the experiment's own claims, each with `best` and `shift`."""
-    groups = groups_of(pairs, settings)
+    titles = {pool["name"]: title_of_pool(pool) for pool in pools}
+    fits = fits_of(pairs, settings, joint, reference, ensembles_of(pools))
     evaluated = set(pairs["pool"])
     sources = [pool["name"] for pool in pools if pool["kind"] == "source" and pool["name"] in evaluated]
     return [
-        sources_differ(groups, sources, settings),
-        no_best_source(groups, sources, settings),
-        *(best_on(groups, sources, claim["best"], claim["shift"], settings) for claim in named),
-        *mixing_dilutes(groups, pools, settings),
-        output_predicts_input(groups, pools, settings),
-        *filtering(groups, pairs, pools, settings),
+        sources_differ(fits, sources, settings),
+        no_best_source(fits, sources, settings),
+        *(best_on(fits, sources, claim["best"], claim["shift"], settings, titles) for claim in named),
+        *mixing(fits, pools, settings),
+        *filtering(fits, pairs, pools, settings, joint, reference),
     ]
+
+
+def _fraction_claim(
+    name: str,
+    statement: str,
+    rule: str,
+    mixings: Sequence[Mixing],
+    fraction: Fraction,
+    verdict: str,
+    settings: Settings,
+) -> Claim:
+    statistic = fraction_comparison(name, fraction, "all mixtures", "members") if fraction.n else None
+    if statistic and verdict == UNDECIDED:
+        target = {"mixing_dilutes": 1.0}.get(name, 0.0)
+        margin = settings.fraction_margin if name == "output_mixing_predicts" else 0.0
+        centred = replace(
+            statistic, value=statistic.value - target, low=statistic.low - target, high=statistic.high - target
+        )
+        statistic = replace(statistic, lacks=what_it_lacks(centred, margin))
+    if statistic:
+        statistic = replace(statistic, verdict=verdict)
+    rows = [
+        replace(one, verdict=SUPPORTED if one.low > 0 else CONTRADICTED if one.high < 0 else UNDECIDED)
+        if name != "output_mixing_predicts"
+        else one
+        for one in differences(name, mixings, settings)
+    ]
+    return Claim(name, statement, rule, (*([statistic] if statistic else []), *rows), verdict, statistic)
+
+
+def _equivalence(fraction: Fraction, margin: float) -> str:
+    if -margin <= fraction.low and fraction.high <= margin:
+        return SUPPORTED
+    return CONTRADICTED if fraction.low > margin or fraction.high < -margin else UNDECIDED

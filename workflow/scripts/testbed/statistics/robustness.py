@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from testbed.statistics.baselines import NO_BASELINE, Baseline, find_baseline
+from testbed.statistics.intervals import Intervals, Parts, bootstrap_trend
 from testbed.statistics.lines import Estimate, clopper_pearson, effective_robustness
-from testbed.statistics.trends import Settings, TrendError, bootstrap_trend, line_of
+from testbed.statistics.settings import Settings, TrendError
+from testbed.statistics.trends import line_of
 
 log = logging.getLogger(__name__)
 
@@ -55,21 +57,26 @@ def standard_baseline(baselines: pd.DataFrame, settings: Settings) -> BaselineOf
     return find
 
 
-def measure_robustness(pairs: pd.DataFrame, baseline_of: BaselineOf, settings: Settings) -> pd.DataFrame:
+def measure_robustness(
+    pairs: pd.DataFrame, baseline_of: BaselineOf, settings: Settings, intervals: Intervals | None = None
+) -> pd.DataFrame:
     """One row of `ROBUSTNESS_COLUMNS` per row of `pairs`, in percentage points, with `line_confidence` intervals.
+
+    If the baseline is the trend of a pool, `intervals` (see `testbed.statistics.intervals`) may know the interval of a
+    model better: the pool's models were evaluated on the same images.
 
     Without a baseline, and for a reference accuracy of exactly 0 or 1, cells are NaN and a warning is logged. The
     baseline's own models are included; their value is their residual.
     """
     parts = [
-        _measure(points, baseline_of(*key), settings)
+        _measure(points, baseline_of(*key), settings, intervals)
         for key, points in pairs.groupby(["architecture", "testset", "classes"], sort=False)
     ]
     table = pd.concat(parts).sort_index() if parts else pairs
     return table.reindex(columns=ROBUSTNESS_COLUMNS)
 
 
-def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> pd.DataFrame:
+def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings, intervals: Intervals | None) -> pd.DataFrame:
     _warn_extrapolation(points, baseline, settings)
     shifted = clopper_pearson(points["correct"], points["n"], settings.line_confidence)
     reference = clopper_pearson(points["reference_correct"], points["reference_n"], settings.line_confidence)
@@ -83,6 +90,8 @@ def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings) -> pd
             strict=True,
         )
     ]
+    if isinstance(intervals, Parts) and settings.baseline_pool:
+        measured = intervals.effective_robustness(points, settings.baseline_pool) or measured
     columns = pd.DataFrame(measured, columns=ROBUSTNESS_COLUMNS[-3:], index=points.index)
     return points.assign(scale=settings.scale, baseline=settings.baseline).join(columns)
 

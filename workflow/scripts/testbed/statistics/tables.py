@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from testbed.evaluation.metrics import EVALUATION_COLUMNS
+from testbed.evaluation.averages import AVERAGES
+from testbed.evaluation.metrics import EVALUATION_COLUMNS, top1_by
+from testbed.statistics.scales import transform
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +42,38 @@ def read_evaluations(paths: Path | str | Sequence[Path | str]) -> pd.DataFrame:
     if table.empty:
         raise EvaluationsError(f"{_listed(paths)}: no evaluation; evaluate at least one model")
     _check_duplicates(table)
-    table = table[table["metric"] == METRIC].reset_index(drop=True)
-    if table.empty:
+    if METRIC not in table["metric"].values:
         raise EvaluationsError(f"{_listed(paths)}: no row with metric {METRIC!r}; evaluate models with this metric")
+    return _of_metric(table, METRIC)
+
+
+def read_ensemble_averages(path: Path | str) -> dict[str, pd.DataFrame]:
+    """The evaluations of ensembles by each average (`AVERAGES`) in the CSV file `path`, as of `read_evaluations`."""
+    table = _read_text(path)
+    return {average: _of_metric(table, top1_by(average)) for average in AVERAGES}
+
+
+def _of_metric(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of `metric`, with numbers; raises `EvaluationsError` for impossible values."""
+    table = table[table["metric"] == metric].reset_index(drop=True)
     table = table.assign(**{column: _numbers(table, column) for column in NUMBERS})
     _check_values(table)
     integers = dict.fromkeys(("size", "seed", "n", "correct"), "int64")
     return table.astype(integers)[EVALUATION_COLUMNS]
 
 
-def pair_with_reference(evaluations: pd.DataFrame, reference: str) -> pd.DataFrame:
+def pair_with_reference(evaluations: pd.DataFrame, reference: str, minimum: float = 0.0) -> pd.DataFrame:
     """Each evaluation on a shift with the same model's evaluation on the reference over the same classes: a pair.
 
     Keeps the columns of `read_evaluations` and adds `reference_n`, `reference_correct` and `reference_value`. Rows are
     sorted by testset, classes, pool, architecture, size, seed and model, so that later results do not depend on the order
-    in which evaluations were collected.
+    in which evaluations were collected. Models with an accuracy below `minimum` (fraction) over all classes of the reference
+    are left out, and logged: they say more about chance than about robustness.
 
-    Raises `EvaluationsError` if no model was evaluated on `reference`, or a model on a shift but not on the reference.
+    Raises `EvaluationsError` if no model was evaluated on `reference`, a model on a shift but not on the reference, or if
+    no model reaches `minimum`.
     """
+    evaluations = _reaching(evaluations, reference, minimum)
     is_reference = evaluations["testset"] == reference
     if not is_reference.any():
         known = _listed(evaluations["testset"].unique())
@@ -78,6 +95,33 @@ def pair_with_reference(evaluations: pd.DataFrame, reference: str) -> pd.DataFra
     _warn_missing(pairs)
     order = ["testset", "classes", "pool", "architecture", "size", "seed", "model"]
     return pairs.sort_values(order, ignore_index=True)
+
+
+def _reaching(evaluations: pd.DataFrame, reference: str, minimum: float) -> pd.DataFrame:
+    on_reference = evaluations[(evaluations["testset"] == reference) & (evaluations["classes"] == "all")]
+    below = on_reference[on_reference["value"] < minimum]
+    if below.empty:
+        return evaluations
+    best = on_reference["value"].max()
+    if best < minimum:
+        raise EvaluationsError(
+            f"statistics.minimum_reference: {minimum:g} is above the accuracy of all models on {reference!r}, of which the "
+            f"best has {best:.4f}; lower it"
+        )
+    log.info("left out, below %g on %s: %s", minimum, reference, _listed(sorted(below["model"])))
+    return evaluations[~evaluations["model"].isin(below["model"])]
+
+
+def on_scale(points: pd.DataFrame, scale: str) -> NDArray[np.bool_]:
+    """Whether each row of `points` has finite scaled accuracies on both test sets, (n,)."""
+    scaled = transform(points[["reference_value", "value"]], scale)
+    return np.isfinite(scaled).all(axis=1)
+
+
+def scaled_points(points: pd.DataFrame, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scaled reference and shifted accuracies (n,) of the models in `points` for which both are finite."""
+    fitted = points[on_scale(points, scale)]
+    return transform(fitted["reference_value"], scale), transform(fitted["value"], scale)
 
 
 def _read_text(path: Path | str) -> pd.DataFrame:
