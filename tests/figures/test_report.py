@@ -21,7 +21,10 @@ def test_captions_render(caption, name):
     config = load(read(name)).config
     # The part of Snakemake's object that the captions use.
     wildcards = SimpleNamespace(
-        mixture=next(iter(config["mixtures"])), filter=next(iter(config["filters"])), pool="cc12m"
+        ensemble=next(iter(config["ensembles"])),
+        mixture=next(iter(config["mixtures"])),
+        filter=next(iter(config["filters"])),
+        pool="cc12m",
     )
     job = SimpleNamespace(config=config, wildcards=wildcards)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)

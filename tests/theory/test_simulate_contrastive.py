@@ -64,6 +64,7 @@ def test_a_student_learns_from_what_its_teacher_keeps():
     assert teacher.scores(images[:10_000], texts[:10_000]).mean() == pytest.approx(0.1 * 4, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("clean", "threshold"), [(1, None), (0.25, None), (1, 0), (0.25, 0), (0.25, 3)])
 def test_leading_term_is_neared(precision, clean, threshold):
@@ -152,6 +153,7 @@ def test_equal_seeds_give_equal_tables():
     assert simulate(4, **small).to_csv() != simulate(3, **small).to_csv()
 
 
+@pytest.mark.slow
 def test_figure_is_complete_and_equal_on_each_run(tmp_path):
     errors = pd.concat([made_up({"unfiltered": -1, "filtered": -0.5}).assign(precision=one) for one in PRECISIONS])
     table = tabulate(errors)

@@ -155,6 +155,7 @@ def all_wrong_labels(share, mean, teacher, threshold):
     return share * right / (share * right + (1 - share) * wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("closed_form", "wrong", "simulated"),
     [
@@ -184,12 +185,14 @@ def test_the_bound_holds_for_all_rows_together():
     assert tabulate(rows)["within"].tolist()[:4] == [True, True, True, False]
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_tables(tables):
     again = simulate(0)
     assert [table.to_csv() for table in again] == [table.to_csv() for table in tables]
     assert simulate(1)[0].to_csv() != tables[0].to_csv()
 
 
+@pytest.mark.slow
 def test_figure_is_complete_and_equal_on_each_run(tables, tmp_path):
     written = []
     for run in ("first", "second"):

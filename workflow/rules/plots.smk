@@ -1,22 +1,21 @@
-# Figures.
+# Figures of all pools together.
 include: "inputs/plots.smk"
 
 
 # Seconds each: too short for a queue.
 localrules:
     plot_effective_robustness,
+    plot_claims,
     explore_robustness,
-    plot_mixture,
     plot_data_efficiency,
-    plot_learning_curves,
-    plot_entries,
-    plot_scores,
+    plot_mixture_ratios,
 
 
 rule plot_effective_robustness:
     input:
         evaluations="results/tables/evaluations.csv",
         trends="results/tables/trends.csv",
+        joint_correct="results/tables/joint_correct.parquet",
         baselines=shipped_input("resources/baselines.csv"),
         models=reference_models,
         published=[
@@ -28,7 +27,14 @@ rule plot_effective_robustness:
             "results/plots/effective_robustness.png",
             caption="../report/effective_robustness.rst",
             category="Effective robustness",
-            labels={"content": "figure"},
+            labels={"content": "sources"},
+        ),
+        all_pdf="results/plots/effective_robustness_of_all_pools.pdf",
+        all_png=report(
+            "results/plots/effective_robustness_of_all_pools.png",
+            caption="../report/effective_robustness.rst",
+            category="Effective robustness",
+            labels={"content": "all pools"},
         ),
     log:
         "results/logs/plot_effective_robustness.log",
@@ -50,9 +56,41 @@ rule plot_effective_robustness:
         "../scripts/plot_effective_robustness.py"
 
 
+rule plot_claims:
+    input:
+        claims="results/claims.csv",
+        comparisons="results/tables/comparisons.csv",
+        dilution="results/tables/dilution.csv",
+    output:
+        pdf="results/plots/claims.pdf",
+        png=report(
+            "results/plots/claims.png",
+            caption="../report/claims_figure.rst",
+            category="Claims",
+            labels={"content": "figure"},
+        ),
+    log:
+        "results/logs/plot_claims.log",
+    benchmark:
+        "results/benchmarks/plot_claims.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
+    message:
+        "Drawing the claims"
+    script:
+        "../scripts/plot_claims.py"
+
+
 rule explore_robustness:
     input:
         evaluations="results/tables/evaluations.csv",
+        joint_correct="results/tables/joint_correct.parquet",
         baselines=shipped_input("resources/baselines.csv"),
         models=reference_models,
         published=[
@@ -86,41 +124,6 @@ rule explore_robustness:
         "../scripts/explore_robustness.py"
 
 
-rule plot_mixture:
-    input:
-        metrics=mixture_inputs,
-        baselines=shipped_input("resources/baselines.csv"),
-    output:
-        pdf="results/plots/mixtures/{mixture}.pdf",
-        png=report(
-            "results/plots/mixtures/{mixture}.png",
-            caption="../report/mixture.rst",
-            category="Mixtures",
-            labels={"mixture": "{mixture}"},
-        ),
-    log:
-        "results/logs/plot_mixture/{mixture}.log",
-    benchmark:
-        "results/benchmarks/plot_mixture/{mixture}.tsv"
-    conda:
-        "../../envs/statistics.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        evaluations=mixture_metrics,
-        mixture="{mixture}",
-        members=mixture_members,
-        reference=lookup(within=settings, dpath="reference"),
-        shifts=sorted(experiment.shifts),
-        pools=plotted_pools,
-        statistics=lookup(within=settings, dpath="statistics"),
-    message:
-        "Drawing {wildcards.mixture} between its members"
-    script:
-        "../scripts/plot_mixture.py"
-
-
 rule plot_data_efficiency:
     input:
         evaluations="results/tables/evaluations.csv",
@@ -143,90 +146,37 @@ rule plot_data_efficiency:
     params:
         testsets=sorted(experiment.classifications),
         pools=plotted_pools,
-        statistics=lookup(within=settings, dpath="statistics"),
     message:
         "Drawing accuracy over samples"
     script:
         "../scripts/plot_data_efficiency.py"
 
 
-rule plot_learning_curves:
+rule plot_mixture_ratios:
     input:
-        models=pool_manifests,
+        law="results/tables/mixture_law.csv",
     output:
-        pdf="results/plots/learning_curves/{pool}.pdf",
+        pdf="results/plots/mixture_ratios.pdf",
         png=report(
-            "results/plots/learning_curves/{pool}.png",
-            caption="../report/learning_curves.rst",
-            category="Learning curves",
-            labels={"pool": "{pool}"},
+            "results/plots/mixture_ratios.png",
+            caption="../report/mixture_law.rst",
+            category="Mixtures",
+            labels={"mixture": "all shares"},
         ),
     log:
-        "results/logs/plot_learning_curves/{pool}.log",
+        "results/logs/plot_mixture_ratios.log",
     benchmark:
-        "results/benchmarks/plot_learning_curves/{pool}.tsv"
+        "results/benchmarks/plot_mixture_ratios.tsv"
     conda:
         "../../envs/statistics.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
-        models=pool_curves,
+        shifts=sorted(experiment.shifts),
+        pools=plotted_pools,
+        statistics=lookup(within=settings, dpath="statistics"),
     message:
-        "Drawing how the models of {wildcards.pool} learnt"
+        "Drawing mixtures over their shares"
     script:
-        "../scripts/plot_learning_curves.py"
-
-
-rule plot_entries:
-    input:
-        table="results/tables/entries/{filter}.csv",
-        manifest="results/samples/{filter}/manifest.json",
-    output:
-        pdf="results/plots/entries/{filter}.pdf",
-        png=report(
-            "results/plots/entries/{filter}.png",
-            caption="../report/entries.rst",
-            category="Filters",
-            labels={"filter": "{filter}", "what": "balance"},
-        ),
-    log:
-        "results/logs/plot_entries/{filter}.log",
-    benchmark:
-        "results/benchmarks/plot_entries/{filter}.tsv"
-    conda:
-        "../../envs/statistics.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Drawing how {wildcards.filter} balances entries"
-    script:
-        "../scripts/plot_entries.py"
-
-
-rule plot_scores:
-    input:
-        scores="results/scores/{filter}/manifest.json",
-        manifest="results/samples/{filter}/manifest.json",
-    output:
-        pdf="results/plots/scores/{filter}.pdf",
-        png=report(
-            "results/plots/scores/{filter}.png",
-            caption="../report/scores.rst",
-            category="Filters",
-            labels={"filter": "{filter}", "what": "scores"},
-        ),
-    log:
-        "results/logs/plot_scores/{filter}.log",
-    benchmark:
-        "results/benchmarks/plot_scores/{filter}.tsv"
-    conda:
-        "../../envs/statistics.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    message:
-        "Drawing the scores behind {wildcards.filter}"
-    script:
-        "../scripts/plot_scores.py"
+        "../scripts/plot_mixture_ratios.py"

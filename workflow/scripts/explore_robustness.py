@@ -1,7 +1,7 @@
 """Write the interactive scatter plot of effective robustness: every shift, scale and baseline in one offline page.
 
-In:  results/tables/evaluations.csv, resources/baselines.csv, the metrics of published checkpoints and the table of public
-     models
+In:  results/tables/evaluations.csv and joint_correct.parquet, resources/baselines.csv, the metrics of published
+     checkpoints and the table of public models
 Out: results/report/explore.html
 """
 
@@ -17,8 +17,10 @@ from testbed.explorer.page import explorer_page
 from testbed.explorer.views import Tables
 from testbed.records.log import log_to
 from testbed.statistics.baselines import read_baselines
+from testbed.statistics.intervals import INDEPENDENT
+from testbed.statistics.joint_correct import JointCorrect, read_joint_correct
+from testbed.statistics.settings import Settings
 from testbed.statistics.tables import pair_with_reference, read_evaluations
-from testbed.statistics.trends import Settings
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -34,13 +36,20 @@ def explore_robustness(
     published: pd.DataFrame | None = None,
     baselines: pd.DataFrame | None = None,
     models: pd.DataFrame | None = None,
+    joint: JointCorrect = INDEPENDENT,
 ) -> str:
     """The HTML page; the tables are those of `plot_effective_robustness`.
 
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference` and `explorer_data` do.
     """
     published_pairs = None if published is None else pair_with_reference(published, reference)
-    tables = Tables(pair_with_reference(evaluations, reference), published_pairs, models, baselines)
+    tables = Tables(
+        pair_with_reference(evaluations, reference, settings.minimum_reference),
+        published_pairs,
+        models,
+        baselines,
+        joint,
+    )
     return explorer_page(explorer_data(tables, experiment, reference, shifts, pools, settings))
 
 
@@ -57,5 +66,6 @@ if __name__ == "__main__":
         read_evaluations(published) if published else None,
         read_baselines(snakemake.input.baselines),
         pd.read_csv(models) if models else None,
+        read_joint_correct(snakemake.input.joint_correct),
     )
     Path(snakemake.output.page).write_text(page, encoding="utf-8")

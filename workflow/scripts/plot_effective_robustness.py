@@ -1,30 +1,39 @@
 """Draw the accuracy of every model on each shift against its accuracy on the reference, with the trend of every pool.
 
-In:  results/tables/evaluations.csv and trends.csv, resources/baselines.csv, the metrics of published checkpoints and the
-     table of public models
-Out: results/plots/effective_robustness.pdf and .png
+The main figure has the sources and the baseline. A second one has all pools.
+
+In:  results/tables/evaluations.csv, trends.csv and joint_correct.parquet, resources/baselines.csv, the metrics of
+     published checkpoints and the table of public models
+Out: results/plots/effective_robustness.pdf and .png, and the same of all pools
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from testbed.experiment.pools import in_order, testsets_in_order
+from testbed.experiment.pools import ensembles_of, in_order, testsets_in_order
 from testbed.figures.background import Background
 from testbed.figures.panels import draw_panels
 from testbed.figures.style import make_series, save_figure
 from testbed.records.log import log_to
 from testbed.statistics.baselines import read_baselines
+from testbed.statistics.intervals import INDEPENDENT, intervals_of
+from testbed.statistics.joint_correct import JointCorrect, read_joint_correct
+from testbed.statistics.settings import Settings
 from testbed.statistics.tables import pair_with_reference, read_evaluations
-from testbed.statistics.trends import Settings, read_trends
+from testbed.statistics.trends import read_trends
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 log = logging.getLogger(__name__)
+
+KINDS = ("source", "mixture", "filter", "ensemble", "baseline")
+"""The kinds of pools."""
 
 
 def plot_effective_robustness(
@@ -37,21 +46,28 @@ def plot_effective_robustness(
     published: pd.DataFrame | None = None,
     baselines: pd.DataFrame | None = None,
     models: pd.DataFrame | None = None,
+    joint: JointCorrect = INDEPENDENT,
+    kinds: Collection[str] = KINDS,
 ) -> Figure:
-    """The main figure: one panel per shift with all `pools`, each a mapping with `name` and `kind`.
+    """The figure with one panel per shift with those of `pools` (mappings with `name` and `kind`) that are of `kinds`.
+
+    If none of these was evaluated, all pools are drawn. Intervals are from all pools in any case.
 
     `published` are evaluations of published checkpoints, and `models` public models (see `Background`). They are drawn
     behind the pools and are not part of a trend. `baselines` is the table of `read_baselines`, from which the baseline of
-    `settings` is drawn.
+    `settings` is drawn. `joint` is how often models are right about the same image.
 
     Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
     """
-    pairs = pair_with_reference(evaluations, reference)
+    pairs = pair_with_reference(evaluations, reference, settings.minimum_reference)
     _warn_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
     published_pairs = None if published is None else pair_with_reference(published, reference)
     background = Background(published_pairs, models, baselines)
-    return draw_panels(pairs, trends, make_series(pairs, pools), reference, shifts, settings, background)
+    intervals = intervals_of(pairs, settings, reference, joint, ensembles_of(pools))
+    series = make_series(pairs, pools)
+    shown = [one for one in series if one.kind in kinds] or series
+    return draw_panels(pairs, trends, shown, reference, shifts, settings, intervals, background)
 
 
 def _warn_differences(evaluated: set[str], named: list[str]) -> None:
@@ -64,7 +80,8 @@ def _warn_differences(evaluated: set[str], named: list[str]) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     published, models = snakemake.input.get("published"), snakemake.input.get("models")
-    figure = plot_effective_robustness(
+    draw = partial(
+        plot_effective_robustness,
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
         snakemake.params.reference,
@@ -74,5 +91,7 @@ if __name__ == "__main__":
         read_evaluations(published) if published else None,
         read_baselines(snakemake.input.baselines),
         pd.read_csv(models) if models else None,
+        read_joint_correct(snakemake.input.joint_correct),
     )
-    save_figure(figure, snakemake.output.pdf, snakemake.output.png)
+    save_figure(draw(kinds=("source", "baseline")), snakemake.output.pdf, snakemake.output.png)
+    save_figure(draw(), snakemake.output.all_pdf, snakemake.output.all_png)

@@ -13,6 +13,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Outline
 
 from testbed.experiment.pools import Pool
+from testbed.experiment.titles import title_of, title_of_pool
 from testbed.explorer.views import Tables, interval, on_panel, panel_views, rounded
 from testbed.figures.axes import FINE, ROUND
 from testbed.figures.background import TITLES as BASELINE_TITLES
@@ -24,11 +25,12 @@ from testbed.figures.style import (
     marker_areas,
     mixture_label,
     size_label,
-    title_of,
 )
 from testbed.statistics.baselines import STANDARD_BASELINES
+from testbed.statistics.lines import fit_line
 from testbed.statistics.scales import SCALES, transform
-from testbed.statistics.trends import POOL_BASELINE, Settings
+from testbed.statistics.settings import POOL_BASELINE, Settings
+from testbed.statistics.tables import scaled_points
 
 # ticks at equal distances, for the linear scale
 EVEN = [0, 50, 100, 20, 40, 60, 80, 10, 30, 70, 90]
@@ -53,17 +55,25 @@ def explorer_data(
     points = {key: _points(tables, key, series) for key in keys}
     models = pd.concat(points.values()).drop_duplicates(["series", "model"], ignore_index=True)
     offered = _offered_baselines(tables, pools)
-    views = {scale: panel_views(tables, points, series, offered, replace(settings, scale=scale)) for scale in SCALES}
+    views = {
+        scale: panel_views(tables, points, series, offered, replace(settings, scale=scale), reference)
+        for scale in SCALES
+    }
     return {
         "experiment": experiment,
         "reference": title_of(reference),
-        "start": {"shift": keys[0][0], "scale": settings.scale, "baseline": settings.baseline},
+        "start": {
+            "shift": _most_different(tables.pairs, series, keys, settings),
+            "scale": settings.scale,
+            "baseline": settings.baseline,
+        },
+        "start_hidden": _hidden_at_first(series),
         "start_classes": settings.classes,
         "point_confidence": settings.point_confidence,
         "line_confidence": settings.line_confidence,
         "scales": list(SCALES),
         "ticks": {scale: _ticks(scale) for scale in SCALES},
-        "baselines": [{"key": key, "label": _baseline_label(key)} for key in ("none", *offered)],
+        "baselines": [{"key": key, "label": _baseline_label(key, pools)} for key in ("none", *offered)],
         "series": [_series(one, tables.pairs, pools) for one in series] + _background_series(tables),
         "models": _models(models),
         "panels": [_panel(key, points[key], models, settings) for key in keys],
@@ -75,6 +85,31 @@ def _panel_keys(pairs: pd.DataFrame, shifts: Iterable[str]) -> list[tuple[str, s
     """Shift and classes of every panel: all classes of the reference first, then the shift's own."""
     present = set(zip(pairs["testset"], pairs["classes"], strict=True))
     return [key for shift in shifts for key in ((shift, "all"), (shift, shift)) if key in present]
+
+
+def _most_different(
+    pairs: pd.DataFrame, series: Sequence[Series], keys: Sequence[tuple[str, str]], settings: Settings
+) -> str:
+    """The shift on which the lines of the sources lie furthest apart, in the middle of their models; else the first."""
+    apart = {}
+    for key in keys:
+        if key[1] != "all":
+            continue
+        points = on_panel(pairs, key)
+        own = [points[points["pool"] == one.pool] for one in series if one.kind == "source"]
+        scaled = [scaled_points(one, settings.scale) for one in own if len(one)]
+        middle = np.mean(np.concatenate([x for x, _ in scaled])) if scaled else np.nan
+        heights = [fit_line(x, y).at(middle) for x, y in scaled]
+        if np.isfinite(heights).sum() > 1:
+            apart[key[0]] = float(np.nanmax(heights) - np.nanmin(heights))
+    return max(apart, key=apart.get, default=keys[0][0])
+
+
+def _hidden_at_first(series: Sequence[Series]) -> list[str]:
+    """The keys of the series that are not shown at first: all but sources and baseline, if there is a source."""
+    if not any(one.kind == "source" for one in series):
+        return []
+    return [f"{one.pool}/{one.architecture}" for one in series if one.kind not in ("source", "baseline")]
 
 
 def _points(tables: Tables, key: tuple[str, str], series: Sequence[Series]) -> pd.DataFrame:
@@ -98,8 +133,9 @@ def _offered_baselines(tables: Tables, pools: Sequence[Pool]) -> list[str]:
     return standard + [POOL_BASELINE + name for name in sources if name in evaluated]
 
 
-def _baseline_label(key: str) -> str:
-    return BASELINE_TITLES.get(key, key.removeprefix(POOL_BASELINE))
+def _baseline_label(key: str, pools: Sequence[Pool]) -> str:
+    titles = {POOL_BASELINE + pool["name"]: title_of_pool(pool) for pool in pools}
+    return (BASELINE_TITLES | titles).get(key, key)
 
 
 def _series(one: Series, pairs: pd.DataFrame, pools: Sequence[Pool]) -> dict:

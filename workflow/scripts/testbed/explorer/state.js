@@ -10,7 +10,7 @@ const state = { hidden: new Set(), highlighted: null };
 
 function startState() {
   Object.assign(state, DATA.start, { classes: DATA.start_classes, highlighted: null });
-  state.hidden = new Set();
+  state.hidden = new Set(DATA.start_hidden);
   for (const name of SWITCHES) state[name] = true;
 }
 
@@ -70,8 +70,9 @@ function fromHash(hash) {
   take("scale", DATA.scales);
   take("baseline", DATA.baselines.map((baseline) => baseline.key));
   take("classes", ["all", "shift"]);
+  // An address that names a shift says all that is hidden.
   const keys = DATA.series.map(seriesKey);
-  state.hidden = new Set(words.getAll("hide").filter((key) => keys.includes(key)));
+  if (words.has("shift")) state.hidden = new Set(words.getAll("hide").filter((key) => keys.includes(key)));
   for (const name of words.getAll("off")) if (SWITCHES.includes(name)) state[name] = false;
   if (DATA.series.some((series) => series.pool === words.get("light"))) state.highlighted = words.get("light");
 }

@@ -1,10 +1,10 @@
 """The panels of the interactive scatter plot on one scale: positions, lines with bands, and effective robustness."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,14 @@ from testbed.figures.axes import Limits, axis_position, panel_limits, panel_shap
 from testbed.figures.panels import BEYOND
 from testbed.figures.style import Series
 from testbed.statistics.baselines import STANDARD_BASELINES, Baseline
+from testbed.statistics.intervals import INDEPENDENT, Intervals, intervals_of
+from testbed.statistics.joint_correct import JointCorrect
 from testbed.statistics.lines import clopper_pearson, line_band
 from testbed.statistics.robustness import BaselineOf, measure_robustness, pool_baseline, standard_baseline
 from testbed.statistics.scales import transform
-from testbed.statistics.trends import TREND_KEY, Settings, bootstrap_trend, fit_pool_trends, line_of, on_scale
+from testbed.statistics.settings import Settings
+from testbed.statistics.tables import on_scale
+from testbed.statistics.trends import TREND_KEY, fit_pool_trends, line_of
 
 ROBUSTNESS = ["effective_robustness", "effective_robustness_low", "effective_robustness_high"]
 BAND_POINTS = 25
@@ -28,13 +32,14 @@ class Tables:
     """The tables of the scatter plot; `pairs` are pairs of shift and reference (see `pair_with_reference`).
 
     `published` are pairs of published checkpoints; `models` is the table of public models, without counts; `baselines` has
-    the lines of standard models. Each of these may be None.
+    the lines of standard models. Each of these may be None. `joint` is how often models are right about the same image.
     """
 
     pairs: pd.DataFrame
     published: pd.DataFrame | None = None
     models: pd.DataFrame | None = None
     baselines: pd.DataFrame | None = None
+    joint: JointCorrect = INDEPENDENT
 
 
 @contextmanager
@@ -57,17 +62,21 @@ def panel_views(
     series: Sequence[Series],
     offered: Sequence[str],
     settings: Settings,
+    reference: str,
 ) -> list[dict]:
     """The panels on one scale: limits, positions, lines with bands, and effective robustness against each baseline."""
-    trends = fit_pool_trends(tables.pairs, settings)
+    ensembles = {one.pool for one in series if one.kind == "ensemble"}
+    intervals = intervals_of(tables.pairs, settings, reference, tables.joint, ensembles)
+    trends = fit_pool_trends(tables.pairs, settings, intervals)
     against = {key: replace(settings, baseline=key) for key in offered}
     find = {key: cache(_baseline_of(tables, trends, chosen)) for key, chosen in against.items()}
-    measured = {key: _measured(tables, find[key], chosen) for key, chosen in against.items()}
+    measured = {key: _measured(tables, find[key], chosen, intervals) for key, chosen in against.items()}
     views = []
     for key, rows in points.items():
         x, y = _limits(rows, len(series), settings.scale)
         lines = [
-            _line(on_panel(tables.pairs, key), trends, index, one, x, settings) for index, one in enumerate(series)
+            _line(on_panel(tables.pairs, key), trends, index, one, x, settings, intervals)
+            for index, one in enumerate(series)
         ]
         architectures = sorted({one.architecture for one in series})
         baselines = {
@@ -120,7 +129,13 @@ def _positions(points: pd.DataFrame, x: Limits, y: Limits, settings: Settings) -
 
 
 def _line(
-    points: pd.DataFrame, trends: pd.DataFrame, index: int, one: Series, x: Limits, settings: Settings
+    points: pd.DataFrame,
+    trends: pd.DataFrame,
+    index: int,
+    one: Series,
+    x: Limits,
+    settings: Settings,
+    intervals: Intervals,
 ) -> dict | None:
     """The line of one series in one panel with its band, over the range of its models; None if there is no line."""
     own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
@@ -140,15 +155,14 @@ def _line(
         "left_out": int(trend["left_out"]),
         **dict(zip(numbers, rounded(trend[numbers].astype(float)), strict=True)),
         "ends": rounded([*ends, *line.at(ends)]),
-        "band": _band(bootstrap_trend(own, settings), ends, settings),
+        "band": _band(partial(intervals.band, own), ends),
     }
 
 
-def _band(lines: np.ndarray, ends: Limits, settings: Settings) -> list[list[float]] | None:
-    if len(lines) == 0:
-        return None
+def _band(limits: Callable[[np.ndarray], Sequence[np.ndarray]], ends: Limits) -> list[list[float]] | None:
     x = np.linspace(*ends, BAND_POINTS)
-    return [rounded(column) for column in (x, *line_band(lines, x, settings.line_confidence))]
+    low, high = limits(x)
+    return None if np.isnan(low).any() else [rounded(column) for column in (x, low, high)]
 
 
 def _baseline_of(tables: Tables, trends: pd.DataFrame, settings: Settings) -> BaselineOf:
@@ -183,13 +197,15 @@ def _baseline_line(baseline: Baseline, architecture: str, x: Limits, settings: S
         "fitted": rounded([*fitted, *baseline.line.at(fitted)]),
         "whole": rounded([*x, *baseline.line.at(x)]),
         # the band of a pool's baseline is drawn with the pool
-        "band": None if architecture else _band(baseline.lines, x, settings),
+        "band": None
+        if architecture
+        else _band(partial(line_band, baseline.lines, confidence=settings.line_confidence), x),
     }
 
 
-def _measured(tables: Tables, find: BaselineOf, settings: Settings) -> pd.DataFrame:
+def _measured(tables: Tables, find: BaselineOf, settings: Settings, intervals: Intervals) -> pd.DataFrame:
     """Effective robustness by model, test set and classes; the table of public models already has it."""
-    parts = [measure_robustness(tables.pairs, find, settings)]
+    parts = [measure_robustness(tables.pairs, find, settings, intervals)]
     if tables.published is not None:
         parts.append(measure_robustness(tables.published, find, settings))
     if tables.models is not None and "scale" in tables.models:

@@ -14,7 +14,7 @@ from testbed.figures.style import BASELINE
 from testbed.statistics.baselines import STANDARD_BASELINES, find_baseline
 from testbed.statistics.lines import line_band
 from testbed.statistics.scales import transform
-from testbed.statistics.trends import Settings
+from testbed.statistics.settings import Settings
 
 # no pool has crosses
 CROSS = {"marker": "x", "markersize": 4.5, "markeredgecolor": "#333333", "markeredgewidth": 1.2}

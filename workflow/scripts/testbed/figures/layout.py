@@ -7,6 +7,7 @@ and the PNG of a figure would differ.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -71,6 +72,14 @@ def new_figure(count: int, shape: float, entries: list[Artist], labels: tuple[st
     figure.text(0.13 / WIDTH, (height - space.top - panels / 2) / height, labels[1], rotation=90, **text)
     _add_legend(figure, entries, legend_columns)
     return figure, grid
+
+
+def note_figure(text: str) -> Figure:
+    """A small figure that says in place of panels why there are none."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.8))
+        figure.text(0.5, 0.5, text, ha="center", va="center", color="#555555")
+    return figure
 
 
 def lettered_grid(

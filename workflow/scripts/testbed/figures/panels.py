@@ -9,18 +9,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from testbed.experiment.titles import title_of
 from testbed.figures.axes import axis_position, panel_limits, panel_shape, scale_axes
 from testbed.figures.background import EMPTY_BACKGROUND, Background
+from testbed.figures.labels import LineEnd, label_lines
 from testbed.figures.layout import new_figure
-from testbed.figures.style import STYLE, FigureError, Series, legend_entries, marker_areas, title_of
-from testbed.statistics.lines import clopper_pearson, line_band
+from testbed.figures.style import STYLE, FigureError, Series, legend_entries, marker_areas
+from testbed.statistics.intervals import Intervals
+from testbed.statistics.lines import clopper_pearson
 from testbed.statistics.scales import transform
-from testbed.statistics.trends import Settings, bootstrap_trend, line_of, on_scale
+from testbed.statistics.settings import Settings
+from testbed.statistics.tables import on_scale
+from testbed.statistics.trends import line_of
 
 log = logging.getLogger(__name__)
 
 # how far a pool's line is drawn beyond its models, as a fraction of the x axis
 BEYOND = 0.02
+MOST_NAMED = 8
+"""Most lines in a panel that have their names at their ends."""
 
 
 def draw_panels(
@@ -30,13 +37,15 @@ def draw_panels(
     reference: str,
     shifts: Sequence[str],
     settings: Settings,
+    intervals: Intervals,
     background: Background = EMPTY_BACKGROUND,
 ) -> Figure:
     """A figure with one panel for each of `shifts`, in their order, and a legend below.
 
-    `pairs` are rows of `pair_with_reference`; `trends` is the table of `fit_pool_trends` with the lines. A pool without a
-    line is drawn as points only. The x axis of a panel is the accuracy over all classes of the reference. If
-    `settings.classes` is `shift` and the shift has fewer classes, it is the accuracy over these, and the title says so.
+    `pairs` are rows of `pair_with_reference`; `trends` is the table of `fit_pool_trends` with the lines, and `intervals`
+    (see `testbed.statistics.intervals.intervals_of`) has their bands. A pool without a line is drawn as points only. The x
+    axis of a panel is the accuracy over all classes of the reference. If `settings.classes` is `shift` and the shift has
+    fewer classes, it is the accuracy over these, and the title says so.
 
     Raises `FigureError` for a shift on which no model of `series` was evaluated, and for a line that `trends` lacks.
     """
@@ -65,8 +74,13 @@ def draw_panels(
             scale_axes(axes, x, y, settings.scale)
             axes.axline((x[0], x[0]), slope=1, color="#555555", linewidth=0.9, linestyle=":", zorder=1)
             background.draw(axes, shift, scored, settings)
-            for one in series:
-                _draw_series(axes, points, trends, one, areas, settings)
+            ends = [_draw_series(axes, points, trends, one, areas, settings, intervals) for one in series]
+            if len(series) <= MOST_NAMED:
+                places = (
+                    axis_position(points["reference_value"], x, settings.scale),
+                    axis_position(points["value"], y, settings.scale),
+                )
+                label_lines(axes, [end for end in ends if end], np.stack(places, axis=1))
     return figure
 
 
@@ -79,14 +93,21 @@ def _on(pairs: pd.DataFrame, testset: str, classes: str) -> pd.DataFrame:
 
 
 def _draw_series(
-    axes: Axes, points: pd.DataFrame, trends: pd.DataFrame, one: Series, areas: dict[int, float], settings: Settings
-) -> None:
+    axes: Axes,
+    points: pd.DataFrame,
+    trends: pd.DataFrame,
+    one: Series,
+    areas: dict[int, float],
+    settings: Settings,
+    intervals: Intervals,
+) -> LineEnd | None:
     own = points[(points["pool"] == one.pool) & (points["architecture"] == one.architecture)]
     if own.empty:
         log.warning("pool %s, %s: no model on %s", one.pool, one.architecture, points["testset"].iloc[0])
-        return
-    _draw_line(axes, points, own, _trend_of(own, trends, settings), one, settings)
+        return None
+    ends = _draw_line(axes, points, own, _trend_of(own, trends, settings), one, settings, intervals)
     _draw_points(axes, own, one, areas, settings)
+    return ends
 
 
 def _trend_of(own: pd.DataFrame, trends: pd.DataFrame, settings: Settings) -> pd.Series:
@@ -99,11 +120,17 @@ def _trend_of(own: pd.DataFrame, trends: pd.DataFrame, settings: Settings) -> pd
 
 
 def _draw_line(
-    axes: Axes, points: pd.DataFrame, own: pd.DataFrame, trend: pd.Series, one: Series, settings: Settings
-) -> None:
+    axes: Axes,
+    points: pd.DataFrame,
+    own: pd.DataFrame,
+    trend: pd.Series,
+    one: Series,
+    settings: Settings,
+    intervals: Intervals,
+) -> LineEnd | None:
     line = line_of(trend)
     if np.isnan(line.slope):
-        return
+        return None
     ends = _line_ends(axes, own, settings.scale)
     style = {"color": one.colour, "linestyle": one.dashes, "zorder": 2.5}
     axes.plot(ends, line.at(ends), linewidth=1.3, **style)
@@ -113,8 +140,10 @@ def _draw_line(
         for beyond in ([whole[0], ends[0]], [ends[1], whole[1]]):
             axes.plot(beyond, line.at(beyond), linewidth=0.7, **style)
     x = np.linspace(*ends, 60)
-    low, high = line_band(bootstrap_trend(own, settings), x, settings.line_confidence)
+    low, high = intervals.band(own, x)
     axes.fill_between(x, low, high, color=one.colour, alpha=0.12, linewidth=0, zorder=1.5)
+    left, right = ((float(end), float(line.at(end))) for end in ends)
+    return LineEnd(one.label, one.colour, right, left)
 
 
 def _line_ends(axes: Axes, points: pd.DataFrame, scale: str) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from testbed.statistics.trends import Settings
+from testbed.experiment.titles import title_of_pool
+from testbed.statistics.settings import Settings
 
 # Okabe and Ito's first six colours and six of Tol's "muted" colours: distinguishable with any colour vision
 COLOURS = [
@@ -22,6 +24,9 @@ COLOURS = [
 ]
 # one marker more than colours, so that a repeated colour has another marker; the factors equalise their visible areas
 MARKERS = dict(zip("os^DvP*Xh<p>d", [1, 0.85, 1.1, 0.7, 1.1, 1.4, 1.9, 1.15, 1.15, 1.1, 1.15, 1.1, 0.9], strict=True))
+PAPER = ("yfcc", "laion", "cc12m", "redcaps", "wit", "shutterstock")
+"""The paper's sources, and their counterparts in the demo, have the first colours and markers in every figure."""
+
 BASELINE = "#1a1a1a"
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -43,19 +48,6 @@ STYLE = {
     "pdf.fonttype": 42,
 }
 AREAS = (15.0, 46.0)
-TITLES = {
-    "imagenet": "ImageNet",
-    "imagenet-v2": "ImageNet-V2",
-    "imagenet-r": "ImageNet-R",
-    "imagenet-sketch": "ImageNet-Sketch",
-    "imagenet-a": "ImageNet-A",
-    "objectnet": "ObjectNet",
-    "mini_imagenet": "Mini-ImageNet",
-    "mini_v2": "Mini-V2",
-    "mini_rendition": "Mini-Rendition",
-    "mini_sketch": "Mini-Sketch",
-    "mini_objectnet": "Mini-ObjectNet",
-}
 
 
 class FigureError(ValueError):
@@ -104,23 +96,24 @@ def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[s
     """A series for every pool and architecture in `pairs` (see `pair_with_reference`), in the order of `pools`.
 
     `pools` are the experiment's, each with `name` and `kind` (`baseline`, `mixture`, `ensemble` and `filter` have their own
-    styles). A pool has the same colour and marker in all figures with the same `pools`. `labels` replaces names in the
-    legend. Pools without a model in `pairs` have no series.
+    styles). A pool keeps its colour and marker in all figures, also when a pool is added after it. `labels` replaces titles
+    in the legend. Pools without a model in `pairs` have no series.
 
     Raises `FigureError` if none of `pools` was evaluated.
     """
     architectures = sorted(pairs["architecture"].unique())
     series = []
-    for index, pool in enumerate(pools):
+    styles = _styles(pools)
+    for pool in pools:
+        colour, first = styles[pool["name"]]
         present = pairs.loc[pairs["pool"] == pool["name"], "architecture"].unique()
         for architecture in sorted(present):
-            marker = list(MARKERS)[(index + 6 * architectures.index(architecture)) % len(MARKERS)]
-            label = (labels or {}).get(pool["name"], pool["name"])
+            marker = list(MARKERS)[(first + 6 * architectures.index(architecture)) % len(MARKERS)]
+            label = (labels or {}).get(pool["name"], title_of_pool(pool))
             if pool["kind"] == "baseline":
                 label += " (baseline)"
             if len(architectures) > 1:
                 label += f", {architecture}"
-            colour = BASELINE if pool["kind"] == "baseline" else COLOURS[index % len(COLOURS)]
             series.append(Series(pool["name"], architecture, pool["kind"], label, colour, marker))
     if not series:
         names = ", ".join(pool["name"] for pool in pools)
@@ -130,9 +123,33 @@ def make_series(pairs: pd.DataFrame, pools: Sequence[Mapping], labels: Mapping[s
     return series
 
 
-def title_of(testset: str) -> str:
-    """The readable name of a test set: the usual spelling of a known one, otherwise the name without underscores."""
-    return TITLES.get(testset, testset.replace("_", " "))
+def _styles(pools: Sequence[Mapping]) -> dict[str, tuple[str, int]]:
+    """The colour and the place of the marker of each of `pools`.
+
+    The paper's sources have fixed ones. Those of others follow from their names: another pool changes them only if it
+    comes first and has the same.
+    """
+    others, markers = COLOURS[len(PAPER) :], len(MARKERS) - len(PAPER)
+    styles: dict[str, tuple[str, int]] = {}
+    for pool in pools:
+        name = pool["name"]
+        if pool["kind"] == "baseline":
+            styles[name] = BASELINE, list(MARKERS).index("*")
+        elif name.removeprefix("mini_") in PAPER:
+            place = PAPER.index(name.removeprefix("mini_"))
+            styles[name] = COLOURS[place], place
+        else:
+            number = crc32(name.encode())
+            offered = [
+                (others[(number + step) % len(others)], len(PAPER) + (number // len(others) + turn) % markers)
+                for turn in range(markers)
+                for step in range(len(others))
+            ]
+            used = [style for style in styles.values() if style[0] in others]
+            colours = {colour for colour, _ in used} if len({colour for colour, _ in used}) < len(others) else set()
+            free = [style for style in offered if style not in used and style[0] not in colours]
+            styles[name] = free[0] if free else offered[0]
+    return styles
 
 
 def mixture_label(members: Mapping[str, float]) -> str:

@@ -1,64 +1,24 @@
-"""The figures: that they are written, complete, equal on each run, and honest about what they show."""
+"""The main figure: it is written, complete, equal on each run, and honest about what it shows."""
 
 import logging
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 
 from example_evaluations import LINES, POOLS, REFERENCE, example, row, table
+from example_figures import BASELINE, SERIES, SHIFTS, boxes_of, fitted_lines, labels_of, main_figure, points_drawn
 from experiments import ROOT
 from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
-from plot_mixture import combine_lines, plot_mixture
-from testbed.figures.axes import panel_limits, percent_ticks
-from testbed.figures.background import COMBINED
 from testbed.figures.style import BASELINE as BASELINE_COLOUR
-from testbed.figures.style import (
-    COLOURS,
-    STYLE,
-    FigureError,
-    make_series,
-    marker_areas,
-    mixture_label,
-    save_figure,
-    title_of,
-)
+from testbed.figures.style import FigureError, save_figure
 from testbed.statistics.baselines import read_baselines
 from testbed.statistics.scales import SCALES, transform
-from testbed.statistics.tables import EvaluationsError, pair_with_reference
-from testbed.statistics.trends import Settings
-
-SHIFTS = list(LINES)
-MEMBERS = {"photos": 0.5, "drawings": 0.5}
-
-
-BASELINE = Settings(baseline="pool:labels")
-
-
-def main_figure(evaluations: pd.DataFrame, settings: Settings = BASELINE, pools=POOLS) -> Figure:
-    trends, _ = fit_trends(evaluations, REFERENCE, settings)
-    return plot_effective_robustness(evaluations, trends, REFERENCE, SHIFTS, pools, settings)
-
-
-def mixture_figure(evaluations: pd.DataFrame, pools=None, baseline: str = "none") -> Figure:
-    return plot_mixture(evaluations, "both", MEMBERS, REFERENCE, SHIFTS, Settings(baseline=baseline), pools)
-
-
-def labels_of(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def fitted_lines(axes, colour: str) -> list:
-    return [line for line in axes.lines if line.get_color() == colour and line.get_linestyle() != "None"]
-
-
-def points_drawn(axes, marker: str) -> int:
-    return sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == marker)
+from testbed.statistics.settings import Settings
+from testbed.statistics.tables import EvaluationsError
 
 
 def test_main_figure_is_complete():
@@ -70,7 +30,7 @@ def test_main_figure_is_complete():
     )
     for axes in figure.axes:
         assert len([area for area in axes.collections if isinstance(area, FillBetweenPolyCollection)]) == len(POOLS)
-        assert [points_drawn(axes, marker) for marker in "os^D"] == [5, 5, 5, 5]
+        assert [points_drawn(axes, SERIES[pool["name"]].marker) for pool in POOLS] == [5, 5, 5, 5]
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -91,7 +51,7 @@ def test_figures_are_written_and_equal_on_each_run(tmp_path, scale):
 def test_line_in_the_figure_is_that_of_the_table():
     figure = main_figure(example())
     for axes, shift in zip(figure.axes, SHIFTS, strict=True):
-        (line,) = fitted_lines(axes, COLOURS[0])
+        (line,) = fitted_lines(axes, SERIES["photos"].colour)
         x, y = (np.asarray(ends) for ends in line.get_data())
         slope, intercept = LINES[shift]["photos"]
         assert y == pytest.approx(slope * x + intercept, abs=1e-3)
@@ -117,9 +77,9 @@ def test_pool_with_one_model_has_a_point_and_no_line():
     figure = main_figure(evaluations)
     assert "drawings" in labels_of(figure)
     for axes in figure.axes:
-        assert points_drawn(axes, "s") == 1
-        assert fitted_lines(axes, COLOURS[1]) == []
-        assert len(fitted_lines(axes, COLOURS[0])) == 1
+        assert points_drawn(axes, SERIES["drawings"].marker) == 1
+        assert fitted_lines(axes, SERIES["drawings"].colour) == []
+        assert len(fitted_lines(axes, SERIES["photos"].colour)) == 1
 
 
 def test_model_at_zero_stands_on_the_frame():
@@ -127,76 +87,9 @@ def test_model_at_zero_stands_on_the_frame():
     at_zero = (evaluations["model"] == "photos-mini_rn-600-0") & (evaluations["testset"] == "mini_sketch")
     evaluations.loc[at_zero, ["correct", "value"]] = 0
     axes = main_figure(evaluations).axes[0]
-    heights = np.concatenate([line.get_ydata() for line in axes.lines if line.get_marker() == "o"])
+    heights = np.concatenate([line.get_ydata() for line in axes.lines if line.get_marker() == SERIES["photos"].marker])
     assert heights.min() == axes.get_ylim()[0]
     assert len(heights) == 5
-
-
-def test_larger_trainsets_have_larger_markers():
-    areas = marker_areas([1_000_000, 15_000_000, 4_000_000, 1_000_000])
-    assert list(areas) == [1_000_000, 4_000_000, 15_000_000]
-    assert list(areas.values()) == sorted(set(areas.values()))
-    axes = main_figure(example(n=2000)).axes[0]
-    drawn = [line.get_markersize() for line in axes.lines if line.get_marker() == "o"]
-    assert drawn == sorted(set(drawn)) and len(drawn) == 5
-
-
-def test_looks_are_unique_and_stay_with_the_pool():
-    pairs = pair_with_reference(example([600]), REFERENCE)
-    pools = [{"name": f"pool{place}", "kind": "source"} for place in range(30)]
-    many = pd.concat([pairs.assign(pool=pool["name"], architecture="rn") for pool in pools])
-    series = make_series(many, pools)
-    assert len({(one.colour, one.marker) for one in series}) == 30
-    fewer = make_series(many[many["pool"] != "pool3"], pools)
-    assert [one for one in series if one.pool != "pool3"] == fewer
-
-
-def test_architectures_are_told_apart():
-    evaluations = example(n=2000)
-    other = evaluations[evaluations["pool"] == "photos"].assign(architecture="vit")
-    other["model"] = other["model"].str.replace("mini_rn", "vit")
-    figure = main_figure(pd.concat([evaluations, other]))
-    assert labels_of(figure)[:2] == ["photos, mini_rn", "photos, vit"]
-    for axes in figure.axes:
-        assert len(fitted_lines(axes, COLOURS[0])) == 2
-
-
-def test_mixture_stands_between_its_members():
-    figure = mixture_figure(example(n=2000), POOLS, "pool:labels")
-    assert labels_of(figure)[:4] == ["photos", "drawings", "50 % photos + 50 % drawings", "labels (baseline)"]
-    sketch = figure.axes[SHIFTS.index("mini_sketch")]
-    heights = [fitted_lines(sketch, colour)[0].get_ydata()[0] for colour in COLOURS[:3]]
-    assert heights[0] < heights[2] < heights[1]
-    assert fitted_lines(sketch, COLOURS[2])[0].get_linestyle() == "--"
-    assert fitted_lines(sketch, COLOURS[0])[0].get_linestyle() == "-"
-
-
-def test_members_foretell_a_line_between_theirs():
-    trends, _ = fit_trends(example(), REFERENCE, BASELINE)
-    combined = combine_lines(trends, "both", {"photos": 1, "drawings": 3}).set_index("testset")
-    (slope_a, intercept_a), (slope_b, intercept_b) = (LINES["mini_sketch"][pool] for pool in ("photos", "drawings"))
-    expected = (0.25 * slope_a + 0.75 * slope_b, 0.25 * intercept_a + 0.75 * intercept_b)
-    assert tuple(combined.loc["mini_sketch", ["slope", "intercept"]]) == pytest.approx(expected, abs=1e-3)
-    figure = mixture_figure(example())
-    assert "members' lines, combined by share" in labels_of(figure)
-    (line,) = [one for one in fitted_lines(figure.axes[0], COMBINED["color"]) if one.get_linewidth() == 0.8]
-    mixture = trends[(trends["pool"] == "both") & (trends["testset"] == "mini_sketch")].iloc[0]
-    assert line.get_xdata() == pytest.approx(transform(mixture[["reference_min", "reference_max"]].astype(float)))
-
-
-def test_mixture_figure_needs_no_other_pool():
-    evaluations = example(n=2000)
-    figure = mixture_figure(evaluations[evaluations["pool"] != "labels"])
-    assert labels_of(figure)[:4] == ["photos", "drawings", "50 % photos + 50 % drawings", "y = x"]
-    assert labels_of(mixture_figure(evaluations, baseline="pool:labels"))[3] == "labels (baseline)"
-
-
-def test_mixture_without_a_member_is_named():
-    evaluations = example(n=2000)
-    with pytest.raises(FigureError, match="mixture both: pool 'drawings' has no evaluated model"):
-        mixture_figure(evaluations[evaluations["pool"] != "drawings"])
-    with pytest.raises(FigureError, match="mixture both: 'both' is not a pool of the experiment"):
-        mixture_figure(evaluations, POOLS[:2])
 
 
 def test_pools_that_differ_are_told(caplog):
@@ -233,42 +126,10 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(count):
     trends, _ = fit_trends(evaluations, REFERENCE, settings)
     shifts = [f"shift_{place}" for place in range(count)]
     figure = plot_effective_robustness(evaluations, trends, REFERENCE, shifts, pools, settings)
-    canvas = FigureCanvasAgg(figure)
-    with matplotlib.rc_context(STYLE):
-        canvas.draw()
-    renderer, page = canvas.get_renderer(), figure.bbox
-    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
-    boxes += [text.get_window_extent(renderer) for text in figure.texts]
-    boxes.append(figure.legends[0].get_window_extent(renderer))
+    boxes = boxes_of(figure)
+    assert len(boxes) == count + len(figure.texts) + 1
     for place, box in enumerate(boxes):
-        assert box.x0 >= page.x0 and box.y0 >= page.y0 and box.x1 <= page.x1 and box.y1 <= page.y1
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_ticks_are_round_and_apart(scale):
-    low, high = transform([0.08, 0.9], scale)
-    ticks = percent_ticks(low, high, scale, (high - low) / 9)
-    assert 50 in ticks and len(ticks) >= 4
-    assert np.diff(transform(np.array(ticks) / 100, scale)).min() >= (high - low) / 9
-    assert ticks[0] >= 8 and ticks[-1] <= 90
-
-
-def test_narrow_axes_still_have_ticks():
-    low, high = transform([0.621, 0.663], "logit")
-    assert len(percent_ticks(low, high, "logit", (high - low) / 9)) >= 3
-
-
-def test_limits_of_models_that_are_all_alike():
-    points = pd.DataFrame({"reference_value": [0.5], "value": [0.0]})
-    x, (y,) = panel_limits([points], "logit")
-    assert x[0] < 0 < x[1]
-    assert np.isfinite(y).all() and y[0] < y[1]
-
-
-def test_names_and_shares_are_readable():
-    assert (title_of("imagenet-v2"), title_of("my_own_shift")) == ("ImageNet-V2", "my own shift")
-    assert mixture_label({"a": 1, "b": 2}) == "33.3 % a + 66.7 % b"
 
 
 def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
@@ -285,12 +146,15 @@ def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
     assert labels_of(figure) == [*labels_of(plain), "published checkpoint"]
     for axes, before in zip(figure.axes, plain.axes, strict=True):
         assert points_drawn(axes, "x") == 2
-        assert sorted(text.get_text() for text in axes.texts) == ["early", "late"]
+        named, named_before = ({text.get_text() for text in one.texts} for one in (axes, before))
+        assert {"early", "late"} <= named and not {"early", "late"} & named_before
         assert points_drawn(before, "x") == 0
         (cross, _) = [line for line in axes.lines if line.get_marker() == "x"]
         assert cross.get_xdata()[0] == pytest.approx(transform(0.98, BASELINE.scale))
         assert axes.get_xlim()[0] < cross.get_xdata()[0] < axes.get_xlim()[1]
-        assert len(fitted_lines(axes, COLOURS[0])) == len(fitted_lines(before, COLOURS[0])) == 1
+        assert (
+            len(fitted_lines(axes, SERIES["photos"].colour)) == len(fitted_lines(before, SERIES["photos"].colour)) == 1
+        )
     save_figure(figure, tmp_path / "a.pdf", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
@@ -332,5 +196,8 @@ def test_standard_models_and_public_models_stand_behind():
 def test_x_is_over_the_classes_of_the_shift_where_that_is_asked():
     whole, own = backdrop_figure("all").axes[0], backdrop_figure("shift").axes[0]
     assert (whole.get_title(), own.get_title()) == ("ImageNet-R", "ImageNet-R (x: its classes)")
-    highest = [max(line.get_xdata().max() for line in axes.lines if line.get_marker() == "o") for axes in (whole, own)]
+    highest = [
+        max(line.get_xdata().max() for line in axes.lines if line.get_marker() == SERIES["photos"].marker)
+        for axes in (whole, own)
+    ]
     assert highest == pytest.approx(transform([22 / 50, 42 / 50]))
