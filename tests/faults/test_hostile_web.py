@@ -37,7 +37,7 @@ def hostile():
 
 
 def test_every_url_of_a_hostile_web_is_accounted_for(hostile, scripts_environment, tmp_path):
-    # Retry-After of a day pauses the host, here all of the web, for the deadline; test_web.py looks at it.
+    # Retry-After of a day pauses the host, here all of the web, for the deadline; test_fetch.py looks at it.
     kinds = [kind for kind in OUTCOMES if kind != "ask-tomorrow"] * EACH
     kinds += [HARMLESS[number % len(HARMLESS)] for number in range(URLS - len(kinds))]
     # Spread over the chunks: 7919 is prime, so that every place is met once.

@@ -107,7 +107,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def test_a_run_killed_again_and_again_equals_an_undisturbed_one(tiny_run, tmp_path):
     folder = copy_workflow(tmp_path / "clone")
-    chunks, checkpoints = "downloads/*/*/[0-9]*.json", "models/*/work/*/checkpoints/epoch_[0-9]*.pt"
+    chunks, checkpoints = "downloads/*/*/[0-9]*.json", "models/*/work/checkpoints/step_[0-9]*.pt"
 
     kill_when(folder, lambda: bool(records(folder, chunks)), "a finished chunk")
     # The records themselves are written once more when their images are in shards.
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_every_stage_without_a_traceback(tmp_path):
         lambda: len(records(folder, "downloads/*/*/[0-9]*.json")),
         "Sharding",
         "Training",
-        lambda: len(records(folder, "models/*/work/*/checkpoints/epoch_[0-9]*.pt")),
+        lambda: len(records(folder, "models/*/work/checkpoints/step_[0-9]*.pt")),
         "Evaluating",
     ):
         # Else a checkpoint of the training before may be there already.

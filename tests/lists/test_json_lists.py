@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from example_lists import annotation, listed, prepare
 from testbed.lists import json_batches, json_stream, released_batches
+from testbed.lists.formats import FORMATS
 from testbed.lists.pairs import ListError
-from testbed.lists.released import FORMATS, read_rows
+from testbed.lists.released import read_rows
 from testbed.lists.released_batches import map_batches
 
 REDCAPS = FORMATS["redcaps"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.lists.pairs import CAUSES, clean_caption, describe_dropped, uid, url_fault
+from testbed.lists.pairs import CAUSES, clean_caption, clean_url, describe_dropped, uid, url_fault
 
 
 def test_uid_is_a_hash_of_url_and_caption():
@@ -72,6 +72,37 @@ def test_addresses_of_networks_that_are_allowed_are_no_fault(url, fault):
     assert url_fault(url, [ipaddress.ip_network("10.1.2.0/24"), ipaddress.ip_network("fd00::/8")]) == fault
 
 
+@pytest.mark.parametrize(
+    ("url", "encoded"),
+    [
+        (" http://a.test/a b.jpg ", "http://a.test/a%20b.jpg"),
+        ('http://a.test/ "#<>?^`{}|', "http://a.test/%20%22#%3C%3E?^%60{}|"),
+        ("http://a.test/ <>^`{}|\\'%20%é猫", "http://a.test/%20%3C%3E^%60%7B%7D|/'%20%%C3%A9%E7%8C%AB"),
+        ("http://a.test/1?q=a b'\\<>^`{}|?é", "http://a.test/1?q=a%20b%27\\%3C%3E^`{}|?%C3%A9"),
+        ("http://a.test/\u00a0\u3000\x00\x1f\x7f.", "http://a.test/%C2%A0%E3%80%80%00%1F%7F."),
+        ("http://a.test/1\r\nHost: b", "http://a.test/1Host:%20b"),
+        ("http://a.test/\t1.jpg\x00", "http://a.test/1.jpg"),
+    ],
+)
+def test_raw_characters_in_urls_are_encoded_as_a_browser_does(url, encoded):
+    """The expected values are those of `new URL(url).href` in Node."""
+    assert clean_url(url) == encoded and url_fault(encoded) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a.test/é\"<>`{}\\^|'", "HTTP://A.test/../%7e?é#é", "http://ü.test/1", "no url"]
+)
+def test_urls_without_blanks_keep_their_identity(url):
+    assert clean_url(f"\u3000{url}\n") == url
+
+
+@pytest.mark.parametrize(
+    "url", ["a cat", "http://a .test/1", "http://a.test /1", "http://a\x00.test/1", "//a.test/a b"]
+)
+def test_blanks_elsewhere_stay_a_fault(url):
+    assert url_fault(clean_url(url)) == "bad_url"
+
+
 def test_what_is_dropped_is_told_with_the_way_out_of_the_main_cause():
     words = describe_dropped({"bad_url": 2, "private_address": 1500, "scheme": 0})
     assert words.startswith("rows dropped: private_address 1,500, bad_url 2. private_address: ")
@@ -91,6 +122,11 @@ def test_what_is_dropped_is_told_with_the_way_out_of_the_main_cause():
         ("\\t" * 500_000 + "x", "\\t" * 500_000 + "x"),
         ("naïve 猫 😊", "naïve 猫 😊"),
         ("\\t", ""),
+        ("\u200b", ""),
+        (" \ufeff \u200d\u2060\u00ad\u2800\u3164\ufe0f\\t", ""),
+        ("a\u200bcat\u200d", "a\u200bcat\u200d"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("\u200b.", "\u200b."),
     ],
 )
 def test_captions_are_cleaned(text, clean):

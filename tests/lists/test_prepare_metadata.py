@@ -1,5 +1,6 @@
 """Released lists as pairs: the round trip of every source, every cause of dropping, order, duplicates, determinism."""
 
+import gzip
 import logging
 from collections import Counter
 
@@ -34,6 +35,12 @@ def test_rows_have_their_uid(tmp_path):
     assert rows == [{"uid": uid(URL, "a cat"), "url": URL, "caption": "a cat"}]
 
 
+def test_raw_blanks_in_urls_are_encoded(tmp_path):
+    rows, dropped = prepare(listed(tmp_path, "http://a.test/my cat.jpg\ta cat\n"), "cc12m")
+    url = "http://a.test/my%20cat.jpg"
+    assert rows == [{"uid": uid(url, "a cat"), "url": url, "caption": "a cat"}] and not dropped
+
+
 def test_na_and_null_are_captions(tmp_path):
     captions = ["NA", "null", "NaN", "None", "N/A", "nan", "-", "0"]
     rows, dropped = prepare(listed(tmp_path, "".join(f"{URL}\t{caption}\n" for caption in captions)), "cc12m")
@@ -50,6 +57,7 @@ def test_na_and_null_are_captions(tmp_path):
         (f"{URL}\t".encode() + b"x" * (3 << 20), "malformed"),
         (f"{URL}\t".encode(), "empty_caption"),
         (f"{URL}\t \u00a0 \\t".encode(), "empty_caption"),
+        (f"{URL}\t\u200b\u200d \ufeff".encode(), "empty_caption"),
         (f"{URL}\t{'x' * 2001}".encode(), "long_caption"),
         (b"a.test/1.jpg\ta cat", "bad_url"),
         (b"ftp://a.test/1.jpg\ta cat", "scheme"),
@@ -155,6 +163,22 @@ def test_a_path_is_a_file_a_glob_or_a_folder_and_order_is_that_of_names(tmp_path
         prepare_list(path, "cc12m", None, output)
         captions = parquet.read_table(output)["caption"].to_pylist()
         assert captions == ["caption 1", "caption 2", "caption 10"]
+
+
+def test_files_in_folders_in_a_folder_are_read(tmp_path):
+    for number, folder in enumerate(
+        ["", "year=2021", "year=2020/month=2", "year=2020/month=1", ".hidden", "_temporary/0"]
+    ):
+        path = tmp_path / "list" / folder / f"part-0.tsv{'.gz' * (number == 1)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = f"http://a.test/{number}\tcaption {number}\n".encode()
+        path.write_bytes(gzip.compress(content) if number == 1 else content)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "part-0.tsv").write_text("http://a.test/9\tlinked\n")
+    (tmp_path / "list" / "year=2022").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "list" / "year=2020" / "again").symlink_to(tmp_path / "list")
+    rows, _ = prepare(tmp_path / "list", "cc12m")
+    assert [row["caption"] for row in rows] == ["caption 0", "caption 3", "caption 2", "caption 1", "linked"]
 
 
 def test_a_file_that_a_glob_finds_twice_is_read_once(tmp_path):

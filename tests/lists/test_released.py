@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from example_lists import URL, annotation, laion, listed, prepare, redcaps
+from example_lists import URL, annotation, laion, listed, prepare, redcaps, zstd
 from make_miniweb import make_source
 from prepare_metadata import prepare_list
 from processes import cpu_seconds
 from testbed.lists import released
+from testbed.lists.formats import FORMATS
 from testbed.lists.pairs import ListError
-from testbed.lists.released import FORMATS, check_length, check_list, count_rows
+from testbed.lists.released import check_length, check_list, count_rows
 from testbed.miniweb.lists import FORMATS as MINIWEB_FORMATS
 
 
@@ -62,8 +63,23 @@ def test_wrong_columns_are_errors(tmp_path):
     assert "has no column image_url, caption_reference_description, language" in fails(path, "wit")
     assert "columns: the format yfcc has fixed columns" in fails(path, "yfcc", {"url": "image"})
     assert "columns: link is unknown" in fails(path, "tsv", {"link": "image"})
-    parquet.write_table(pa.table({"URL": [URL], "caption": ["a"]}), tmp_path / "x.parquet")
-    assert "has no column TEXT, NSFW; it has 'URL', 'caption'" in fails(tmp_path / "x.parquet", "laion")
+    parquet.write_table(pa.table({"URL": [URL], "label": ["a"]}), tmp_path / "x.parquet")
+    assert "has no column TEXT, NSFW; it has 'URL', 'label'" in fails(tmp_path / "x.parquet", "laion")
+
+
+def test_places_that_do_not_exist_are_errors(tmp_path):
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"url": [URL], "meta": [{"captions": ["a"]}], "url2": [[URL]]}), path)
+    for place, reason in [
+        ("meta.text", "has no meta.text: 'text' is not in the type struct"),
+        ("meta[0]", "has no meta[0]: 0 is not in the type struct"),
+        ("url[0]", "has no url[0]: 0 is not in the type string"),
+        ("meta", "column meta has the type struct<captions: list<element: string>>, not text"),
+        ("text.captions[0]", "has no column text; it has 'url', 'meta'"),
+    ]:
+        assert reason in fails(path, "parquet", {"caption": place})
+    assert "column url2 has the type list" in fails(path, "parquet", {"url": "url2", "caption": "meta.captions"})
+    assert "columns.several: a cell of tsv has one caption" in fails(path, "tsv", {"several": "first"})
 
 
 def test_columns_that_are_no_texts_or_come_twice_are_errors(tmp_path):
@@ -74,17 +90,14 @@ def test_columns_that_are_no_texts_or_come_twice_are_errors(tmp_path):
     assert "column caption more than once" in fails(path, "parquet")
 
 
-def test_a_later_file_that_lacks_a_column_is_an_error(tmp_path):
+def test_a_later_file_that_lacks_url_or_caption_is_an_error(tmp_path):
     laion(tmp_path, "0.parquet")
-    parquet.write_table(pa.table({"URL": [URL], "TEXT": ["a"], "NSFW": ["UNLIKELY"]}), tmp_path / "list" / "1.parquet")
-    with pytest.raises(ListError, match="1.parquet: has no column similarity"):
+    parquet.write_table(pa.table({"URL": [URL], "NSFW": ["UNLIKELY"]}), tmp_path / "list" / "1.parquet")
+    with pytest.raises(ListError, match="1.parquet: has no column TEXT"):
         prepare(tmp_path / "list", "laion")
-    laion(tmp_path, "1.parquet", similarity=["high"])
-    with pytest.raises(ListError, match="1.parquet: differs in its columns from the list's first file"):
-        prepare(tmp_path / "list", "laion")
-    listed(tmp_path, f"url\tcaption\tid\n{URL}\ta\t1\n", "0.tsv")
-    listed(tmp_path, f"url\tcaption\n{URL}\tb\n", "1.tsv")
-    with pytest.raises(ListError, match="1.tsv: has no column id"):
+    listed(tmp_path, f"url\tcaption\n{URL}\ta\n", "0.tsv")
+    listed(tmp_path, f"url\ttext\n{URL}\tb\n", "1.tsv")
+    with pytest.raises(ListError, match="1.tsv: has no column caption"):
         prepare(tmp_path / "list", "tsv")
 
 
@@ -103,7 +116,7 @@ def test_cut_files_are_errors(tmp_path):
     with pytest.raises(ListError, match="is not complete JSON"):
         prepare(listed(tmp_path, deep, "cats.json"), "redcaps")
     lines = "".join(f"http://a.test/{number}\t{hashlib.md5(b'%d' % number).hexdigest()}\n" for number in range(5000))
-    for pack in (gzip.compress, bz2.compress):
+    for pack in (gzip.compress, bz2.compress, zstd):
         with pytest.raises(ListError, match=r"list.tsv: (is truncated|cannot be read).*download it again"):
             prepare(listed(tmp_path, pack(lines.encode())[:-9]), "yfcc")
     path = laion(tmp_path)
@@ -116,7 +129,38 @@ def test_files_of_another_kind_are_errors(tmp_path):
     assert "is a parquet file: choose the format parquet" in fails(path, "yfcc")
     assert "is a zip archive: unpack it" in fails(listed(tmp_path, b"PK\x03\x04rest", "a.json"), "redcaps")
     assert "is not a complete parquet file" in fails(listed(tmp_path, f"{URL}\ta cat\n"), "laion")
-    assert "has no header line" in fails(listed(tmp_path, b"\xff\xfe\x00\n", "a.csv"), "csv")
+    assert "has no header line" in fails(listed(tmp_path, b"\n\n", "a.csv"), "csv")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd])
+def test_texts_in_utf16_are_named_as_such(tmp_path, pack):
+    text = f"url\tcaption\n{URL}\ta cat\n"
+    for encoding, name in {
+        "utf-16": "UTF-16",
+        "utf-16-le": "UTF-16LE",
+        "utf-16-be": "UTF-16BE",
+        "utf-32": "UTF-32",
+    }.items():
+        message = fails(listed(tmp_path, pack(text.encode(encoding)), "a.tsv"), "tsv")
+        assert f"a.tsv: is in {name}, but" in message and f"iconv -f {name} -t UTF-8 a.tsv" in message
+        assert f"is in {name}, but" in fails(tmp_path / "list" / "a.tsv", "cc12m")
+
+
+def test_json_lines_that_are_something_else_are_errors(tmp_path):
+    row = {"image": URL, "captions": ["a cat"]}
+    message = fails(listed(tmp_path, json.dumps([row, row], indent=1), "a.jsonl"), "jsonl")
+    assert "its first lines are no JSON objects; write one object in each line (jq -c '.[]' does" in message
+    path = listed(tmp_path, json.dumps(row), "a.jsonl")
+    assert "its first 1 rows have nothing at url; they have 'image', 'captions'" in fails(path, "jsonl")
+    assert "have nothing at captions[1]" in fails(path, "jsonl", {"url": "image", "caption": "captions[1]"})
+    with pytest.raises(ListError, match="is empty"):
+        check_list(listed(tmp_path, "", "a.jsonl"), "jsonl")
+    assert "is a parquet file" in fails(laion(tmp_path), "jsonl")
+    many = listed(
+        tmp_path, json.dumps({"url": URL, "caption": "a"} | dict.fromkeys(map(str, range(1000)), 1)), "b.jsonl"
+    )
+    with pytest.raises(ListError, match=r"b.jsonl: its rows have more than 1,000 different keys"):
+        prepare(many, "jsonl")
 
 
 def test_empty_files_are_errors(tmp_path):
@@ -140,6 +184,7 @@ def test_the_early_check_accepts_every_miniweb_list(tmp_path):
         assert check_list(tmp_path / kind / "list", format, {}) is None
 
 
+@pytest.mark.slow
 def test_the_early_check_reads_no_more_than_the_beginning(tmp_path):
     big = tmp_path / "big.json"
     with open(big, "w", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from example_lists import URL, annotation, laion, listed, pairs_of, prepare, redcaps
+from example_lists import URL, annotation, laion, listed, pairs_of, prepare, redcaps, zstd
 from testbed.lists import json_stream
 from testbed.lists.pairs import ListError, uid
 from testbed.miniweb.lists import WIT_COLUMNS
@@ -33,9 +33,9 @@ def test_cc3m_has_the_caption_first(tmp_path):
     assert pairs_of(rows) == [(URL, "a cat")]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstd])
 def test_packed_text_is_unpacked_whatever_its_name(tmp_path, pack):
-    for name in ("list.tsv.gz", "list.tsv.bz2", "list"):
+    for name in ("list.tsv.gz", "list.tsv.bz2", "list.tsv.zst", "list"):
         rows, _ = prepare(listed(tmp_path, pack(f"{URL}\ta cat\n".encode()), name), "yfcc")
         assert pairs_of(rows) == [(URL, "a cat")]
 

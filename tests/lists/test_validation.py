@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from testbed.lists.batches import Batch
-from testbed.lists.pairs import clean_caption, uid, url_fault
-from testbed.lists.released import FORMATS
+from testbed.lists.formats import FORMATS
+from testbed.lists.pairs import clean_caption, clean_url, uid, url_fault
 from testbed.lists.validation import PLAIN_CAPTION, PLAIN_URL, cleaned, validate_batch
 
 URL_PIECES = ["http", "https", "HTTP", "ftp", ":", "//", "/", ".", "a", "a-b", "test", "localhost", "com", "C", "1"]
@@ -50,7 +50,7 @@ def judged_singly(row, format) -> tuple[str | None, str, str]:
         return "malformed", "", ""
     if format.only and value != format.only[1]:
         return format.only[2], "", ""
-    text, address = clean_caption(caption or ""), (url or "").strip()
+    text, address = clean_caption(caption or ""), clean_url(url or "")
     if not text:
         return "empty_caption", "", ""
     if len(text) > LONGEST:

@@ -1,6 +1,7 @@
 """A stand-in for the Hugging Face Hub on loopback: the files of a folder, as its client asks for them."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,28 @@ class Hub:
     folder: Path
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
+
+
+def api_answer(folder: Path, path: str) -> object | None:
+    """What the Hub's API says of a dataset's commit or files; None for other paths. ``.bin`` and ``.parquet`` are in LFS."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    if parts[:2] != ["api", "datasets"] or not (folder / "datasets" / parts[2] / parts[3]).is_dir():
+        return None
+    dataset = folder / "datasets" / parts[2] / parts[3]
+    if parts[4:5] != ["tree"]:
+        return {"id": f"{parts[2]}/{parts[3]}", "sha": COMMIT, "siblings": []}
+    entries = []
+    for file in sorted(dataset.rglob("*")):
+        entry = {"path": str(file.relative_to(dataset)), "oid": "0" * 40, "size": 0, "type": "directory"}
+        if file.is_file():
+            size = file.stat().st_size
+            entry |= {"type": "file", "size": size}
+            if file.suffix in (".bin", ".parquet"):
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                entry["lfs"] = {"oid": digest, "size": size, "pointerSize": 130}
+        entries.append(entry)
+    return entries
 
 
 @contextmanager
@@ -36,6 +59,18 @@ def serve_hub(folder: Path) -> Iterator[Hub]:
 
         def answer(self, with_body: bool) -> None:
             hub.asked.append(self.path)
+            hub.tokens.append(self.headers.get("Authorization"))
+            private = "/private/" in self.path and self.headers.get("Authorization") != "Bearer hf_secret"
+            api = api_answer(folder, self.path)
+            if private or api is not None:
+                body = b"" if private else json.dumps(api).encode()
+                self.send_response(401 if private else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if with_body:
+                    self.wfile.write(body)
+                return
             repository, _, rest = self.path.partition("?")[0].strip("/").partition("/resolve/")
             path = folder / repository / rest.partition("/")[2]
             if not rest or not path.is_file():

@@ -2,6 +2,28 @@
 include: "inputs/metadata.smk"
 
 
+rule retrieve_list:
+    output:
+        manifest="results/lists/{source}/manifest.json",
+    log:
+        "results/logs/retrieve_list/{source}.log",
+    benchmark:
+        "results/benchmarks/retrieve_list/{source}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        downloads=1,
+        mem_mb=1000,
+        runtime=growing(720),
+    params:
+        address=lookup(within=settings, dpath="sources/{source}/metadata/retrieve"),
+        hub=lookup(within=settings, dpath="checkpoint_origin"),
+    message:
+        "Fetching the list of {wildcards.source}"
+    script:
+        "../scripts/retrieve_list.py"
+
+
 rule prepare_metadata:
     input:
         list=released_list,
@@ -12,6 +34,8 @@ rule prepare_metadata:
         "results/logs/prepare_metadata/{source}.log",
     benchmark:
         "results/benchmarks/prepare_metadata/{source}.tsv"
+    wildcard_constraints:
+        source=sources_by("metadata"),
     conda:
         "../../envs/data.yaml"
     threads: lookup(within=config, dpath="shuffle/threads")
@@ -46,7 +70,7 @@ rule shuffle_metadata:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        samples=lookup(within=settings, dpath="sources/{source}/samples"),
+        samples=lookup(within=settings, dpath="sources/{source}/samples", default=None),
         part_size=lookup(within=settings, dpath="shuffle/part_size"),
         seed=lookup(within=settings, dpath="seed"),
     message:

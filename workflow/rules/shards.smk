@@ -17,6 +17,8 @@ rule shard_samples:
         "results/logs/shard_samples/{source}.log",
     benchmark:
         "results/benchmarks/shard_samples/{source}.tsv"
+    wildcard_constraints:
+        source=sources_by("metadata"),
     conda:
         "../../envs/data.yaml"
     resources:

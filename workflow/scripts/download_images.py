@@ -5,7 +5,7 @@ This script makes chunks durable: it writes a chunk to a temporary folder, check
 row per URL, success or cause), and only then renames it and writes its record. A restarted job fetches the chunks without a
 valid record.
 
-In:  one part of the shuffled list (parquet: uid, url, caption, ...)
+In:  one part of the shuffled list (parquet: uid, url, caption, expected_sha256 or expected_md5 if the list has it, ...)
 Out: a manifest; beside it, of each chunk, NNNNN.parquet (outcomes), NNNNN.tar (images, until they are in shards) and
      NNNNN.json (record). A second pass over failures adds NNNNN-1.tar and replaces the outcomes by NNNNN-1.parquet.
 """
@@ -36,6 +36,7 @@ from testbed.records.progress import SHOWN_SECONDS, Progress
 from testbed.records.warm_worker import run_warm
 from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
+from testbed.web.hashes import expected_column, hash_in
 from testbed.web.outcomes import causes_of, check_success, tabulate
 from testbed.web.rate_limit import share_of_job
 
@@ -61,32 +62,38 @@ def chunk_size_of(folder: Path, default: int) -> int:
 
 
 def storage_of(options: dict) -> dict:
-    """Return the options that say how images are stored."""
-    return {name: options[name] for name in STORAGE_OPTIONS}
+    """Return the options that say how images are stored. `rotate` is left out if it is off, as in older records."""
+    return {name: options[name] for name in STORAGE_OPTIONS} | ({"rotate": True} if options["rotate"] else {})
 
 
 def request_of(rows: pa.Table, options: dict) -> str:
-    """Return the digest of a chunk's request: its pairs, and how their images are stored."""
-    return digest([rows["uid"].to_pylist(), storage_of(options)])
+    """Return the digest of a chunk's request: its pairs, how their images are stored, and the hashes that they must have."""
+    expected = [rows[name].to_pylist() for name in rows.column_names if name not in LIST_COLUMNS]
+    return digest([rows["uid"].to_pylist(), storage_of(options), *expected])
 
 
 def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict | None:
     """Return the record of a valid chunk of `rows`, or None. `rows` may have more rows at the end, from a longer list.
 
     Images that are already in shards (the record says so) may be missing. Raises `DownloadError` if such images are
-    requested with other settings: all of them would have to be fetched again.
+    requested with other settings, and for any images if `rotate` alone has changed: all would have to be fetched again.
     """
     try:
         entry = read_json(folder / f"{chunk}.json")
     except ManifestError:
         return None
-    sharded = entry.get("sharded")
-    if entry["request"] != request_of(rows.slice(0, entry["rows"]), options) or entry["rows"] > len(rows):
+    sharded, begun = entry.get("sharded"), rows.slice(0, entry["rows"])
+    if entry["request"] != request_of(begun, options) or entry["rows"] > len(rows):
+        if entry["request"] == request_of(begun, options | {"rotate": not options["rotate"]}):
+            raise DownloadError(
+                f"{folder}: chunk {chunk} was fetched with download.rotate: {'false' if options['rotate'] else 'true'}. Set "
+                f"it back to that, or delete {folder.parent} to fetch the whole source again."
+            )
         if sharded:
             raise DownloadError(
                 f"{folder}: chunk {chunk} is already in shards, but its images are now requested with other settings. Set "
-                "download.image_size, quality, minimum_size, shuffle.part_size, seed and the source's samples "
-                f"back to what they were, or delete {folder.parent} to fetch the whole source again."
+                "download.image_size, quality, minimum_size, rotate, verify_hashes, shuffle.part_size, seed and samples of "
+                f"the source back to what they were, or delete {folder.parent} to fetch the whole source again."
             )
         return None
     files = [file for file in entry["files"] if not (file.get("passing") and sharded)]
@@ -230,7 +237,8 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     `options` is the experiment's `download` section, `pages` are the mini-web's pages (only used with proxy "miniweb").
     Raises `DownloadError` if a chunk's images are incomplete or too few of its URLs gave an image.
     """
-    table = parquet.read_table(part, columns=LIST_COLUMNS)
+    hash = hash_in(parquet.read_schema(part).names) if options["verify_hashes"] else None
+    table = parquet.read_table(part, columns=[*LIST_COLUMNS, *([expected_column(hash)] if hash else [])])
     chunk_size = chunk_size_of(folder, options["chunk_size"])
     options = options | {"chunk_size": chunk_size}
     slices = [table.slice(start, chunk_size) for start in range(0, len(table), chunk_size)]
@@ -285,7 +293,7 @@ if __name__ == "__main__":
     with locked(Path(snakemake.output.manifest).parent) as folder:
         pages = list(snakemake.params.pages)
         options = share_of_job(snakemake.config["download"]) | snakemake.params.options
-        # The mini-web's own server serves the images of mini-sources.
-        options |= {"proxy": "miniweb"} if pages else {}
+        # The mini-web's own server serves the images of mini-sources, and none of them lies on its side.
+        options |= {"proxy": "miniweb", "rotate": False} if pages else {}
         manifest = download_images(Path(snakemake.params.part), folder, options, pages)
         write_json(snakemake.output.manifest, manifest)

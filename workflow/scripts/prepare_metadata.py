@@ -2,6 +2,7 @@
 
 In:  the list (one file, a glob or a folder), the name of its format, and its columns for generic formats.
 Out: ``pairs.parquet`` with uid, url, caption and the list's own columns, in the order of the list;
+     if the list has hashes of the images, expected_sha256 or expected_md5;
      ``counts.json`` with the rows of the list, the rows kept, the rows dropped by cause, the private networks whose
      addresses are kept, and the records of the list's files and of ``pairs.parquet``.
 
@@ -32,16 +33,20 @@ from pyarrow import parquet
 
 from testbed.experiment.experiment import Experiment
 from testbed.lists.batches import Batch
-from testbed.lists.list_files import find_files
+from testbed.lists.formats import Format
+from testbed.lists.hash_files import join_hashes
+from testbed.lists.json_lines import OtherTypesError
 from testbed.lists.pairs import CAUSES, LONGEST_CAPTION, PARQUET, ListError, describe_dropped
-from testbed.lists.released import Format, resolve_format
-from testbed.lists.released_batches import BATCH, map_batches, own_columns
+from testbed.lists.released import find_list
+from testbed.lists.released_batches import BATCH, map_batches, own_columns, plain_kind, wider_columns
 from testbed.lists.validation import validate_batch
+from testbed.lists.yfcc100m import read_ids
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import record, write_json
 from testbed.records.processes import terminate_with_parent
+from testbed.web.hashes import HASHES, expected_column
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -51,18 +56,23 @@ BASE_COLUMNS = ("uid", "url", "caption")
 
 @dataclass
 class Counts:
-    """Counts of rows that were read and dropped, by cause. `files` records the files of the list."""
+    """Counts of rows that were read and dropped, by cause. `files` records the files of the list.
+
+    `hashed` is the number of rows with a hash of the image, None for a list without hashes.
+    """
 
     rows: int = 0
     dropped: Counter = field(default_factory=Counter)
     files: list[dict] = field(default_factory=list)
+    hashed: int | None = None
 
     @property
     def kept(self) -> int:
         return self.rows - self.dropped.total()
 
     def as_json(self) -> dict:
-        return {"rows": self.rows, "kept": self.kept, "dropped": {cause: self.dropped[cause] for cause in CAUSES}}
+        counts = {"rows": self.rows, "kept": self.kept, "dropped": {cause: self.dropped[cause] for cause in CAUSES}}
+        return counts if self.hashed is None else counts | {"hashed": self.hashed}
 
 
 def prepare_list(
@@ -74,28 +84,38 @@ def prepare_list(
     memory: str = "1GB",
     threads: int = 1,
     private_networks: Sequence[str] = (),
+    join: str | None = None,
 ) -> Counts:
     """Write the usable pairs of a list to the parquet file `output`, and return the counts.
 
-    Rows are dropped as in `validate_batch`. DuckDB uses at most `memory`. Raises `ListError` if the list cannot be read as
-    `format` or has no usable row.
+    Rows are dropped as in `validate_batch`. DuckDB uses at most `memory`. `join` is a second file, see `find_list`.
+    Raises `ListError` if the list cannot be read as `format` or has no usable row.
     """
-    resolved = resolve_format(format, columns)
-    files = find_files(path, resolved.container)
-    own = own_columns(files[0], resolved)
-    schema = pairs_schema(files[0], resolved)
+    resolved, files = find_list(path, format, columns, join)
     networks = [ipaddress.ip_network(network) for network in private_networks]
     validate = partial(validate_batch, format=resolved, longest=longest, private_networks=networks)
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        counts = stage_rows(files, resolved, own, schema, validate, work / "staged.parquet", threads)
+        counts = stage_all_rows(files, resolved, validate, work / "staged.parquet", threads)
+        if resolved.subset:
+            counts.files.insert(0, file_record(resolved.subset))
+            check_joined(resolved.subset, join, counts.rows)
+        if resolved.hashes and counts.kept:
+            counts.files.extend(map(file_record, resolved.hashes))
+            counts.hashed = join_hashes(work, resolved.hashes, memory, threads)
         if not counts.rows:
             raise ListError(f"{path}: has no row; download it again")
         if not counts.kept:
             raise ListError(
                 f"{path}: none of {counts.rows:,} rows is usable as format {format}; {describe_dropped(counts.dropped)}"
+            )
+        if counts.hashed == 0:
+            kind, column = resolved.hash
+            raise ListError(
+                f"{path}: column {column} has a {kind} of {HASHES[kind]} hexadecimal digits in no usable row; correct "
+                f"columns.{kind}, or remove it"
             )
         publish(drop_duplicates(work, counts, memory, threads), output)
     finally:
@@ -103,24 +123,44 @@ def prepare_list(
     return counts
 
 
-def pairs_schema(file: Path, format: Format) -> pa.Schema:
-    """Return the columns of the pairs of a list. `file` is the list's first file."""
-    own = own_columns(file, format)
-    names = own_names(list(own))
-    return pa.schema([(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, own.values(), strict=True)))
+def pairs_schema(own: dict[str, pa.DataType], hash: str | None = None) -> pa.Schema:
+    """Return the columns of the pairs of a list: uid, URL, caption, its `own` ones and, if it has them, those of `hash`."""
+    hashes = [expected_column(hash)] if hash else []
+    names, kinds = own_names(list(own)), map(plain_kind, own.values())
+    columns = [(name, pa.string()) for name in BASE_COLUMNS] + list(zip(names, kinds, strict=True))
+    return pa.schema(columns + [(name, pa.string()) for name in hashes])
+
+
+def stage_all_rows(
+    files: list[Path],
+    format: Format,
+    validate: Callable[[Batch], tuple[int, list[pa.Array], Counter]],
+    staged: Path,
+    threads: int,
+) -> Counts:
+    """Write the usable rows of all files to `staged`, see `stage_rows`. Types that do not hold all values are widened."""
+    own = own_columns(files, format)
+    while True:
+        try:
+            return stage_rows(files, format, own, validate, staged, threads)
+        except OtherTypesError as error:
+            logging.info("the first rows do not show the types of all columns, so the list is read again")
+            own = wider_columns(files, format, own, error)
 
 
 def stage_rows(
     files: list[Path],
     format: Format,
     own: dict[str, pa.DataType],
-    schema: pa.Schema,
     validate: Callable[[Batch], tuple[int, list[pa.Array], Counter]],
     staged: Path,
     threads: int,
 ) -> Counts:
-    """Write the usable rows of all files, with duplicates, to the parquet file `staged`, and return the counts."""
-    counts = Counts()
+    """Write the usable rows of all files, with duplicates, to the parquet file `staged`, and return the counts.
+
+    Raises `OtherTypesError` if values do not have the types in `own`.
+    """
+    counts, schema = Counts(hashed=0 if format.hash else None), pairs_schema(own, format.hash and format.hash[0])
     digests = {file: hashlib.sha256() for file in files}
     with ThreadPoolExecutor(threads) as pool, parquet.ParquetWriter(staged, schema, **PARQUET) as writer:
         validated = map_batches(validate, files, format, own, pool, lambda file: digests[file].update)
@@ -128,19 +168,35 @@ def stage_rows(
             for _, (rows, columns, dropped) in results:
                 counts.rows += rows
                 counts.dropped += dropped
+                if format.hash:
+                    counts.hashed += len(columns[-1]) - columns[-1].null_count
                 if len(columns[0]):
                     writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             logging.info("%s: %d rows so far, %d usable", file, counts.rows, counts.kept)
-    counts.files = [
-        {"path": str(file), "bytes": file.stat().st_size, "sha256": digest.hexdigest()}
-        for file, digest in digests.items()
-    ]
+    counts.files = [file_record(file, digest.hexdigest()) for file, digest in digests.items()]
     return counts
 
 
+def file_record(path: Path, sha256: str | None = None) -> dict:
+    """Return the record of a file of a list, for `counts.json`. Without its SHA-256, the file is read for it."""
+    if sha256 is None:
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256}
+
+
+def check_joined(subset: Path, metadata: str | None, rows: int) -> None:
+    """Raise `ListError` if the metadata has none of the photos of a subset. Log a warning if it lacks some."""
+    photos = len(read_ids(subset))
+    if not rows:
+        raise ListError(f"{metadata}: has none of the {photos:,} photos of {subset}; correct join or path")
+    if rows < photos:
+        logging.warning("%s: has %s of the %s photos of %s", metadata, f"{rows:,}", f"{photos:,}", subset)
+
+
 def own_names(columns: list[str]) -> list[str]:
-    """Return the names for the list's own columns. A name in use is lowered and gets a prefix."""
-    taken = set(BASE_COLUMNS)
+    """Return the names for the list's own columns. A name in use, or meant for hashes, is lowered and gets a prefix."""
+    taken = {*BASE_COLUMNS, *map(expected_column, HASHES)}
     names = []
     for column in columns:
         name = column
@@ -214,6 +270,7 @@ if __name__ == "__main__":
             memory=snakemake.config["shuffle"]["memory"],
             threads=snakemake.threads,
             private_networks=snakemake.params.private_networks,
+            join=Experiment(snakemake.config).sources[snakemake.wildcards.source]["metadata"].get("join"),
         )
         logging.info("%s", result.as_json())
         # These are not parameters, because a change of sizes must not read the list again.

@@ -4,7 +4,7 @@ A shard of the source is linked if the new shard would have the same samples. Sh
 own record. A restarted job writes only the shards without a valid record.
 
 In:  the table of the kept samples, and the shards of the source that have them
-Out: a manifest like that of a source's shards; beside it NNNNNN.tar and NNNNNN.json (its record)
+Out: a manifest like that of a source's shards; beside it NNNNNN.tar, NNNNNN.json (its record) and NNNNNN.npy (index)
 """
 
 import io
@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from testbed.experiment.experiment import Experiment
-from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
 from testbed.records.manifest import digest, problem, read_json, write_json
 from testbed.records.parts import PROGRESS_SECONDS, read_parts, recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
+from testbed.shards.index import index_path, publish_shard, read_index, write_index
 from testbed.shards.samples import BLOCK, merge_ranges
 from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, write_errors
 
@@ -88,7 +88,7 @@ def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
             buffered.write(bytes(2 * BLOCK + -end % tarfile.RECORDSIZE))
     # The hash was computed while writing: reading the file again would double the time.
     entry = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": hashed.hash.hexdigest()}
-    publish(temporary, path)
+    publish_shard(temporary, path)
     return entry | facts_of(content)
 
 
@@ -137,6 +137,7 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
             with write_errors(name):
                 if whole := whole_shard(content, entries):
                     link(shards / whole["name"], path)
+                    write_index(index_path(path), read_index(shards / whole["name"], whole["samples"]))
                     file = whole | {"name": path.name}
                 else:
                     file = write_shard(path, content, shards)

@@ -6,12 +6,12 @@ When a shard has been verified on disk, the downloads that no later shard needs 
 more disk space than its shards. Parts are read one after the other, so memory does not grow with the source.
 
 In:  the manifests of the source's download parts, and the parts of its shuffled list
-Out: a manifest; beside it NNNNNN.tar with <uid>.jpg, <uid>.txt, <uid>.json of each sample, and NNNNNN.json (record)
+Out: a manifest; beside it NNNNNN.tar with <uid>.jpg, <uid>.txt, <uid>.json of each sample,
+     NNNNNN.json (record) and NNNNNN.npy (index)
 """
 
 import hashlib
 import io
-import json
 import logging
 import tarfile
 import time
@@ -25,14 +25,14 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from testbed.experiment.experiment import Experiment
-from testbed.records.files import add_member, publish
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
-from testbed.records.manifest import digest, problem, read_json, record, write_json
+from testbed.records.manifest import digest, problem, read_json, write_json
 from testbed.records.parts import recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
-from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, remove_surplus, write_errors
+from testbed.shards.shard_files import ShardError, remove_surplus, write_errors
+from testbed.shards.shard_writer import write_samples
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -196,28 +196,12 @@ def write_shard(path: Path, samples: pa.Table, chunks: list[Chunk]) -> dict:
     Raises `ShardError` if a download is not as recorded, or if the disk returns other bytes than were written.
     """
     numbers = samples["chunk"].to_numpy()
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb", buffering=0) as file:
-        hashed = HashedFile(file)
-        with (
-            io.BufferedWriter(hashed, WRITE_BYTES) as buffered,
-            tarfile.open(fileobj=buffered, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-        ):
-            for number in dict.fromkeys(numbers.tolist()):
-                own = samples.filter(pa.array(numbers == number))
-                for image, row in read_samples(own, chunks[number]):
-                    metadata = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
-                    add_member(archive, f"{row['uid']}.jpg", image)
-                    add_member(archive, f"{row['uid']}.json", metadata.encode("utf-8"))
-                    add_member(archive, f"{row['uid']}.txt", row["caption"].encode("utf-8"))
-    publish(temporary, path)
-    first, last = samples["uid"][0].as_py(), samples["uid"][-1].as_py()
-    entry = record(path, samples=len(samples), first_uid=first, last_uid=last)
-    if entry["sha256"] != hashed.hash.hexdigest():
-        raise ShardError(
-            f"{path}: the disk returns other bytes than were written. Check it and run the same command again."
-        )
-    return entry
+
+    def contents() -> Iterator[tuple[bytes, dict]]:
+        for number in dict.fromkeys(numbers.tolist()):
+            yield from read_samples(samples.filter(pa.array(numbers == number)), chunks[number])
+
+    return write_samples(path, contents())
 
 
 def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:

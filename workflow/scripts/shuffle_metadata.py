@@ -48,14 +48,16 @@ def shuffle_pairs(
     pairs: Path,
     folder: Path,
     source: str,
-    samples: int,
+    samples: int | None,
     part_size: int,
     needed: int,
     seed: int,
     memory: str = "1GB",
     threads: int = 1,
 ) -> dict:
-    """Write the first `samples` pairs of the seeded order into `folder`, `part_size` per part; return the manifest.
+    """Write the first `samples` pairs of the seeded order (None: all) into `folder`, `part_size` per part.
+
+    Return the manifest.
 
     There are always ceil(samples / part_size) parts. If the source has fewer pairs, the last parts are short or empty.
     Raises `ShuffleError` if it has fewer than `needed`, the largest number that a trainset takes from it.
@@ -66,6 +68,7 @@ def shuffle_pairs(
             f"{pairs}: source {source} has {usable} usable pairs, but its trainsets need {needed}. Lower the sizes that "
             "use it, or use a longer list. counts.json in the same folder has the causes of dropped rows."
         )
+    samples = usable if samples is None else samples
     if usable < samples:
         logging.warning("source %s: the list has %d usable pairs, fewer than samples: %d", source, usable, samples)
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +187,7 @@ if __name__ == "__main__":
             Path(snakemake.input.pairs),
             folder,
             snakemake.wildcards.source,
-            samples=int(snakemake.params.samples),
+            samples=snakemake.params.samples,
             part_size=int(snakemake.params.part_size),
             needed=Experiment(snakemake.config).needed(snakemake.wildcards.source),
             seed=int(snakemake.params.seed),

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.json
 
 from testbed.lists.batches import Batch, Load, batch_of
+from testbed.lists.formats import Format
 from testbed.lists.json_stream import SEPARATOR, LayoutError, member_pieces
 from testbed.lists.list_files import OnRead, list_errors, open_list
-from testbed.lists.released import Format, cells_of
+from testbed.lists.released import cells_of
 
 REDCAPS_COLUMNS = {
     "image_id": pa.string(),

@@ -20,24 +20,31 @@ PIECE = 1 << 20
 """Bytes of a list that are read at once."""
 
 _TEXT_SUFFIXES = (".tsv", ".csv", ".txt")
-_SUFFIXES = {"lines": _TEXT_SUFFIXES, "csv": _TEXT_SUFFIXES, "json": (".json",), "parquet": (".parquet",)}
+_SUFFIXES = {
+    "lines": _TEXT_SUFFIXES,
+    "csv": _TEXT_SUFFIXES,
+    "json": (".json",),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet",),
+    "yfcc100m": (".sql", ".sqlite", ".db", *_TEXT_SUFFIXES),
+}
+_PACKED = ("", ".gz", ".bz2", ".zst")
 _BINARY = {
     b"PK\x03\x04": "is a zip archive: unpack it, and write the folder as path",
-    b"PAR1": "is a parquet file: choose the format parquet or laion",
+    b"PAR1": "is a parquet file: choose the format parquet, laion or datacomp",
 }
 
 
 def find_files(path: Path | str, container: str) -> list[Path]:
     """Return the files of a list in sorted order. `path` is a file, a glob or a folder.
 
-    In a folder, these are the files with the usual suffixes of the `container`, without hidden files. Raises `ListError` if
-    there is none.
+    In a folder and the folders in it (``year=2020/``), these are the files with the usual suffixes of the `container`,
+    without hidden ones. Raises `ListError` if there is none.
     """
     text = os.path.expanduser(path)
     if os.path.isdir(text):
-        suffixes = tuple(suffix + packed for suffix in _SUFFIXES[container] for packed in ("", ".gz", ".bz2"))
-        names = [name for name in os.listdir(text) if name.endswith(suffixes) and not name.startswith(".")]
-        names = [os.path.join(text, name) for name in names]
+        suffixes = tuple(suffix + packed for suffix in _SUFFIXES[container] for packed in _PACKED)
+        names = [name for name in files_below(text) if name.endswith(suffixes)]
         problem = f"has no file that ends in {', '.join(_SUFFIXES[container])}"
     else:
         names = [text] if os.path.isfile(text) else glob.glob(text, recursive=True)
@@ -48,6 +55,21 @@ def find_files(path: Path | str, container: str) -> list[Path]:
     if not files:
         raise ListError(f"{path}: {problem}; put the list there, or correct the path")
     return files
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Yield the files in a folder and the folders in it, without hidden ones and without those that Spark writes beside.
+
+    Links to folders are followed, but not to a folder that is above them.
+    """
+    for path, folders, names in os.walk(folder, followlinks=True):
+        above = os.path.realpath(path)
+        folders[:] = [
+            name
+            for name in folders
+            if name[0] not in "._" and not f"{above}/".startswith(f"{os.path.realpath(os.path.join(path, name))}/")
+        ]
+        yield from (os.path.join(path, name) for name in names if name[0] != ".")
 
 
 @contextmanager
@@ -77,6 +99,34 @@ class _ObservedFile(io.RawIOBase):
         return count
 
 
+def unpacked(file: io.BufferedReader, start: bytes) -> io.BufferedReader | gzip.GzipFile | bz2.BZ2File:
+    """Return the decompressed content of `file`, which begins with the bytes `start`."""
+    if start[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=file)
+    if start[:3] == b"BZh":
+        return bz2.BZ2File(file)
+    if start != b"\x28\xb5\x2f\xfd":
+        return file
+    # Arrow takes a moment to load. Python's own module for Zstandard comes with 3.14.
+    from pyarrow import CompressedInputStream
+
+    return io.BufferedReader(CompressedInputStream(file, "zstd"), PIECE)
+
+
+def check_encoding(path: Path, start: bytes) -> None:
+    """Raise `ListError` if a text that begins with the bytes `start` is in UTF-16 or UTF-32, with or without a mark."""
+    marks = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+    name = next((name for mark, name in marks.items() if start.startswith(mark)), None)
+    zeros = [byte == 0 for byte in start]
+    # Without a mark, the zero bytes of ASCII tell.
+    name = name or {(False, True) * 2: "UTF-16LE", (True, False) * 2: "UTF-16BE"}.get(tuple(zeros))
+    if name:
+        raise ListError(
+            f"{path}: is in {name}, but lists are read in UTF-8; unpack it if it is packed, and convert it: "
+            f"iconv -f {name} -t UTF-8 {path.name} > new_{path.name}"
+        )
+
+
 @contextmanager
 def open_list(path: Path, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
     """Context that gives the decompressed content of a file. `on_read` gets the bytes as they are on the disk."""
@@ -86,12 +136,9 @@ def open_list(path: Path, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
             raise ListError(f"{path}: {_BINARY[start]}")
         file.seek(0)
         raw = io.BufferedReader(_ObservedFile(file, on_read), PIECE) if on_read else file
-        if start[:2] == b"\x1f\x8b":
-            yield gzip.GzipFile(fileobj=raw)
-        elif start[:3] == b"BZh":
-            yield bz2.BZ2File(raw)
-        else:
-            yield raw
+        content = unpacked(raw, start)
+        check_encoding(path, content.peek(4)[:4])
+        yield content
         # The SHA-256 covers bytes after the end of the text too. Its reader may have closed the buffer.
         while on_read and (piece := file.read(PIECE)):
             on_read(piece)

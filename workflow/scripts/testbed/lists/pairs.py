@@ -2,7 +2,8 @@
 
 Surrounding white space and a trailing literal ``\\t`` (two characters, an artefact of some released lists) are stripped
 from a caption. White space and control characters inside it become single blanks. "NA" and "null" are ordinary captions.
-A URL is used as released, without surrounding white space.
+A caption without a visible character is empty. A URL is used as released, without surrounding white space. Only if it has
+blanks or control characters, it is percent-encoded.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from operator import itemgetter
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from testbed.web.addresses import Network, is_public, literal_address
 
@@ -35,7 +36,18 @@ PARQUET = {"compression": "zstd", "use_dictionary": False, "write_statistics": F
 """Options for writing pairs. Nearly all texts differ, so dictionaries and statistics would only cost time."""
 
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_STRIPPED = "".join(map(chr, range(33)))
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_INVISIBLE = re.compile(
+    r"[\u2800\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""White space, the blank Braille pattern, and Unicode's Default_Ignorable_Code_Point, which are shown as nothing: zero-width
+characters, soft hyphens, marks of direction, variation selectors, Hangul fillers."""
+
+_URL = re.compile(r"([^/?#]*://[^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
+_KEPT = "!$%&'()*+,-./:;=@[]^_|~\\"
+"""ASCII that a browser leaves as it is in a path, by the URL Standard (url.spec.whatwg.org), beside letters and digits."""
 
 
 class ListError(ValueError):
@@ -81,7 +93,25 @@ def clean_caption(text: str) -> str:
     end = len(text)
     while text.endswith((r"\t", " "), 0, end):
         end -= 1 if text[end - 1] == " " else 2
-    return text[:end]
+    return "" if _INVISIBLE.fullmatch(text, 0, end) else text[:end]
+
+
+def clean_url(text: str) -> str:
+    """Return the URL without surrounding white space, with what a browser would encode encoded if a blank is inside.
+
+    Other URLs stay as they are, whatever they hold: a changed URL would change the identity of its pair.
+    """
+    text = text.strip()
+    if not _BLANKS.search(text):
+        return text
+    # The steps of the URL Standard for http and https: strip, remove, split, encode.
+    text = re.sub(r"[\t\n\r]", "", text.strip(_STRIPPED))
+    parts = _URL.fullmatch(text)
+    if not parts:
+        return text
+    start, path, query, fragment = (part or "" for part in parts.groups())
+    path = quote(path.replace("\\", "/"), _KEPT)
+    return start + path + quote(query, _KEPT.replace("'", "") + "?`{}") + quote(fragment, _KEPT + "#?{}")
 
 
 def url_fault(url: str, private_networks: Iterable[Network] = ()) -> str | None:

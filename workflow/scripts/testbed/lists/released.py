@@ -1,114 +1,114 @@
-"""The formats of released image-caption lists, and the check of a list before any work.
+"""Reading a released image-caption list, and its check before any work.
 
 Snakemake imports this module when it parses the workflow, so it imports no slow module.
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
+from testbed.lists.formats import JOINED, Format, resolve_format
+from testbed.lists.json_lines import check_lines, objects
 from testbed.lists.json_stream import annotations
 from testbed.lists.list_files import OnRead, find_files, list_errors, open_list
 from testbed.lists.pairs import ListError
-
-LONGEST_LINE = 1 << 20
-"""Bytes. All released lists have far shorter lines. The limit saves memory if a file is not a list."""
+from testbed.lists.places import choose_caption, place_of, value_at
+from testbed.lists.text_lines import csv_cells, tab_cells, text_lines
+from testbed.lists.yfcc100m import check_subset, read_ids
 
 COUNTED_BYTES = 20_000_000
 """The rows of text lists up to this size are counted before a run. This takes about a second at most."""
 
+FIRST_ROWS = 1000
+"""Rows at the beginning of JSON lines that are looked at before any work."""
 
-@dataclass(frozen=True)
-class Format:
-    """The format of a list.
 
-    `container` is lines (tab-separated, no quoting), csv (RFC 4180), json (RedCaps) or parquet. `columns` names the
-    columns of a list without a header. `only` is a column, the value to keep, and the cause for dropping other rows.
-    `unquote` removes the quotes of cells that a CSV writer quoted; it never joins lines.
+def find_list(
+    path: Path | str, format: str, columns: dict[str, str] | None = None, join: str | None = None
+) -> tuple[Format, list[Path]]:
+    """Return the format of a list, and the files that its rows are read from.
+
+    `join` is a second file: the metadata that yfcc100m needs, or the hashes that cc12m and cc3m may have. Raises
+    `ListError` if there are no such files, or if the format cannot have these keys.
     """
-
-    container: str
-    url: str = "url"
-    caption: str = "caption"
-    columns: tuple[str, ...] = ()
-    only: tuple[str, str, str] | None = None
-    unquote: bool = False
-
-
-_HEADERLESS = Format("lines", columns=("url", "caption"))
-
-FORMATS = {
-    "yfcc": _HEADERLESS,
-    "cc12m": _HEADERLESS,
-    "shutterstock": _HEADERLESS,
-    "cc3m": Format("lines", columns=("caption", "url")),
-    "laion": Format("parquet", "URL", "TEXT", only=("NSFW", "UNLIKELY", "nsfw")),
-    "wit": Format(
-        "lines", "image_url", "caption_reference_description", only=("language", "en", "language"), unquote=True
-    ),
-    "redcaps": Format("json"),
-    "csv": Format("csv"),
-    "tsv": Format("lines"),
-    "parquet": Format("parquet"),
-}
-"""Formats by the name of the source that was released in them; csv, tsv and parquet are for the user's own lists."""
-
-GENERIC = ("csv", "tsv", "parquet")
-"""The formats for which the user names the columns."""
+    resolved = resolve_format(format, columns)
+    if resolved.container == "yfcc100m":
+        if not join:
+            raise ListError("join: the format yfcc100m has photo ids only; name the file with the metadata of YFCC100M")
+        subset, *others = find_files(path, "lines")
+        if others:
+            raise ListError(f"{path}: has {len(others) + 1} files, but OpenAI's subset is one; name it")
+        return dataclasses.replace(resolved, subset=subset), find_files(join, resolved.container)
+    if join:
+        if format not in JOINED:
+            raise ListError(
+                f"join: the format {format} joins no second file; remove the key, or choose yfcc100m, {', '.join(JOINED)}"
+            )
+        resolved = dataclasses.replace(resolved, hashes=tuple(find_files(join, "lines")))
+    return resolved, find_files(path, resolved.container)
 
 
-def resolve_format(name: str, columns: dict[str, str] | None = None) -> Format:
-    """Return the format `name`, with the user's `columns` (keys url and caption) if it is a generic format.
-
-    Raises `ListError` for an unknown name or key, and for columns of a format that is not generic.
-    """
-    if name not in FORMATS:
-        raise ListError(f"format: {name!r} is unknown; choose one of {', '.join(FORMATS)}")
-    columns = dict(columns or {})
-    if columns and name not in GENERIC:
-        raise ListError(f"columns: the format {name} has fixed columns; remove the key, or choose {', '.join(GENERIC)}")
-    if unknown := set(columns) - {"url", "caption"}:
-        raise ListError(f"columns: {', '.join(sorted(unknown))} is unknown; name the columns of url and caption")
-    return dataclasses.replace(FORMATS[name], **columns)
-
-
-def check_list(path: Path | str, format: str, columns: dict[str, str] | None = None) -> None:
+def check_list(path: Path | str, format: str, columns: dict[str, str] | None = None, join: str | None = None) -> None:
     """Check that a list exists and has the given format. Only the first bytes are read.
 
     Raises `ListError` for a missing or empty file, an unknown format, a missing column, JSON without annotations, or a
     file in another format.
     """
-    resolved = resolve_format(format, columns)
-    first = find_files(path, resolved.container)[0]
-    if resolved.container == "parquet":
+    resolved, (first, *_) = find_list(path, format, columns, join)
+    if resolved.subset:
+        check_subset(resolved.subset, first)
+    elif resolved.container == "parquet":
         read_parquet_schema(first, resolved)
-    elif not resolved.columns and resolved.container != "json":
+    elif resolved.container in ("lines", "csv") and not resolved.columns:
         read_header(first, resolved)
-    elif next(read_rows(first, resolved), "end") == "end":
+    elif is_empty(first, resolved):
         raise ListError(f"{first}: is empty; download it again")
 
 
-def count_rows(path: Path | str, format: str, columns: dict[str, str] | None = None) -> int | None:
+def is_empty(path: Path, format: Format) -> bool:
+    """Return whether a list without a header has no row. Raises `ListError` if JSON lines lack the columns."""
+    if format.container != "jsonl":
+        return next(read_rows(path, format), "end") == "end"
+    check_lines(path, entries := read_first_objects(path), format.places)
+    return not entries
+
+
+def count_rows(
+    path: Path | str, format: str, columns: dict[str, str] | None = None, join: str | None = None
+) -> int | None:
     """Return the number of rows of a list, usable or not; None for a text list of more than `COUNTED_BYTES`.
 
     Raises `ListError` if the list cannot be read.
     """
-    resolved = resolve_format(format, columns)
-    files = find_files(path, resolved.container)
+    resolved, files = find_list(path, format, columns, join)
+    files = [resolved.subset] if resolved.subset else files
     if resolved.container == "parquet":
         return sum(read_footer(file).num_rows for file in files)
     if sum(file.stat().st_size for file in files) > COUNTED_BYTES:
         return None
+    if resolved.subset:
+        return len(read_ids(resolved.subset))
+    if resolved.container == "jsonl":
+        return sum(map(count_lines, files))
     return sum(1 for file in files for _ in read_rows(file, resolved))
 
 
-def check_length(path: Path | str, format: str, columns: dict[str, str] | None = None, needed: int = 0) -> None:
+def count_lines(path: Path) -> int:
+    """Return the number of lines of a text list, without empty ones."""
+    with list_errors(path), open_list(path) as file:
+        return sum(1 for _ in text_lines(file))
+
+
+def check_length(
+    path: Path | str,
+    format: str,
+    columns: dict[str, str] | None = None,
+    join: str | None = None,
+    needed: int = 0,
+) -> None:
     """Raise `ListError` if a list has fewer rows than `needed`. Lists that `count_rows` does not count pass."""
-    rows = count_rows(path, format, columns)
+    rows = count_rows(path, format, columns, join)
     if rows is not None and rows < needed:
         raise ListError(
             f"{path}: has {rows:,} rows, but the trainsets of its source need {needed:,}. Lower the sizes that use it, or "
@@ -133,31 +133,71 @@ def read_parquet_schema(path: Path, format: Format):
     import pyarrow
 
     schema = read_footer(path).schema.to_arrow_schema()
+    format = format.spelled(schema.names)
     check_columns(path, schema.names, format)
     if repeated := sorted({name for name in schema.names if schema.names.count(name) > 1}):
         raise ListError(f"{path}: has column {', '.join(repeated)} more than once; rename one")
-    for name in (format.url, format.caption):
-        kind = schema.field(name).type
-        kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-        if kind not in (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()):
-            raise ListError(f"{path}: column {name} has the type {kind}, not text; name another column")
+    for place in format.places:
+        column, steps = place_of(place, schema.names)
+        kind = kind_at(path, place, schema.field(column).type, steps)
+        if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+            kind = kind.value_type if place == format.caption else kind
+        if not is_textual(kind) and not (place in (format.hash or ())[1:] and pyarrow.types.is_fixed_size_binary(kind)):
+            raise ListError(f"{path}: column {place} has the type {kind}, not text; name another column")
     return schema
 
 
-def read_header(path: Path, format: Format, own: Sequence[str] = ()) -> list[str]:
-    """Return the column names in the first line of a text list. Raises `ListError` if a required or `own` one is missing."""
+def kind_at(path: Path, place: str, kind, steps: Sequence[str | int]):
+    """Return the Arrow type at the end of `steps` into a column of type `kind`. Raises `ListError` if there is none."""
+    import pyarrow
+
+    for step in steps:
+        if isinstance(step, int) and hasattr(kind, "value_type") and not pyarrow.types.is_dictionary(kind):
+            kind = kind.value_type
+        elif isinstance(step, str) and pyarrow.types.is_struct(kind) and kind.get_field_index(step) >= 0:
+            kind = kind.field(step).type
+        else:
+            raise ListError(f"{path}: has no {place}: {step!r} is not in the type {kind}. Correct the columns")
+    return kind
+
+
+def is_textual(kind) -> bool:
+    """Return whether an Arrow type holds texts, bytes that may be texts, or nothing but null."""
+    import pyarrow
+
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    checks = (
+        "is_string",
+        "is_large_string",
+        "is_string_view",
+        "is_binary",
+        "is_large_binary",
+        "is_binary_view",
+        "is_null",
+    )
+    return any(getattr(pyarrow.types, check)(kind) for check in checks)
+
+
+def read_header(path: Path, format: Format) -> list[str]:
+    """Return the column names in the first line of a text list. Raises `ListError` if a required one is missing."""
     for cells in _cells(path, format):
         if cells is None:
             break
         names = [cell.strip() for cell in cells]
-        check_columns(path, names, format, own)
+        check_columns(path, names, format)
         return names
     raise ListError(f"{path}: has no header line; add one that names the columns, or download the list again")
 
 
-def check_columns(path: Path, names: list[str], format: Format, own: Sequence[str] = ()) -> None:
-    """Raise `ListError` unless `names` has every column that the format requires, and the `own` ones."""
-    required = [format.url, format.caption, *(format.only or ())[:1], *own]
+def read_first_objects(path: Path) -> list[dict | None]:
+    """Return the objects in the first lines of a file of JSON lines."""
+    with list_errors(path), open_list(path) as file:
+        return list(islice(objects(file), FIRST_ROWS))
+
+
+def check_columns(path: Path, names: list[str], format: Format) -> None:
+    """Raise `ListError` unless `names` has every column that the format requires."""
+    required = [place_of(place, names)[0] if format.container == "parquet" else place for place in format.places]
     if missing := [name for name in required if name not in names]:
         raise ListError(
             f"{path}: has no column {', '.join(missing)}; it has {', '.join(map(repr, names[:30]))}. "
@@ -168,19 +208,23 @@ def check_columns(path: Path, names: list[str], format: Format, own: Sequence[st
 def read_rows(
     path: Path, format: Format, own: Sequence[str] = (), on_read: OnRead | None = None
 ) -> Iterator[list | None]:
-    """Yield the rows of a text or JSON list: URL, caption, the value of the column in `format.only`, and the `own` columns.
+    """Yield the rows of a text or JSON list: URL, caption, the columns of `format.only` and `format.hash`, the `own` ones.
 
-    A malformed row (a wrong number of columns, or bytes that are not UTF-8) is None. `on_read` gets the bytes of the file
-    piece by piece. It has all of them when the iteration ends.
+    A malformed row (a wrong number of columns, or bytes that are not UTF-8) is None. A column that this file does not have
+    is None in each row. `on_read` gets the bytes of the file piece by piece. It has all of them when the iteration ends.
     """
-    if format.container == "json":
+    if format.container in ("json", "jsonl"):
         with list_errors(path), open_list(path, on_read) as file:
-            for entry in annotations(file, path):
-                yield cells_of(entry, format, own)
+            if format.container == "json":
+                for entry in annotations(file, path):
+                    yield cells_of(entry, format, own)
+            else:
+                for entry in objects(file):
+                    yield cells_of_line(entry, format, own)
         return
-    needed = [format.url, format.caption, (format.only or (format.url,))[0], *own]
-    names = list(format.columns) or read_header(path, format, own)
-    places = [names.index(name) for name in needed]
+    needed = [format.url, format.caption, (format.only or (None,))[0], (format.hash or (None,))[-1], *own]
+    names = list(format.columns) or read_header(path, format)
+    places = [names.index(name) if name in names else None for name in needed]
     rows = _cells(path, format, on_read)
     if not format.columns:
         next(rows)
@@ -189,7 +233,7 @@ def read_rows(
         if cells is None or len(cells) < len(names) or any(map(str.strip, cells[len(names) :])):
             yield None
         else:
-            yield [cells[place] for place in places]
+            yield [None if place is None else cells[place] for place in places]
 
 
 def cells_of(entry: object, format: Format, own: Sequence[str]) -> list | None:
@@ -199,58 +243,23 @@ def cells_of(entry: object, format: Format, own: Sequence[str]) -> list | None:
     url, caption, *others = map(entry.get, (format.url, format.caption, *own))
     if not isinstance(url, str | None) or not isinstance(caption, str | None):
         return None
-    return [url, caption, None, *others]
+    return [url, caption, None, None, *others]
+
+
+def cells_of_line(entry: dict | None, format: Format, own: Sequence[str]) -> list | None:
+    """Return the cells of an object of JSON lines, or None if it is not a pair."""
+    if entry is None:
+        return None
+    places = (place_of(place, entry) for place in (format.url, format.caption, (format.hash or ("",))[-1]))
+    url, caption, hash = (value_at(entry.get(column), steps) for column, steps in places)
+    if isinstance(caption, list) and isinstance(url, str | None):
+        caption = choose_caption(url, caption, format.several)
+    if not isinstance(url, str | None) or not isinstance(caption, str | None):
+        return None
+    return [url, caption, None, hash if isinstance(hash, str) else None, *map(entry.get, own)]
 
 
 def _cells(path: Path, format: Format, on_read: OnRead | None = None) -> Iterator[list[str] | None]:
     """Yield the cells of each line of a text list, without blank lines; None for a line that cannot be decoded or parsed."""
     with list_errors(path), open_list(path, on_read) as file:
-        yield from _parse_csv(path, file) if format.container == "csv" else _parse_lines(file, format.unquote)
-
-
-def _parse_lines(file: BinaryIO, unquote: bool) -> Iterator[list[str] | None]:
-    codec = "utf-8-sig"
-    while line := file.readline(LONGEST_LINE):
-        is_complete = len(line) < LONGEST_LINE or line.endswith(b"\n")
-        rest = b"" if is_complete else line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE)
-        try:
-            text = line.decode(codec).rstrip("\r\n") if is_complete else None
-        except UnicodeDecodeError:
-            text = None
-        codec = "utf-8"
-        if text is None:
-            yield None
-        elif text:
-            cells = text.split("\t")
-            yield [_unquoted(cell) for cell in cells] if unquote else cells
-
-
-def _unquoted(cell: str) -> str:
-    inner = cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner else cell
-
-
-def _parse_csv(path: Path, file: BinaryIO) -> Iterator[list[str] | None]:
-    # Bytes that are not UTF-8 become surrogates, so that only their row is dropped.
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text, strict=True)
-    while True:
-        try:
-            cells = next(reader)
-            "".join(cells).encode()
-        except StopIteration:
-            return
-        except UnicodeEncodeError:
-            yield None
-        except csv.Error as error:
-            if "field larger" in str(error) or "unexpected end" in str(error):
-                raise ListError(
-                    f"{path}: line {reader.line_num}: a quoted field does not end ({error}); close the quote, or "
-                    "choose the format tsv if the list has no quoting"
-                ) from error
-            yield None
-        else:
-            if cells:
-                yield cells
+        yield from csv_cells(path, file) if format.container == "csv" else tab_cells(file, format.unquote)

@@ -3,23 +3,23 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import parquet
 
-from testbed.lists.batches import Batch, Load, batch_of
+from testbed.lists.batches import Batch, Load, batch_of, type_of
+from testbed.lists.formats import Format
 from testbed.lists.json_batches import REDCAPS_COLUMNS, json_batches
+from testbed.lists.json_lines import OtherTypesError, check_lines, kinds_of, objects
 from testbed.lists.json_stream import LayoutError
-from testbed.lists.list_files import PIECE, OnRead, list_errors
-from testbed.lists.pairs import ListError
-from testbed.lists.released import Format, check_columns, read_header, read_parquet_schema, read_rows
+from testbed.lists.line_batches import line_batches
+from testbed.lists.list_files import PIECE, OnRead, list_errors, open_list
+from testbed.lists.parquet_batches import parquet_batches
+from testbed.lists.released import is_textual, read_first_objects, read_header, read_parquet_schema, read_rows
+from testbed.lists.yfcc100m import OWN, subset_rows
 from testbed.records.processes import in_order
 
 BATCH = 16_384
@@ -28,15 +28,66 @@ BATCH = 16_384
 T = TypeVar("T")
 
 
-def own_columns(path: Path, format: Format) -> dict[str, pa.DataType]:
-    """Return the columns of the list other than URL and caption, and their types, from its first file."""
+def own_columns(files: Sequence[Path], format: Format, whole: bool = False) -> dict[str, pa.DataType]:
+    """Return the columns of the list other than URL and caption, and for each a type that the values of all files have.
+
+    Files may differ in columns and in types: numbers are widened, and columns of types that have nothing in common are
+    texts. Of JSON lines, the first rows of each file are read, or the `whole` list.
+    """
+    if format.container == "jsonl":
+        return columns_of_lines(files, format, whole)
+    types: dict[str, pa.DataType] = {}
+    for file in files:
+        for name, kind in file_columns(file, format).items():
+            types[name] = common_kind(types.get(name, kind), kind)
+    return {name: plain_kind(kind) for name, kind in types.items()}
+
+
+def file_columns(path: Path, format: Format) -> dict[str, pa.DataType]:
+    """Return the columns of one file other than URL, caption and hash, and their types. Lists of captions stay."""
     if format.container == "parquet":
         types = {column.name: column.type for column in read_parquet_schema(path, format)}
+        format = format.spelled(types)
     elif format.container == "json":
         types = REDCAPS_COLUMNS
+    elif format.subset:
+        types = dict.fromkeys(OWN, pa.string())
     else:
         types = dict.fromkeys(format.columns or read_header(path, format), pa.string())
-    return {name: plain_kind(kind) for name, kind in types.items() if name not in (format.url, format.caption)}
+    return {
+        name: kind
+        for name, kind in types.items()
+        if name not in format.places or name == format.caption and not is_textual(kind) or name in (format.only or ())
+    }
+
+
+def columns_of_lines(files: Sequence[Path], format: Format, whole: bool) -> dict[str, pa.DataType]:
+    """Return the columns of JSON lines, and their types; see `own_columns`."""
+    check_lines(files[0], read_first_objects(files[0]), format.places)
+    kinds: dict[str, set[str]] = {}
+    for file in files:
+        if whole:
+            with list_errors(file), open_list(file) as content:
+                kinds_of(file, objects(content), kinds)
+        else:
+            kinds_of(file, read_first_objects(file), kinds)
+    texts = set(format.places)
+    return {name: type_of(found) for name, found in kinds.items() if name not in texts or not found <= {"text"}}
+
+
+def common_kind(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return a type for the values of both types: that of text if they have nothing in common."""
+    if one == other:
+        return one
+    one, other = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other))
+    nothing = [pa.types.is_null(kind) for kind in (one, other)]
+    if not any(nothing) and is_textual(one) and is_textual(other):
+        return pa.string()
+    try:
+        schemas = [pa.schema([("", kind)]) for kind in (one, other)]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return pa.string()
 
 
 def plain_kind(kind: pa.DataType) -> pa.DataType:
@@ -46,19 +97,30 @@ def plain_kind(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_null(kind) else kind
 
 
+def wider_columns(
+    files: Sequence[Path], format: Format, own: dict[str, pa.DataType], error: OtherTypesError
+) -> dict[str, pa.DataType]:
+    """Return columns like `own` that also hold the values for which reading the list raised `error`."""
+    if format.container == "jsonl":
+        return own_columns(files, format, whole=True)
+    return own | dict.fromkeys(error.columns, pa.string())
+
+
 def map_batches(
     function: Callable[[Batch], T],
     files: list[Path],
     format: Format,
-    own: dict[str, pa.DataType],
+    own: dict[str, pa.DataType] | None = None,
     pool: Executor | None = None,
     on_read_of: Callable[[Path], OnRead] | None = None,
 ) -> Iterator[tuple[Path, T]]:
-    """Yield the file of each batch and the result of `function` for the batch, in order. `own` is from `own_columns`.
+    """Yield the file of each batch and the result of `function` for the batch, in order.
+
+    `own` is from `own_columns`. Without it, batches have no columns of the list's own.
 
     The threads of `pool` make the batches and call `function`. `on_read_of` returns for each file the callback that gets
     its bytes. Text lists are read once for both. A parquet file is not read from front to back, so it is read a second time
-    for the callback. Raises `ListError` if a file has other columns than the first.
+    for the callback. Raises `OtherTypesError` if values do not have the types in `own`.
     """
 
     def loads() -> Iterator[tuple[Path, Load]]:
@@ -83,91 +145,30 @@ def map_batches(
         elif file not in other_layouts:
             # The rest of a JSON file that does not have RedCaps' layout is read value by value.
             other_layouts.add(file)
-            rest = islice(read_rows(file, format, list(own)), done[file], None)
-            yield from ((file, function(load())) for load in row_batches(rest, own))
+            rest = islice(read_rows(file, format, list(own or {})), done[file], None)
+            yield from ((file, function(load())) for load in row_batches(rest, own or {}))
 
 
 def read_batches(
-    path: Path, format: Format, own: dict[str, pa.DataType], on_read: OnRead | None = None
+    path: Path, format: Format, own: dict[str, pa.DataType] | None, on_read: OnRead | None = None
 ) -> Iterator[Load]:
     """Yield functions that return the batches of one file of a list, in order; see `map_batches`."""
     if format.container == "json":
-        return json_batches(path, format, own, on_read)
+        return json_batches(path, format, own or {}, on_read)
+    if format.container == "jsonl":
+        return line_batches(path, format, own, on_read)
+    if format.subset:
+        return row_batches(subset_rows(format.subset, path, on_read), own or dict.fromkeys(OWN, pa.string()))
     if format.container != "parquet":
-        return row_batches(read_rows(path, format, list(own), on_read), own)
+        return row_batches(read_rows(path, format, list(own or {}), on_read), own or {})
     if on_read:
         with list_errors(path), open(path, "rb") as file:
             while piece := file.read(PIECE):
                 on_read(piece)
-    return parquet_batches(path, format, own)
+    return parquet_batches(path, format, own or {}, BATCH)
 
 
 def row_batches(rows: Iterator[Sequence | None], own: dict[str, pa.DataType]) -> Iterator[Load]:
     """Yield functions that return batches of `rows`, which are as `read_rows` yields them."""
     while batch := list(islice(rows, BATCH)):
         yield partial(batch_of, batch, own)
-
-
-def parquet_batches(path: Path, format: Format, own: dict[str, pa.DataType]) -> Iterator[Load]:
-    """Yield functions that return the batches of a parquet file.
-
-    Raises `ListError` if the file lacks a column of the list's first file, or has another type there.
-    """
-    check_columns(path, read_parquet_schema(path, format).names, format, list(own))
-    needed = [format.url, format.caption, *(format.only or ())[:1]]
-    with parquet_errors(path), parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys([*needed, *own]))):
-            yield partial(parquet_batch, path, batch, needed, own)
-
-
-@contextmanager
-def parquet_errors(path: Path) -> Iterator[None]:
-    """Context that converts errors of reading a parquet list to a `ListError` that names it."""
-    try:
-        with list_errors(path):
-            yield
-    except pa.ArrowException as error:
-        raise ListError(
-            f"{path}: differs in its columns from the list's first file, or is damaged ({error}); download it again"
-        ) from error
-
-
-def parquet_batch(path: Path, batch: pa.RecordBatch, needed: list[str], own: dict[str, pa.DataType]) -> Batch:
-    """Return a batch of a parquet list. `needed` names the columns of URL, caption and, if set, that of `Format.only`."""
-    with parquet_errors(path):
-        columns = [batch[name].cast(kind) for name, kind in own.items()]
-        texts = [batch[name].cast(pa.string()) for name in needed]
-        valid = valid_rows([*columns, *texts], len(batch))
-
-    def own_of(kept: np.ndarray) -> list[pa.Array]:
-        return [column.filter(pa.array(kept)) for column in columns]
-
-    url, caption, value = [*(column if valid.all() else without(column, ~valid) for column in texts), None][:3]
-    return Batch(url, caption, value, ~valid, own_of)
-
-
-def without(texts: pa.StringArray, mask: np.ndarray) -> pa.StringArray:
-    """Return the texts, null where the mask is set."""
-    return pc.if_else(pa.array(mask), pa.scalar(None, pa.string()), texts)
-
-
-def decoded(column: pa.Array) -> list[str | bytes | None]:
-    """Return the texts of a column. ``b""`` stands for invalid UTF-8, which text columns of parquet files may have."""
-    texts = []
-    for value in column.cast(pa.large_string()).cast(pa.large_binary()).to_pylist():
-        try:
-            texts.append(None if value is None else value.decode())
-        except UnicodeDecodeError:
-            texts.append(b"")
-    return texts
-
-
-def valid_rows(columns: list[pa.Array], count: int) -> np.ndarray:
-    """Return a mask of the rows whose texts are UTF-8. DuckDB could not read the others."""
-    valid = np.ones(count, dtype=bool)
-    for column in columns:
-        try:
-            column.validate(full=True)
-        except pa.ArrowInvalid:
-            valid &= [value != b"" for value in decoded(column)]
-    return valid

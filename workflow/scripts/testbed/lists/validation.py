@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testbed.lists.batches import Batch
-from testbed.lists.pairs import clean_caption, identities, url_fault
-from testbed.lists.released import Format
+from testbed.lists.formats import Format
+from testbed.lists.pairs import clean_caption, clean_url, identities, url_fault
 from testbed.web.addresses import Network
+from testbed.web.hashes import HASHES
 
 PLAIN_CAPTION = r"\A(?:[!-~]+ )*(?:[!-~]*(?:[!-su-~]|[!-\[\]-~]t)|t)\z"
 """Printable ASCII between single blanks, with no ``\\t`` (two characters) at the end."""
@@ -26,7 +27,9 @@ localhost), no port, then printable ASCII."""
 def validate_batch(
     batch: Batch, format: Format, longest: int, private_networks: Iterable[Network] = ()
 ) -> tuple[int, list[pa.Array], Counter]:
-    """Return the number of rows of a batch, the columns of its usable rows (uid, URL, caption, own), and dropped by cause.
+    """Return the number of rows of a batch, the columns of its usable rows, and the number of dropped rows by cause.
+
+    The columns are uid, URL, caption, the list's own ones and, if `format` has one, the hash.
 
     Rows are dropped if the caption has more than `longest` characters, or if the URL has an address that is neither public
     nor in `private_networks`.
@@ -39,21 +42,32 @@ def validate_batch(
         kept[rows] = False
 
     drop("malformed", batch.malformed)
-    if format.only:
+    if format.only and batch.value is not None:
         _, value, cause = format.only
         drop(cause, masked(pc.not_equal(batch.value, value).fill_null(True)))
     captions, _ = cleaned(batch.caption, PLAIN_CAPTION, clean_caption)
     lengths = pc.utf8_length(captions).to_numpy()
     drop("empty_caption", lengths == 0)
     drop("long_caption", lengths > longest)
-    urls, unusual = cleaned(batch.url, PLAIN_URL, str.strip)
+    urls, unusual = cleaned(batch.url, PLAIN_URL, clean_url)
     places = np.flatnonzero(unusual & kept)
     for place, url in zip(places, urls.take(pa.array(places)).to_pylist(), strict=True):
         if fault := url_fault(url, private_networks):
             dropped[fault] += 1
             kept[place] = False
     pairs = [urls, captions] if kept.all() else [column.filter(pa.array(kept)) for column in (urls, captions)]
-    return len(batch), [uids(*pairs), *pairs, *batch.own_of(kept)], +dropped
+    columns = [uids(*pairs), *pairs, *batch.own_of(kept)]
+    if format.hash:
+        columns.append(checked_hashes(batch.hash.filter(pa.array(kept)), format.hash[0]))
+    return len(batch), columns, +dropped
+
+
+def checked_hashes(hashes: pa.StringArray, kind: str) -> pa.StringArray:
+    """Return hashes in small letters; null where there is no hash of this kind."""
+    hashes = pc.ascii_lower(pc.utf8_trim_whitespace(hashes))
+    return pc.if_else(
+        pc.match_substring_regex(hashes, rf"\A[0-9a-f]{{{HASHES[kind]}}}\z"), hashes, pa.scalar(None, pa.string())
+    )
 
 
 def uids(urls: pa.StringArray, captions: pa.StringArray) -> pa.StringArray:

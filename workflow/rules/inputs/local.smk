@@ -1,0 +1,82 @@
+# What local.smk asks of the experiment.
+from functools import cache
+
+from testbed.lists.pairs import ListError
+from testbed.local.files import (
+    describe_files,
+    describe_tars,
+    find_tars,
+    group_names,
+    short_names,
+)
+from testbed.planning.given_files import local_problems
+from testbed.records.manifest import ManifestError, read_json
+
+
+@cache
+def names_of_tars(source):
+    """The tars of a source and their names in the index. A source may have tens of thousands, in thousands of jobs."""
+    return short_names(find_tars(experiment.sources[source]["shards"]["path"]))
+
+
+def tars_to_index(wildcards):
+    """The tars of a group: their paths, names in the index, sizes and times. Once they are indexed, they may be missing."""
+    source, group = wildcards.source, wildcards.group
+    try:
+        return describe_tars(names_of_tars(source), group)
+    except ListError:
+        return recorded_in_index(source, group, "tars")
+
+
+def path_of_files(wildcards):
+    return experiment.sources[wildcards.source]["files"]["path"]
+
+
+def files_to_index(wildcards):
+    """The list or the folder of a source, with size and time. Once it is indexed, it may be missing."""
+    source, group = wildcards.source, wildcards.group
+    entry = experiment.sources[source]["files"]
+    try:
+        return describe_files(entry["path"], entry)
+    except ListError:
+        return recorded_in_index(source, group, "found")
+
+
+def recorded_in_index(source, group, key):
+    indexed = Path(f"results/indexed/{source}/{group}/manifest.json")
+    return read_json(indexed)[key] if indexed.is_file() else []
+
+
+def indices_of_groups(wildcards):
+    """The indices of all groups of a source's tars or files; where these are missing, those that were made of them."""
+    source = wildcards.source
+    entry = experiment.sources[source]
+    problems = list(local_problems(source, entry))
+    if not problems:
+        tars = list(names_of_tars(source)) if "shards" in entry else []
+        groups = group_names(tars) or ["00000"]
+    elif not (groups := indexed_groups(source)):
+        report_missing(*problems)
+    return [f"results/indexed/{source}/{group}/manifest.json" for group in groups]
+
+
+def indexed_groups(source):
+    """The groups of a source's tars or files, if all of them have been indexed."""
+    try:
+        counts = read_json(f"results/metadata/{source}/counts.json")
+    except ManifestError:
+        return []
+    return ["00000"] if "base" in counts else group_names(counts["list"])
+
+
+def index_options(wildcards):
+    """What the experiment says of a source's tars or files, but for where they are."""
+    source = settings["sources"][wildcards.source]
+    entry = source["shards"] if "shards" in source else source["files"]
+    return {key: value for key, value in entry.items() if key != "path"}
+
+
+def stored_form(wildcards):
+    """How images are stored, which decides the bytes of shards."""
+    keys = ("image_size", "quality", "minimum_size", "rotate")
+    return {key: settings["download"][key] for key in keys}

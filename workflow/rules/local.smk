@@ -1,0 +1,103 @@
+# From tars and files on disk to shards in the seeded order.
+include: "inputs/local.smk"
+
+
+# The tars are parameters and no inputs: once they are rewritten they may go, and nothing is made again for that.
+rule index_shards:
+    output:
+        manifest="results/indexed/{source}/{group}/manifest.json",
+    log:
+        "results/logs/index_shards/{source}-{group}.log",
+    benchmark:
+        "results/benchmarks/index_shards/{source}-{group}.tsv"
+    wildcard_constraints:
+        source=sources_by("shards"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(240),
+    params:
+        tars=tars_to_index,
+        options=index_options,
+        minimum_size=lookup(within=settings, dpath="download/minimum_size"),
+    message:
+        "Indexing tars {wildcards.group} of {wildcards.source}"
+    script:
+        "../scripts/index_shards.py"
+
+
+rule index_files:
+    output:
+        manifest="results/indexed/{source}/{group}/manifest.json",
+    log:
+        "results/logs/index_files/{source}-{group}.log",
+    benchmark:
+        "results/benchmarks/index_files/{source}-{group}.tsv"
+    wildcard_constraints:
+        source=sources_by("files"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(720),
+    params:
+        path=path_of_files,
+        found=files_to_index,
+        options=index_options,
+        minimum_size=lookup(within=settings, dpath="download/minimum_size"),
+    message:
+        "Indexing the files of {wildcards.source}"
+    script:
+        "../scripts/index_files.py"
+
+
+rule collect_index:
+    input:
+        indices=indices_of_groups,
+    output:
+        pairs="results/metadata/{source}/pairs.parquet",
+        counts="results/metadata/{source}/counts.json",
+    log:
+        "results/logs/collect_index/{source}.log",
+    benchmark:
+        "results/benchmarks/collect_index/{source}.tsv"
+    wildcard_constraints:
+        source=sources_by("shards", "files"),
+    conda:
+        "../../envs/data.yaml"
+    threads: lookup(within=config, dpath="shuffle/threads")
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    message:
+        "Collecting the samples of {wildcards.source}"
+    script:
+        "../scripts/collect_index.py"
+
+
+rule rewrite_shards:
+    input:
+        counts="results/metadata/{source}/counts.json",
+        shuffled="results/shuffled/{source}/manifest.json",
+    output:
+        manifest="results/shards/{source}/manifest.json",
+    log:
+        "results/logs/rewrite_shards/{source}.log",
+    benchmark:
+        "results/benchmarks/rewrite_shards/{source}.tsv"
+    wildcard_constraints:
+        source=sources_by("shards", "files"),
+    conda:
+        "../../envs/data.yaml"
+    threads: lookup(within=config, dpath="shuffle/threads")
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+    params:
+        storage=stored_form,
+        shard_size=lookup(within=settings, dpath="shards/shard_size"),
+    message:
+        "Rewriting the samples of {wildcards.source}"
+    script:
+        "../scripts/rewrite_shards.py"
