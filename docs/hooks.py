@@ -13,6 +13,7 @@ PUBLISHED = (
     "config/README.md",
     "docs/*.md",
     "docs/*.css",
+    "docs/*.csv",
     "docs/*.png",
     "resources/*.csv",
     "resources/*.bib",

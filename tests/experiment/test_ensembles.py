@@ -1,14 +1,19 @@
 """Ensembles: what the experiment allows, averages of logits and of weights, and on which test sets they are scored."""
 
 import json
+import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from scipy.special import softmax
 
 from experiments import changed, load, small
 from small_testsets import drawn, write_classification, write_testset
+from testbed.evaluation.averages import averages_of
+from testbed.evaluation.class_subsets import Subset
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.experiment import Model
 from testbed.miniweb.world import CLASSES
@@ -155,6 +160,48 @@ def test_logits_are_the_weighted_mean_of_open_clips(run_model, members, testsets
     assert len(scored(table, "reference", "few")) == 4 * len(FEW)
 
 
+def test_all_three_averages_are_reported_and_any_can_be_chosen(run_model, members, testsets):
+    """Computed here from open_clip's logits (cosines times 100) and the scales in the members' files."""
+    shares = dict(zip(members, (0.3, 0.7), strict=True))
+    asked = {"testset": testsets["reference"][0], "names": NAMES}
+    theirs = [run_model("logits_with_open_clip", folder=folder, **asked)["value"] for folder in members]
+    scales = [np.exp(float(load_file(f"{folder}/open_clip_model.safetensors")["logit_scale"])) for folder in members]
+    plain = [np.array(one["logits"]) for one in theirs]
+    scaled = [one / 100 * scale for one, scale in zip(plain, scales, strict=True)]
+    expected = {
+        average: sum(share * one for share, one in zip(shares.values(), outputs, strict=True)).argmax(axis=1)
+        for average, outputs in {
+            "logits": plain,
+            "scaled_logits": scaled,
+            "probabilities": [softmax(one, axis=1) for one in scaled],
+        }.items()
+    }
+    assert (expected["logits"] != expected["probabilities"]).any()
+    for average, best in expected.items():
+        rows, table = run_model("evaluate", folder=shares, testsets=testsets, average=average)["value"]
+        assert [prediction for _, prediction in scored(table, "reference")] == best.tolist()
+        found = {row["metric"]: row for row in rows if (row["testset"], row["classes"]) == ("reference", "all")}
+        assert found["top1"]["value"] == found[f"top1_{average}"]["value"]
+        for other, predicted in expected.items():
+            assert found[f"top1_{other}"]["correct"] == (predicted == theirs[0]["labels"]).sum()
+    few = {row["metric"] for row in rows if (row["testset"], row["classes"]) == ("reference", "few")}
+    assert {"top1_logits", "top1_scaled_logits", "top1_probabilities"} < few
+
+
+def test_probabilities_are_of_the_classes_that_are_scored():
+    """By hand: of three classes the last would take most of the first model's probability, but it is not scored."""
+    import torch
+
+    subset = Subset("shift", [[0], [1]])
+    one, other = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[0.0, 2.0, 0.0]])
+    network = SimpleNamespace(logit_scale=torch.tensor(100.0).log())
+    averages = averages_of([subset.without_others(x) for x in (one, other)], [(network, 0.5)] * 2, "probabilities")
+    p = [math.e / (math.e + 1), 1 / (1 + math.e**2)]
+    expected = [sum(p) / 2, 1 - sum(p) / 2]
+    assert subset.restrict(averages["probabilities"]).tolist()[0] == pytest.approx(expected, rel=1e-6)
+    assert subset.restrict(averages["logits"]).tolist() == [[0.5, 1.0]]
+
+
 def test_a_model_with_itself_is_the_model(run_model, members, testsets, tmp_path):
     again = shutil.copytree(members[0], tmp_path / "again")
     alone = run_model("evaluate", folder=members[0], testsets=testsets)["value"]
@@ -162,7 +209,10 @@ def test_a_model_with_itself_is_the_model(run_model, members, testsets, tmp_path
         both = {members[0]: 0.5, str(again): 0.5}
         rows, table = run_model("evaluate", folder=both, testsets=testsets, average=average)["value"]
         kept = alone[0] if average == "weights" else [row for row in alone[0] if row["testset"] != "texts"]
-        assert rows == kept
+        assert [row for row in rows if not row["metric"].startswith("top1_")] == kept
+        averages = [row["value"] for row in rows if row["metric"].startswith("top1_")]
+        top1 = [row["value"] for row in kept if row["metric"] == "top1"]
+        assert averages == ([] if average == "weights" else [value for value in top1 for _ in range(3)])
         assert table == alone[1]
 
 

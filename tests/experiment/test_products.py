@@ -7,10 +7,12 @@ from testbed.experiment import products
 from testbed.experiment.products import (
     all_products,
     curves_of,
+    figure_metrics,
     filters_by,
+    has_ratios,
     is_mini,
     metadata_of,
-    mixture_metrics,
+    origins_of,
     part_folders,
     published_weights,
     teacher_manifest,
@@ -80,14 +82,30 @@ def test_a_mixtures_plot_has_its_members_their_ensemble_and_the_baseline():
     sizes, seeds = [600, 1200, 2400, 4800], [0, 1]
     wanted = [*metrics("m", [600], seeds), *metrics("e", [1200], seeds)]
     wanted += [path for pool in ("mini_yfcc", "mini_laion", "mini_imagenet") for path in metrics(pool, sizes, seeds)]
-    assert mixture_metrics(experiment, "m") == sorted(wanted)
+    assert figure_metrics(experiment, "m") == sorted(wanted)
+
+
+def test_the_figures_of_an_ensemble_and_of_a_filter_have_what_they_are_made_from(demo):
+    ensemble = figure_metrics(demo, "mini_redcaps_plus_shutterstock")
+    assert ensemble == figure_metrics(demo, "mini_redcaps_shutterstock")
+    assert any("/mini_redcaps_shutterstock-" in path for path in ensemble)
+    pools = {path.split("/")[2].split("-")[0] for path in figure_metrics(demo, "mini_laion_clip")}
+    assert pools == {"mini_laion_clip", "mini_laion", "mini_imagenet"}
+    assert origins_of(demo, "mini_laion_clip") == {"mini_laion": 1.0}
+
+
+def test_ratios_are_drawn_where_two_pools_are_mixed_in_several(demo, paper):
+    assert has_ratios(paper)
+    assert "results/plots/mixture_ratios.pdf" in all_products(paper)
+    assert not has_ratios(demo)
+    assert "results/plots/mixture_ratios.pdf" not in all_products(demo)
 
 
 def test_a_baseline_that_is_a_member_is_named_once():
     experiment = load(
         changed(mixtures={"m": {"shares": MEMBERS}}, ensembles={}, statistics__baseline="pool:mini_yfcc", seeds=[0])
     )
-    found = mixture_metrics(experiment, "m")
+    found = figure_metrics(experiment, "m")
     assert len(found) == len(set(found)) == 3 * 4
 
 

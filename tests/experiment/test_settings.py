@@ -41,9 +41,15 @@ def test_numbers_and_orders_have_one_form():
 
 def test_settings_hold_nothing_that_only_says_how_work_is_done():
     settings = product_settings(load(small()).config)
-    assert set(settings["download"]) == {*("image_size", "minimum_size", "private_networks", "quality", "retry_failed")}
+    stored = {"image_size", "minimum_size", "quality", "rotate"}
+    assert set(settings["download"]) == {*stored, "private_networks", "retry_failed"}
     assert not set(settings["architectures"]["mini_rn"]) & RUN_ONLY["architectures.*"]
     assert not {"costs", "evaluation", "training"} & set(settings)
+
+
+def test_a_key_that_is_new_changes_nothing_where_it_is_left_out():
+    assert "verify_hashes" not in product_settings(load(small()).config)["download"]
+    assert product_settings(load(small(download__verify_hashes=False)).config)["download"]["verify_hashes"] is False
 
 
 def test_an_option_of_the_trainer_that_has_the_name_of_a_resource_is_kept():
@@ -87,7 +93,7 @@ def test_two_ensembles_that_a_mixture_could_be_compared_with_are_refused():
 
 def test_defaults_that_depend_on_other_keys_are_filled_in():
     left_out = small(
-        sources__c={"metadata": {"path": "c.csv", "format": "csv"}, "samples": 1000},
+        sources__c={"metadata": {"path": "c.jsonl", "format": "jsonl"}, "samples": 1000},
         testsets__rough={"corrupt": {"kind": "fog", "severity": 1}},
         filters={
             "own": {"from": "a", "method": "clip_score", "fraction": 0.5, "teacher": {"pool": "b", "size": 100}},
@@ -101,11 +107,11 @@ def test_defaults_that_depend_on_other_keys_are_filled_in():
         },
     )
     written = copy.deepcopy(left_out)
-    written["sources"]["c"]["metadata"]["columns"] = {"caption": "caption", "url": "url"}
+    written["sources"]["c"]["metadata"]["columns"] = {"caption": "caption", "url": "url", "several": "first"}
     written["testsets"]["rough"]["corrupt"]["of"] = written["reference"]
     for name in ("own", "public"):
         written["filters"][name]["per_class"] = False
-    written["filters"]["own"]["teacher"] |= {"architecture": "mini_rn", "seed": 0}
+    written["filters"]["own"]["teacher"] |= {"architecture": "mini_rn", "seed": 0, "precision": "fp32"}
     written["filters"]["public"]["teacher"]["device"] = "cuda"
     written["filters"]["words"]["entries"][0]["minimum"] = 70
     assert left_out != written

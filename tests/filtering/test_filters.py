@@ -12,6 +12,7 @@ METACLIP = {"from": "a", "method": "metaclip", "entries": LIST, "t": 20}
 SCORED = {"from": "a", "method": "clip_score", "teacher": {"pool": "b", "size": 100}, "fraction": 0.5}
 SQL = {"from": "a", "method": "sql", "where": "similarity > 0.3 AND NSFW = 'UNLIKELY'"}
 BASIC = {"from": "a", "method": "basic", "language": "en"}
+RANDOM = {"from": "a", "method": "random", "fraction": 0.5}
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def filters(**entries) -> dict:
     return small(filters=entries)
 
 
-@pytest.mark.parametrize("entry", [METACLIP, SCORED, SQL, BASIC], ids=lambda entry: entry["method"])
+@pytest.mark.parametrize("entry", [METACLIP, SCORED, SQL, BASIC, RANDOM], ids=lambda entry: entry["method"])
 def test_every_method_makes_a_pool(entry):
     experiment = load(filters(f=entry))
     assert experiment.pools == ["a", "b", "f"]
@@ -58,6 +59,13 @@ def test_a_teacher_is_a_model_of_the_experiment():
     assert experiment.teacher("g") is None
     config["seeds"] = [3]
     assert load(config).teacher("f").seed == 3
+
+
+def test_a_teacher_computes_in_float32_unless_asked_otherwise():
+    public = {"model": "RN50", "tag": "openai"}
+    experiment = load(filters(f=SCORED, g=SCORED | {"teacher": public | {"precision": "tf32"}}))
+    assert [experiment.filters[name]["teacher"]["precision"] for name in "fg"] == ["fp32", "tf32"]
+    assert experiment.device_of_teacher("g") == "cuda"
 
 
 @pytest.mark.parametrize(
@@ -135,6 +143,18 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
         (
             {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "tag": "openai"}}},
             ["filters.f.teacher: has pool, size, tag"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "precision": "tf32"}}},
+            ["filters.f.teacher.precision: tf32 is a precision of GPUs", "Set fp32 or bf16", "device: cuda"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"model": "RN50", "tag": "openai", "device": "cpu", "precision": "tf32"}}},
+            ["filters.f.teacher.precision: tf32 is a precision of GPUs"],
+        ),
+        (
+            {"f": SCORED | {"teacher": {"pool": "b", "size": 100, "precision": "fp16"}}},
+            ["filters.f.teacher.precision: 'fp16'", "tf32", "bf16"],
         ),
         ({"f": SQL | {"where": "similarity >"}}, ["filters.f.where: 'similarity >'", "syntax error"]),
         ({"f": SQL | {"where": "a > 1; DROP TABLE samples"}}, ["filters.f.where", 'syntax error at or near ";"']),

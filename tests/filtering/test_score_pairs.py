@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,33 @@ def test_other_batches_and_threads_give_the_same_scores(run, scores, tmp_path):
     assert run(folder=tmp_path / "other", batch_size=5, workers=3)[0] == 0
     other = table_of(tmp_path / "other")["clip_score"].to_numpy()
     assert np.abs(table_of(scores)["clip_score"].to_numpy() - other).max() < 1e-5
+
+
+@pytest.fixture(scope="module")
+def coarse(run, tmp_path_factory):
+    """The scores of the same pairs, computed in bfloat16."""
+    folder = tmp_path_factory.mktemp("coarse")
+    assert run(folder=folder, precision="bf16")[0] == 0
+    return folder
+
+
+def test_bfloat16_moves_scores_by_less_than_it_rounds(scores, coarse):
+    exact, moved = (table_of(folder)["clip_score"].to_numpy() for folder in (scores, coarse))
+    # Two steps of bfloat16, which has 8 bits, for a similarity near 1.
+    assert 1e-5 < np.abs(moved - exact).max() < 2 / 256
+    # Only embeddings are rounded: scores of three digits would often be equal, and a fraction of them not what was asked.
+    assert len(set(moved)) == len(set(exact))
+    assert read_json(scores / "manifest.json")["precision"] == "fp32"
+    assert read_json(coarse / "manifest.json")["precision"] == "bf16"
+
+
+def test_another_precision_scores_again_and_the_same_one_does_not(run, scores, coarse, tmp_path):
+    folder = tmp_path / "changed"
+    shutil.copytree(scores, folder)
+    assert run(folder=folder) == (0, [])
+    assert run(folder=folder, precision="bf16") == (0, [9, 9, 9, 9, 4])
+    assert run(folder=folder, precision="bf16") == (0, [])
+    assert bytes_of(folder) == bytes_of(coarse)
 
 
 def test_a_killed_job_scores_no_finished_part_again(run, scores, tmp_path):

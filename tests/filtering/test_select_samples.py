@@ -158,3 +158,20 @@ def test_every_part_is_in_order_and_recorded(pool, tmp_path):
 @pytest.mark.parametrize(("fraction", "lowest"), [(0.26, 7), (0.24, 8), (0.01, 9), (1, 0)])
 def test_the_best_fraction_is_rounded_to_whole_samples(fraction, lowest):
     assert fraction_threshold(np.arange(10.0), fraction) == lowest
+
+
+def test_random_samples_are_a_share_that_only_seed_and_pool_decide(tmp_path):
+    captions = [f"caption number {number}" for number in range(2000)]
+    pool, other = (write_pool(tmp_path / name, captions, size) for name, size in (("parts", 300), ("whole", 2000)))
+
+    def drawn(samples, fraction, seed=0):
+        folder = tmp_path / f"kept-{samples.parent.name}-{fraction}-{seed}"
+        return numbers(selected(samples, folder, method="random", fraction=fraction, seed=seed)[1])
+
+    kept = {fraction: drawn(pool, fraction) for fraction in (0.1, 0.5, 1.0)}
+    # Five standard deviations of a binomial number.
+    for fraction, found in kept.items():
+        assert abs(len(found) - 2000 * fraction) <= 5 * (2000 * fraction * (1 - fraction)) ** 0.5
+    assert set(kept[0.1]) < set(kept[0.5]) < set(kept[1.0])
+    assert kept[0.5] == sorted(kept[0.5]) == drawn(other, 0.5)
+    assert abs(len(set(kept[0.5]) & set(drawn(pool, 0.5, seed=1))) - 500) <= 5 * (2000 * 0.25 * 0.75) ** 0.5

@@ -1,17 +1,11 @@
-"""What the documentation says is so: its commands, paths, rules and outputs exist, and all outputs are documented."""
+"""What the documentation says is so: its paths, rules and outputs exist, and all outputs are documented."""
 
-import ast
 import re
-import shlex
-import subprocess
-import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.cli import get_argument_parser
 from test_layout import LAYERS
 
 from pages import (
@@ -22,184 +16,22 @@ from pages import (
     ROOT,
     STAGES,
     blocks,
-    commands,
     files_to_write,
     page_id,
     result_paths,
     tables,
     text_of,
 )
+from repository import repository_files
+from rule_files import PLACEHOLDER, declared_outputs, declared_paths, rules, same_form
 
 MADE_BY_SNAKEMAKE = {"results/report.zip", "results/logs/slurm/"}
-MODEL = "<pool>-<architecture>-<size>-<seed>"
-DIRECTIVE = re.compile(r"^    (\w+):", re.MULTILINE)
-PLACEHOLDER = re.compile(r"<\w+>|\{\w+\}")
 # No alternative follows its slash at once, so that this file has none of the paths that it looks for.
 HOME_OR_WORK = re.compile(r"(?<![\w.*$}>-])/(?:home|root|Users|work)/\w")
 
 
-@cache
-def rules() -> dict[str, dict[str, list[str]]]:
-    """For each rule, the paths under results/ in each of its directives."""
-    found = {}
-    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        _, *rest = re.split(r"^(?:use rule \w+ as|rule) (\w+)(?: with)?:\n", text_of(file), flags=re.MULTILINE)
-        for name, body in zip(rest[::2], rest[1::2], strict=True):
-            _, *directives = DIRECTIVE.split(body)
-            found[name] = {
-                directive: re.findall(r'"(results/[^"]+)"', content)
-                for directive, content in zip(directives[::2], directives[1::2], strict=True)
-            }
-    return found
-
-
-def declared_outputs() -> list[str]:
-    return [path for directives in rules().values() for path in directives.get("output", [])]
-
-
-def declared_paths() -> list[str]:
-    return [path for directives in rules().values() for paths in directives.values() for path in paths]
-
-
 def documented_outputs() -> list[str]:
     return [row[0].strip("`") for rows in tables(OUTPUTS).values() for row in rows]
-
-
-def same_form(documented: str, declared: str) -> bool:
-    """Whether the path of a page fits a rule's; placeholders and wildcards stand for one name each."""
-    text = PLACEHOLDER.sub("x", documented.replace("<model>", MODEL))
-    pattern = "[^/]+".join(re.escape(piece) for piece in PLACEHOLDER.split(declared))
-    return re.fullmatch(pattern, text) is not None
-
-
-def is_target(name: str) -> bool:
-    return name in {"all", *rules()} or any(same_form(name, path) for path in declared_outputs())
-
-
-def check_command(command: str, page: Path) -> None:
-    """Fail unless Snakemake knows the command's options, and its targets, profiles and experiments exist."""
-    arguments = shlex.split(command)[3:]
-    while "--profile" in arguments:
-        # Snakemake's parser would read the profile from the working directory.
-        place = arguments.index("--profile")
-        assert (ROOT / arguments[place + 1] / "config.yaml").is_file(), f"{command}: there is no such profile"
-        del arguments[place : place + 2]
-    asked = get_argument_parser().parse_args(arguments)
-    for file in map(str, asked.configfile or []):
-        assert (ROOT / file).is_file() or file in files_to_write(page), f"{command}: there is no {file}"
-    for setting in asked.config or []:
-        name = setting.removeprefix("experiment=")
-        assert "<" in name or (ROOT / "config" / f"{name}.yaml").is_file(), f"{command}: there is no such experiment"
-    for target in [*asked.targets, *asked.forcerun]:
-        assert is_target(target), f"{command}: {target} is no target"
-
-
-def check_python(code: str) -> None:
-    """Fail unless `code` calls what open_clip has, with a model, and weights if any, that it knows."""
-    import open_clip
-
-    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    assert calls
-    for call in calls:
-        assert call.func.value.id == "open_clip" and hasattr(open_clip, call.func.attr), code
-        model, *weights = (value.value for value in [*call.args, *(keyword.value for keyword in call.keywords)])
-        assert open_clip.get_model_config(model), code
-        assert set(weights) <= set(open_clip.list_pretrained_tags_by_model(model)), code
-
-
-def check_tool(command: str) -> None:
-    """Fail unless the program of the command is installed, and the files and folders that it names exist."""
-    program, *arguments = shlex.split(re.sub(r"^uv run (--with \w+ )?", "", command))
-    assert (Path(sys.executable).parent / program).is_file(), f"{command}: {program} is not in the environment"
-    for path in [word for word in arguments if "/" in word]:
-        assert (ROOT / path).exists(), f"{command}: there is no {path}"
-
-
-def check(command: str, page: Path) -> None:
-    """Fail unless the command of a page does what it can do without running."""
-    if command.startswith("uv run python -c "):
-        check_python(shlex.split(command)[4])
-    elif command.startswith("uv run snakemake"):
-        check_command(command, page)
-    else:
-        check_tool(command)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_commands_name_what_exists(page):
-    for command in commands(page):
-        check(command, page)
-
-
-def test_pages_give_commands():
-    with_commands = {page_id(page) for page in PAGES if commands(page)}
-    assert {"README.md", "CONTRIBUTING.md", "config/README.md", "docs/commands.md", "docs/outputs.md"} <= with_commands
-    assert {"docs/slurm.md", "docs/benchmarks.md"} <= with_commands
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "uv run snakemake --forcrun train_clip",
-        "uv run snakemake results/plots/effective_robustnes.pdf",
-        "uv run snakemake --configfile config/paper.yaml plan",
-        "uv run snakemake --profile profiles/none all",
-        "uv run snakemake --config experiment=none",
-        "uv run pytest tests/no_such_folder",
-        "uv run python tests/benchmarks/benchmark_none.py",
-        "uv run no_such_program",
-    ],
-)
-def test_wrong_commands_are_noticed(command):
-    with pytest.raises((AssertionError, SystemExit)):
-        check(command, README)
-
-
-VALUES = {
-    "--configfile": re.compile(r".+\.(yaml|yml|json)|<file>"),
-    "--config": re.compile(r".+=.+"),
-    "--forcerun": re.compile(r"\w+"),
-}
-"""Options that take every word behind them, and what such words look like; a target would be taken for one."""
-
-
-def misplaced(text: str) -> list[str]:
-    """The commands in `text` in which a target stands behind an option that takes it for a value."""
-    found = []
-    for command in re.findall(r"snakemake [^`\n#\"']*", text):
-        option = ""
-        for word in command.split():
-            if word.startswith("-"):
-                option = word
-            elif option in VALUES and not VALUES[option].fullmatch(word.rstrip(".,;:")):
-                found.append(command)
-    return found
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "snakemake --configfile x.yaml plan",
-        "snakemake -n --configfile x.yaml y.yaml results/claims.csv -q",
-        "snakemake --config experiment=paper results/claims.csv",
-        "snakemake --forcerun train_clip results/plots/mixtures/x.pdf",
-    ],
-)
-def test_misplaced_targets_are_noticed(command):
-    assert misplaced(f"Run `uv run {command}` for it.")
-    targets_first = "snakemake plan results/a.csv --configfile x.yaml y.yaml --forcerun train_clip -n --config seed=1"
-    assert not misplaced(targets_first)
-
-
-def test_targets_stand_before_options_everywhere():
-    shown = [file for file in repository_files() if file.suffix in (".md", ".yaml", ".py", ".smk", ".rst")]
-    found = {page_id(file): misplaced(text_of(file)) for file in shown if "tests" not in file.parts}
-    assert len(found) > 100
-    assert {page: commands for page, commands in found.items() if commands} == {}
-
-
-def test_quick_start_is_two_commands():
-    assert blocks(README, "bash")[0].splitlines() == ["uv run snakemake", "uv run pytest"]
 
 
 def test_readme_is_read_in_a_minute():
@@ -321,13 +153,3 @@ def test_no_file_names_a_home_or_work_folder():
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         found += [f"{page_id(file)}:{number}" for number, line in enumerate(lines, 1) if HOME_OR_WORK.search(line)]
     assert found == []
-
-
-def repository_files() -> list[Path]:
-    """Files that git tracks or would track."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("git does not know this folder, so the files of the repository are not known")
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]

@@ -17,7 +17,7 @@ LAYERS = (
     # Which URLs of a list are valid depends on the addresses that may be asked.
     {"web"},
     {"lists", "shards", "models"},
-    {"filtering", "training", "evaluation", "theory"},
+    {"filtering", "training", "evaluation", "theory", "local"},
     {"statistics"},
     {"figures"},
     {"explorer", "planning"},
@@ -75,7 +75,7 @@ def test_packages_import_no_script():
         assert not names & SCRIPT_NAMES, module
 
 
-@pytest.mark.parametrize("folder", [SCRIPTS, ROOT / "workflow" / "rules"], ids=str)
+@pytest.mark.parametrize("folder", [SCRIPTS, ROOT / "workflow" / "rules", ROOT / "tests"], ids=str)
 def test_no_file_is_longer_than_300_lines(folder):
     paths = chain(folder.rglob("*.py"), folder.rglob("*.smk"))
     lengths = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}

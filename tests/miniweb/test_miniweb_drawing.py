@@ -122,6 +122,7 @@ def features(domain: str, seeds: range) -> tuple[np.ndarray, np.ndarray]:
     return np.array(rows), np.array(labels)
 
 
+@pytest.mark.slow
 def test_classes_can_be_told_apart_in_photos_and_less_so_elsewhere():
     train, known = features("photo", range(60))
     middle = train.mean(axis=0)

@@ -29,7 +29,10 @@ def sections() -> dict[str, dict]:
     """The objects of the schema that have a section in config/README.md, by its heading."""
     objects = {name: resolve(node) for name, node in schema()["properties"].items()}
     own = {name: node for name, node in objects.items() if "properties" in node}
-    return {"experiment": schema(), "metadata": schema()["$defs"]["metadata"], **own}
+    definitions = schema()["$defs"]
+    of_sources = {"metadata": definitions["metadata"], "sources.shards": definitions["local_shards"]}
+    of_sources["sources.files"] = definitions["local_files"]
+    return {"experiment": schema(), **of_sources, **own}
 
 
 def default_of(name: str, owner: dict) -> object:
@@ -119,8 +122,9 @@ def test_whole_example_is_sound():
 
 
 def test_own_source_is_five_lines():
-    example = next(block for block in blocks(README, "yaml") if block.startswith("sources:"))
+    example, *on_disk = (block for block in blocks(README, "yaml") if block.startswith("sources:"))
     assert len(example.splitlines()) == 5
+    assert len(on_disk) == 2 and all(len(block.splitlines()) < 5 for block in on_disk)
     mixture = re.search(r"`(my_mixture: .+?)` under `mixtures`", text_of(README))
     config = read("paper")
     config["sources"] |= yaml.safe_load(example)["sources"]

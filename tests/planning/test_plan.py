@@ -3,7 +3,7 @@
 import pytest
 
 from experiments import ROOT, load, read, small
-from plan import add, amount, source_rows, stage_rows, table_of
+from plan import add, amount, hash_lines, source_rows, stage_rows, table_of, unreachable_sizes
 from testbed.lists.sources import origin_of, released_sources
 from testbed.planning.costs import (
     Expected,
@@ -19,7 +19,7 @@ from testbed.records.manifest import write_json
 
 SOURCES = ROOT / "resources" / "sources.csv"
 KNOWN_TESTSETS = ROOT / "resources" / "testsets.csv"
-FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock"}
+FORMATS = {"yfcc", "laion", "cc12m", "cc3m", "redcaps", "wit", "shutterstock", "datacomp", "yfcc100m"}
 
 
 def planned(**changes):
@@ -40,7 +40,7 @@ def test_the_stages_are_counted_from_the_experiment():
         "shard_samples": (2, "1,000 images"),
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),
-        "decode_testset": (5, "5,000 images"),
+        "decode_testset": (5, "20,000 images"),
         "evaluate_clip": (6, "6 models and ensembles on 5 test sets"),
     }
 
@@ -67,7 +67,7 @@ def test_test_sets_are_counted_where_their_images_are_known():
     experiment, expected, images = planned(
         testsets=testsets, reference="fetched", costs=costs, pretrained=pretrained, statistics={"baseline": "none"}
     )
-    counts = {"fetched": 10_000, "drawn": 1000, "foggy": 10_000, "own": None, "strange": None, "worse": None}
+    counts = {"fetched": 10_000, "drawn": 4000, "foggy": 10_000, "own": None, "strange": None, "worse": None}
     assert images == counts
     stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
     fetch, corrupt, decode = (stages[f"{verb}_testset"] for verb in ("retrieve", "corrupt", "decode"))
@@ -77,7 +77,13 @@ def test_test_sets_are_counted_where_their_images_are_known():
     assert corrupt[1:2] + corrupt[3:] == ("10,000 images and those of worse", 1, 0, 1000 / 3600, 0)
     # For the experiment's network and for the published one.
     assert len(decode.products) == 12 and "results/decoded/own-published/manifest.json" in decode.products
-    assert decode[1:2] + decode[3:] == ("42,000 images and those of own, strange, worse", 8.4, 0, 2100 / 3600, 0)
+    assert decode[1:2] + decode[3:] == (
+        "48,000 images and those of own, strange, worse",
+        pytest.approx(9.6),
+        0,
+        2400 / 3600,
+        0,
+    )
 
 
 def test_filters_are_planned_with_what_they_keep_at_most():
@@ -207,15 +213,68 @@ def test_done_products_are_counted_and_their_costs_taken_off(tmp_path):
 def test_every_released_format_has_its_facts():
     assert set(released_sources(SOURCES)) == FORMATS
     for row in released_sources(SOURCES).values():
-        assert None not in row and all(row[column] for column in row if column != "images_2022")
+        # DataComp has pools of several sizes.
+        empty = {"images_2022", "rows"} if row["format"] == "datacomp" else {"images_2022"}
+        assert None not in row and all(row[column] for column in row if column not in empty)
         assert 0 < float(row["expected_success"]) <= 1
-        assert int(row["rows"]) > 1_000_000
+        assert int(row["rows"] or 12_800_000) > 1_000_000
+
+
+def test_hash_checks_are_planned_as_cpu_time_only():
+    columns = {"url": "url", "caption": "text", "md5": "hash"}
+    sources = {
+        "listed": {"metadata": {"path": "x", "format": "datacomp"}, "samples": 2_000_000},
+        "own": {"metadata": {"path": "y.csv", "format": "csv", "columns": columns}, "samples": 1_000_000},
+        "joined": {"metadata": {"path": "c.tsv", "format": "cc12m", "join": "hashes.tsv"}, "samples": 1_000_000},
+        "without": {"metadata": {"path": "z.csv", "format": "csv"}, "samples": 1_000_000},
+    }
+    changes = {f"sources__{name}": source for name, source in sources.items()}
+    costs = {"success": 0.5, "fetched_kb": 200, "hashed_mb_per_second": 100, "downloaded_per_second": 100}
+    stages, others = {}, {}
+    for switch, found in ((True, stages), (False, others)):
+        experiment, expected, tested = planned(**changes, costs=costs, download__verify_hashes=switch)
+        found |= {stage.rule: stage for stage in stages_of(experiment, expected, tested)}
+        lines = hash_lines(experiment, expected)
+        assert len(lines) == (3 if switch else 0)
+    success = {name: float(row["expected_success"]) for name, row in released_sources(SOURCES).items()}
+    images = [round(2_000_000 * success["datacomp"]), 500_000, round(1_000_000 * success["cc12m"])]
+    hours = sum(images) * 0.2 / 100 / 3600
+    assert stages["download_images"].cpu == pytest.approx(others["download_images"].cpu + hours)
+    assert all(stages[rule] == others[rule] for rule in stages if rule != "download_images")
+    experiment, expected, _ = planned(**changes, costs=costs)
+    assert hash_lines(experiment, expected)[1] == (
+        "Hash check of own: 500,000 images are compared with the MD5 of the list. That is 0.28 of the CPU h of "
+        "download_images, and no network."
+    )
 
 
 def test_the_papers_sizes_are_expected_to_be_reached():
     experiment = load(read("paper"))
     expected = expectations(experiment, released_sources(SOURCES), {})
     assert [row[0] for row in source_rows(experiment, expected)[1:] if row[-1]] == []
+
+
+def test_a_size_that_a_filter_cannot_fill_is_an_error_of_the_plan():
+    teacher = {"pool": "a", "architecture": "mini_rn", "size": 100, "seed": 0}
+    entry = {"from": "a", "method": "clip_score", "teacher": teacher, "fraction": 0.3, "sizes": [100, 200]}
+    experiment, expected, _ = planned(filters={"best": entry}, costs={"success": 0.5})
+    # 30 % of 500 images.
+    assert unreachable_sizes(experiment, expected) == [
+        "filters.best: a trainset of 200 samples cannot be filled, about 150 are expected to be kept; lower its sizes"
+    ]
+    experiment, expected, _ = planned(filters={"best": entry | {"sizes": [100]}}, costs={"success": 0.5})
+    assert unreachable_sizes(experiment, expected) == []
+
+
+def test_filters_of_the_paper_share_three_sizes_with_their_source():
+    experiment = load(read("paper"))
+    expected = expectations(experiment, released_sources(SOURCES), {})
+    assert unreachable_sizes(experiment, expected) == []
+    for name, entry in experiment.filters.items():
+        assert len({*experiment.sizes(name)} & {*experiment.sizes(entry["from"])}) >= 3
+    assert {tuple(sorted(entry["shares"].items())) for entry in experiment.mixtures.values()} == {
+        tuple(sorted(entry["shares"].items())) for entry in experiment.ensembles.values()
+    }
 
 
 def test_a_list_says_where_it_comes_from():

@@ -11,9 +11,24 @@ from experiments import SCHEMA, load, small
 TEXT = yaml.safe_load(SCHEMA.read_text())
 
 WITHOUT_DEFAULT = {
+    # instead of checkpoint_minutes
+    *["architecture.checkpoint_steps", "architecture.checkpoints_per_epoch"],
     # one or the other
     *["metadata.path", "metadata.format", "metadata.columns", "metadata.miniweb", "testset.path", "testset.miniweb"],
+    # first
+    "columns.several",
+    # of one format
+    "metadata.join",
+    # in place of a path
+    "metadata.retrieve",
+    # lists have them or not
+    *["columns.sha256", "columns.md5"],
     *["testset.retrieve", "testset.corrupt"],
+    *["source.metadata", "source.shards", "source.files"],
+    # all samples of the tars
+    "source.samples",
+    # key.txt, or else the field caption
+    "local_shards.caption",
     # the reference
     "corrupt.of",
     # as huggingface_hub has it
@@ -22,6 +37,8 @@ WITHOUT_DEFAULT = {
     "testset.classes",
     # all that the members have in common
     "ensemble.sizes",
+    # the key
+    *["source.title", "mixture.title", "ensemble.title", "filter.title"],
     # as the experiment's
     *["source.sizes", "mixture.sizes", "filter.sizes"],
     # of one method each

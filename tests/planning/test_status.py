@@ -1,5 +1,6 @@
 """The status says what is done, under way and failing, and why, without disturbing what it looks at."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from experiments import load, small
 from status import failure_in, filter_row, is_locked, model_row, source_row, state_of
 from testbed.records.locks import acquire_lock
+from testbed.records.log import progress_of
 from testbed.records.manifest import write_json
 
 SOURCE = "results/downloads/a"
@@ -76,12 +78,23 @@ def test_a_failed_training_is_told_with_its_reason(experiment):
 
 def test_a_training_that_the_machine_ended_goes_on(experiment):
     model = experiment.models()[0]
-    note = {"cause": "SIGTERM", "checkpoints": 3, "planned": 16}
+    note = {"cause": "SIGTERM", "step": 300, "planned": 1600}
     write_json(f"results/models/{model.name}/interrupted.json", note)
     failures = []
     assert model_row(model, failures)[1:] == ("interrupted", "waiting")
-    reason = "SIGTERM after 3 of 16 checkpoints; the same command goes on"
+    reason = "SIGTERM; the same command goes on at step 300 of 1600"
     assert failures == [f"train_clip {model.name}: {reason}"]
+
+
+def test_a_running_training_says_its_speed_and_the_time_left(experiment):
+    model = experiment.models()[0]
+    words = "34% of 2,000 samples, 812/s, loss 2.1, 3 min left"
+    path = progress_of(log("train_clip", model.name, ""))
+    path.write_text(json.dumps({"words": words, "fraction": 0.34}))
+    lines = []
+    with acquire_lock(f"results/models/{model.name}"):
+        assert model_row(model, lines)[1:] == ("running", "waiting")
+    assert lines == [f"train_clip {model.name}: {words}"]
 
 
 def test_a_job_that_runs_again_is_no_failure(experiment):

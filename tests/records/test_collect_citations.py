@@ -7,7 +7,7 @@ import pytest
 
 from collect_citations import TOOLS, CitationError, collect_citations, read_entries, tool_versions, uses_of
 from experiments import ROOT, changed, load, read
-from testbed.lists.released import FORMATS, GENERIC
+from testbed.lists.formats import FORMATS, GENERIC
 from testbed.lists.sources import released_sources
 from trace_provenance import TABLE_COLUMNS
 

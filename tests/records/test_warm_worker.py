@@ -53,8 +53,10 @@ def folder(tmp_path):
 
 @pytest.fixture
 def worker(folder):
-    """A worker that listens in `folder`, as Snakemake starts it."""
+    """A worker that listens in `folder`, as Snakemake starts it. It heeds Ctrl-C, which tests in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with start_worker(str(folder / "worker")) as process:
+        signal.signal(signal.SIGINT, before)
         try:
             yield process
         finally:
@@ -141,6 +143,16 @@ def test_a_script_can_start_processes(worker, run):
         assert process.communicate() == ("[0, 2, 4]\n" * 2, "")
 
 
+def wait_for_forwarding(process: subprocess.Popen) -> None:
+    """Wait until a process forwards signals to its script, which may begin a moment before."""
+
+    def handles_sigterm() -> bool:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+    wait_for(handles_sigterm)
+
+
 def test_a_signal_reaches_the_script(worker, run):
     script = HEAD + (
         "def end(number, frame):\n    print('asked to end', flush=True)\n    sys.exit(5)\n"
@@ -148,6 +160,7 @@ def test_a_signal_reaches_the_script(worker, run):
     )
     with run(script) as process:
         assert process.stdout.readline() == "here\n"
+        wait_for_forwarding(process)
         process.terminate()
         assert (process.communicate()[0], process.returncode) == ("asked to end\n", 5)
 
@@ -159,6 +172,7 @@ def test_an_interrupted_script_ends_with_its_processes(worker, run):
     )
     with run(script) as process:
         pid = int(process.stdout.readline())
+        wait_for_forwarding(process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert err.splitlines()[-1] == "KeyboardInterrupt"

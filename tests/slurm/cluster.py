@@ -47,7 +47,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 JobFileAppend=1
-MinJobAge=300
+MinJobAge=3600
 KillWait=5
 SlurmdTimeout=10
 BatchStartTimeout=30

@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zipfile import is_zipfile
 
 import pytest
 from cluster import PATIENCE, Cluster, wait_for
 
 from runs import CLUSTER, ROOT, copy_workflow, snakemake_command
+from testbed.training.checkpoints import last_step
 
 TRAININGS = ROOT / "tests" / "config" / "slurm_trainings.yaml"
 QUICK = ["--slurm-init-seconds-before-status-checks", 2, "--max-status-checks-per-second", 2, "--latency-wait", 5]
@@ -61,8 +61,8 @@ class Training:
         return all(word in comment for word in self.name.split("-")[:2])
 
     def checkpoints(self) -> int:
-        paths = self.model.glob("work/*/checkpoints/epoch_[0-9]*.pt")
-        return max((int(path.stem.removeprefix("epoch_")) for path in paths if is_zipfile(path)), default=0)
+        """How many checkpoints the training has written; there is one every 66 steps."""
+        return last_step(self.model / "work") // 66
 
     def reach(self, checkpoints: int) -> str:
         """Wait until the training has so many checkpoints; the id of its job."""
@@ -71,8 +71,8 @@ class Training:
 
     def resumed_at(self) -> int | None:
         """The number of checkpoints that the trainer's last start went on from."""
-        found = re.findall(r"=> resuming checkpoint .* \(epoch (\d+)\)", self.log())
-        return int(found[-1]) if found else None
+        found = re.findall(r"resuming at step (\d+) of", self.log())
+        return int(found[-1]) // 66 if found else None
 
     def leaves(self, job: str) -> None:
         """Wait until Snakemake has sent another job than the one that has ended."""
@@ -96,7 +96,7 @@ class Training:
         SLURM keeps the output of all starts of a job; what the training leaves in its folder goes with its next start.
         """
         (path,) = self.folder.glob(f"results/logs/slurm/**/{job}.log")
-        return path.read_text().count("interrupted (SIGTERM) after")
+        return path.read_text().count("interrupted (SIGTERM);")
 
     def ends_well(self, process: subprocess.Popen, epochs: int) -> None:
         # However long it takes on a busy machine, as long as it goes on.

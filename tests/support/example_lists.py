@@ -19,6 +19,12 @@ def listed(tmp_path, content, name="list.tsv"):
     return path
 
 
+def zstd(content):
+    """The content in two frames of Zstandard, as parallel packers write it."""
+    half = len(content) // 2
+    return b"".join(pa.Codec("zstd").compress(part, asbytes=True) for part in (content[:half], content[half:]))
+
+
 def annotation(url=URL, caption="a cat", **more):
     return {"image_id": "x", "author": "me", "url": url, "raw_caption": "A Cat", "caption": caption, "score": 3, **more}
 

@@ -10,10 +10,13 @@ from example_evaluations import row, table
 from experiments import ROOT
 from explore_robustness import explore_robustness
 from testbed.statistics.baselines import read_baselines
-from testbed.statistics.trends import Settings
+from testbed.statistics.settings import Settings
 
 REFERENCE = "imagenet"
 SHIFTS = ["imagenet-v2", "imagenet-r", "imagenet-sketch", "imagenet-a"]
+EVERYTHING = f"#shift={SHIFTS[0]}"
+"""The address's hash of the first shift with all pools: an address that names a shift says all that is hidden."""
+
 SOURCES = ["yfcc", "laion", "cc12m", "redcaps", "wit", "shutterstock"]
 MIXTURES = {"yfcc_laion": {"yfcc": 1, "laion": 1}, "redcaps_wit": {"redcaps": 0.25, "wit": 0.75}}
 POOLS = [{"name": name, "kind": "source", "members": {}} for name in SOURCES]

@@ -47,6 +47,11 @@ def changed(**changes) -> dict:
     return config
 
 
+def corrupted(**options) -> dict:
+    """The change that adds a corrupted test set."""
+    return {"testsets__fog": {"corrupt": {"kind": "fog", "severity": 3} | options}}
+
+
 def small(**changes) -> dict:
     """An experiment of two sources, without mixtures, on which sizes are easily counted."""
     sources = {name: {"metadata": {"miniweb": "yfcc"}, "samples": 1000} for name in ("a", "b")}

@@ -18,6 +18,12 @@ DRIP_SECONDS = 0.2
 SLOW_SECONDS = 0.5
 HUGE_SIDE = 20_000
 
+LIMITS = {
+    **{"timeout": 0.6, "deadline": 3.0, "backoff": 0.05, "max_bytes": 3_000_000},
+    "private_networks": ("127.0.0.1/32",),
+}
+"""Limits of fetches from this server, by which each behaviour ends soon."""
+
 OUTCOMES = {
     "ok": "success",
     "png": "success",
@@ -127,7 +133,9 @@ class HostileHandler(BaseHTTPRequestHandler):
         kind = self.path.split("/")[1]
         first = self.server.visit(self.path)
         time.sleep(self.server.latency)
-        if kind in REDIRECTS:
+        if kind in self.server.files:
+            self.give(self.server.files[kind])
+        elif kind in REDIRECTS:
             self.give(b"", 302, Location=REDIRECTS[kind])
         elif kind == "loop":
             self.give(b"", 302, Location=self.path + "x")
@@ -225,14 +233,17 @@ class HostileHandler(BaseHTTPRequestHandler):
 
 
 class HostileServer(ThreadingHTTPServer):
-    """Serves on a free port of the loopback interface, each answer `latency` seconds late; counts visits by path."""
+    """Serves on a free port of the loopback interface, each answer `latency` seconds late; counts visits by path.
+
+    `files` are further behaviours: answers with these bytes.
+    """
 
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, latency: float = 0.0):
+    def __init__(self, latency: float = 0.0, files: dict[str, bytes] | None = None):
         super().__init__(("127.0.0.1", 0), HostileHandler)
-        self.latency = latency
+        self.latency, self.files = latency, files or {}
         self.visits: dict[str, int] = {}
         self.lock = threading.Lock()
         self.quiet = threading.Event()

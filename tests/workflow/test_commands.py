@@ -61,9 +61,9 @@ def test_the_paper_parses_without_data_within_ten_seconds(workflow_copy):
     plan, end = output.split("This was a dry-run")
     missing = [line.removeprefix("Error: ").split(":")[0] for line in end.strip().splitlines()[1:]]
     assert missing == [
-        *[f"sources.{name}.metadata" for name in ("yfcc", "laion", "cc12m", "redcaps")],
+        *[f"sources.{name}.metadata" for name in ("yfcc", "laion")],
         "download.contact",
-        *[f"sources.{name}.metadata" for name in ("wit", "shutterstock")],
+        "sources.shutterstock.metadata",
         "filters.redcaps_balanced.entries.0.path",
         "Configuration",
     ]
@@ -71,9 +71,11 @@ def test_the_paper_parses_without_data_within_ten_seconds(workflow_copy):
 
 
 def test_a_quiet_dry_run_fails_as_well(workflow_copy):
-    output = dry_run_with_gaps(workflow_copy, "results/shards/wit/manifest.json", "-q", "--config", "experiment=paper")
+    output = dry_run_with_gaps(
+        workflow_copy, "results/shards/laion/manifest.json", "-q", "--config", "experiment=paper"
+    )
     assert output.splitlines()[-1] == "Configuration: config/config.yaml + config/paper.yaml (experiment: paper)."
-    assert "sources.wit.metadata: data/lists/wit/*.tsv.gz" in output and "sources.yfcc" not in output
+    assert "sources.laion.metadata: data/lists/laion/*.parquet" in output and "sources.yfcc" not in output
 
 
 def test_who_only_looks_needs_no_files(workflow_copy):

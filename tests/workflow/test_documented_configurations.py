@@ -13,6 +13,7 @@ from experiments import ROOT
 from make_miniweb import make_source
 from pages import PAGES, README, blocks, page_id, text_of
 from runs import copy_workflow, run_snakemake
+from tars import write_folder, write_hub_tars
 
 BASES = {"paper": "config/paper.yaml", "demo": "config/demo.yaml"}
 # Inside the tables, values of the keys that the row or the sentence names.
@@ -41,15 +42,19 @@ def shown() -> list[pytest.param]:
 def clone(tmp_path_factory) -> Path:
     """A clone with all files that the pages speak of; its long lists are as good as read, so that no row is counted."""
     folder = copy_workflow(tmp_path_factory.mktemp("documented") / "clone")
-    for source, entry in yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))["sources"].items():
+    for source in yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))["sources"]:
         make_source(source, 20, 0, folder / "drawn" / source / "manifest.json")
-        path = folder / entry["metadata"]["path"]
-        shutil.copytree(folder / "drawn" / source / "list", path.parent if path.suffix else path)
+        shutil.copytree(folder / "drawn" / source / "list", folder / "data/lists" / source)
         take_as_read(folder, source)
     take_as_read(folder, "cc12m_small")
     own = {"url": ["http://photos.test/1.jpg"] * 100_000, "alt_text": ["a cat"] * 100_000}
     parquet.write_table(pa.table(own), folder / "data/lists/my_source.parquet")
     (folder / "my_list.csv").write_text("image_url,text\n" + "http://photos.test/1.jpg,a cat\n" * 5000)
+    for place in ("my_tars", "data/cc12m"):
+        write_hub_tars(folder / place, 10)
+    for place in ("my_photos", "data/photos"):
+        write_folder(folder / place, 10)
+    (folder / "data/photos.csv").write_text("file,text\nphotos/1.jpg,a cat\n")
     (folder / "data/lists/metaclip").mkdir()
     for path in ("metadata.json", "data/lists/metaclip/metadata.json"):
         (folder / path).write_text('["cat", "mug"]')
@@ -100,7 +105,7 @@ def test_a_value_inside_a_sentence_is_planned(clone, key):
             "pretrained": {"pretrained": {"published": value}},
         }[key]
         if "my_source" in text:
-            (source,) = [block for block in blocks(README, "yaml") if block.startswith("sources:")]
+            source = next(block for block in blocks(README, "yaml") if block.startswith("sources:"))
             config |= yaml.safe_load(source)
             config["sources"]["my_source"]["sizes"] = [2048, 4096]
         for mixture in config.get("mixtures", {}).values():

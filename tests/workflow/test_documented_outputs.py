@@ -25,6 +25,11 @@ OF_PUBLISHED_TABLES = {
     "results/tables/baselines.csv",
     "results/tables/reference_models.csv",
 }
+# Of experiments with several shares of a pair of pools (test_paper_small), and of lists that are fetched (test_own_source).
+OF_RATIOS = {*(f"results/plots/mixture_ratios.{kind}" for kind in ("pdf", "png")), "results/tables/mixture_law.csv"}
+OF_FETCHED_LISTS = {"results/lists/<source>/manifest.json"}
+# Of sources on disk, which have a run of their own (test_own_tars).
+ON_DISK = {f"results/indexed/<source>/<group>/{name}" for name in ("manifest.json", "NNNNNN.parquet", "NNNNNN.json")}
 
 
 def of_filters() -> set[str]:
@@ -40,6 +45,9 @@ RARE = (
     | OF_FETCHED_TESTSETS
     | OF_CORRUPTED_TESTSETS
     | PRETRAINED
+    | ON_DISK
+    | OF_RATIOS
+    | OF_FETCHED_LISTS
 )
 ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 

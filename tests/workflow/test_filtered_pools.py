@@ -34,11 +34,12 @@ filters:
     teacher: {model: OWN, checkpoint: OWN/open_clip_model.safetensors, device: cpu}
     threshold: -1
     sizes: [60]
+  drawn: {from: mini_yfcc, method: random, fraction: 0.8, sizes: [40]}
   clean: {from: balanced, method: basic, minimum_words: 2, maximum_aspect_ratio: 3, sizes: [40]}
 mixtures:
   mini_mixed: {shares: {balanced: 1, mini_shutterstock: 1}, sizes: [80]}
 """
-POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "mini_mixed": 80}
+POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_filters_are_pools_with_models_and_trends(filtered_run):
 
 
 def test_what_is_kept_is_in_the_sources_order_and_in_the_trainset(filtered_run):
-    for pool, source in {"balanced": "mini_yfcc", "best": "mini_yfcc", "clean": "mini_yfcc"}.items():
+    for pool, source in dict.fromkeys(("balanced", "best", "clean", "drawn"), "mini_yfcc").items():
         kept, everything = (table_of(filtered_run, name)["uid"].to_pylist() for name in (pool, source))
         assert [uid for uid in everything if uid in set(kept)] == kept
         assert 0 < len(kept) < len(everything)

@@ -26,9 +26,11 @@ OTHER_VALUES = {
 """Other values of the keys that only say how work is done; numbers and switches are counted up and turned."""
 
 STATISTICS = {"fit_trends", "fit_scaling", "measure_dilution", "check_claims"}
-PLOTS = {"plot_effective_robustness", "explore_robustness", "plot_mixture", "plot_data_efficiency"}
+OF_TRENDS = {"plot_effective_robustness", "plot_claims", "explore_robustness", "plot_mixture", "plot_ensemble"}
+PLOTS = OF_TRENDS | {"plot_data_efficiency"}
 PROVENANCE = {"trace_provenance", "collect_citations"}
-FROM_EVALUATIONS = {"evaluate_clip", "evaluate_ensemble", "collect_evaluations"} | STATISTICS | PLOTS | PROVENANCE
+EVALUATIONS = {"evaluate_clip", "evaluate_ensemble", "collect_evaluations", "count_joint_correct"}
+FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE
 FROM_TRAININGS = {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS
 FROM_SHARDS = {"shard_samples", "link_trainset"} | FROM_TRAININGS
 THEORY = {"simulate_theory", "plot_theory", "simulate_contrastive", "plot_contrastive"}
@@ -47,7 +49,7 @@ CHANGES = {
     "shards.shard_size": (50, FROM_SHARDS),
     "sizes": ([100, 220, 240], {"link_trainset"} | FROM_TRAININGS),
     "statistics.point_confidence": (0.99, FROM_EVALUATIONS),
-    "statistics.scale": ("probit", STATISTICS | PLOTS | PROVENANCE),
+    "statistics.scale": ("probit", STATISTICS | OF_TRENDS | PROVENANCE),
 }
 """Edits that change products, and the rules whose products they are, with all that is made from these."""
 
@@ -104,7 +106,7 @@ def run_otherwise(config: dict) -> dict:
     config = filled(config)
     for section, keys in RUN_ONLY.items():
         for entry in entries_of(config, section):
-            entry |= {key: other_value(key, entry[key]) for key in keys}
+            entry |= {key: other_value(key, entry.get(key, 1)) for key in keys}
     return config
 
 

@@ -65,7 +65,7 @@ def folder(plain, tmp_path) -> Path:
 @pytest.fixture
 def training(folder) -> Callable[[], bool]:
     """Whether the training has a checkpoint."""
-    return lambda: any((folder / f"results/models/{MODEL}/work").glob("*/checkpoints/epoch_*.pt"))
+    return lambda: any((folder / f"results/models/{MODEL}/work").glob("checkpoints/step_*.pt"))
 
 
 def test_without_a_terminal_there_are_plain_lines(plain):

@@ -8,7 +8,7 @@ from testbed.planning.hooks import fail_dry_run
 from testbed.experiment.errors import ExperimentError
 from testbed.planning.given_files import table_problems
 from testbed.planning.schema import load_experiment
-from testbed.experiment.products import all_products, metrics_of
+from testbed.experiment.products import all_products, metrics_of, predictions_of
 from testbed.experiment.settings import canonical, product_settings
 
 
@@ -49,12 +49,23 @@ wildcard_constraints:
     size="[0-9]+",
     seed="[0-9]+",
     part="[0-9]{5}",
+    group="[0-9]{5}",
     table="[a-z][a-z0-9_]*",
 
 
 def testsets_by(key):
     """A regular expression for the names of the test sets whose entries have `key`; nothing fits it where none has."""
     names = [name for name, entry in experiment.testsets.items() if key in entry]
+    return "|".join(names) or "(?!)"
+
+
+def sources_by(*keys):
+    """A regular expression for the names of the sources whose entries have one of `keys`; nothing fits it where none has."""
+    names = [
+        name
+        for name, entry in experiment.sources.items()
+        if not entry.keys().isdisjoint(keys)
+    ]
     return "|".join(names) or "(?!)"
 
 

@@ -35,7 +35,7 @@ rule select_samples:
     benchmark:
         "results/benchmarks/select_samples/{filter}.tsv"
     wildcard_constraints:
-        filter=filters_of("clip_score", "sql", "basic"),
+        filter=filters_of("clip_score", "sql", "basic", "random"),
     conda:
         "../../envs/data.yaml"
     resources:

@@ -3,7 +3,7 @@ import os
 
 from snakemake.exceptions import WorkflowError
 
-from testbed.planning.hooks import add_handlers
+from testbed.planning.hooks import add_handlers, wait_for_event_loops
 from testbed.models.devices import DeviceError, check_gpus
 from testbed.training.slurm import jobs_in
 from testbed.records.warm_worker import WORKER, start_worker
@@ -107,6 +107,7 @@ onerror:
         logger.info(
             "Interrupted. What is done is kept, and the same command goes on from there."
         )
+        wait_for_event_loops(workflow)
 
 
 onsuccess:

@@ -39,6 +39,7 @@ rule score_pairs:
         runtime=growing(1440),
     params:
         device=device_of,
+        precision=precision_of,
         reference=reference_folder,
     message:
         "Scoring pairs for {wildcards.filter}"

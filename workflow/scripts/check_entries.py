@@ -25,9 +25,8 @@ from pyarrow import parquet
 from build_entries import count_possible
 from testbed.filtering.entry_lists import build_list, no_match_error, read_usable_entries
 from testbed.filtering.matching import Matcher
-from testbed.lists.list_files import find_files
 from testbed.lists.pairs import LONGEST_CAPTION
-from testbed.lists.released import resolve_format
+from testbed.lists.released import find_list
 from testbed.lists.released_batches import map_batches
 from testbed.lists.validation import validate_batch
 from testbed.records.log import log_to
@@ -63,6 +62,7 @@ def expect_match(
     format: str,
     columns: dict[str, str],
     private_networks: Iterable[str] = (),
+    join: str | None = None,
 ) -> None:
     """Raise `EntryError` if no usable caption of a released list contains any entry of `lists`.
 
@@ -70,7 +70,7 @@ def expect_match(
     with more than `EARLY` captions passes if none of the first ones contains an entry.
     """
     first_entries = set(islice(chain.from_iterable(map(read_usable_entries, lists)), BATCH))
-    released = partial(released_captions, path, format, columns, private_networks)
+    released = partial(released_captions, path, format, columns, private_networks, join)
     captions = next(released(), None)
     # Another check reports a list without usable rows.
     if captions is None or len(Matcher(sorted(first_entries)).match(captions)[1]):
@@ -82,13 +82,13 @@ def expect_match(
 
 
 def released_captions(
-    path: str, format: str, columns: dict[str, str], private_networks: Iterable[str]
+    path: str, format: str, columns: dict[str, str], private_networks: Iterable[str], join: str | None
 ) -> Iterator[pa.Array]:
     """The captions of a released list's usable rows, in batches; raises `ListError` if the list cannot be read."""
-    resolved = resolve_format(format, columns)
+    resolved, files = find_list(path, format, columns, join)
     networks = [ipaddress.ip_network(network) for network in private_networks]
     validate = partial(validate_batch, format=resolved, longest=LONGEST_CAPTION, private_networks=networks)
-    for _, (_, (_, _, captions), _) in map_batches(validate, find_files(path, resolved.container), resolved, {}):
+    for _, (_, (_, _, captions, *_), _) in map_batches(validate, files, resolved):
         yield captions
 
 

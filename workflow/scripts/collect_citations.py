@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.lists.released import GENERIC
+from testbed.lists.formats import GENERIC
 from testbed.records.files import publish
 from testbed.records.log import log_to
 
@@ -74,7 +74,7 @@ def is_balanced(value: str) -> bool:
 
 def uses_of(experiment: dict) -> list[str]:
     """Return the keywords of what the `experiment` uses. The mini-web's data needs no citation."""
-    formats = [entry["metadata"].get("format", "") for entry in experiment["sources"].values()]
+    formats = [entry.get("metadata", {}).get("format", "") for entry in experiment["sources"].values()]
     testsets = [
         "imagenet-c" if "corrupt" in entry else entry.get("retrieve", name)
         for name, entry in experiment["testsets"].items()
@@ -93,7 +93,11 @@ def uses_of(experiment: dict) -> list[str]:
 
 def own_data(experiment: dict) -> list[str]:
     """Return the names of the user's own sources and test sets, which have no entry."""
-    own = [name for name, entry in experiment["sources"].items() if entry["metadata"].get("format") in GENERIC]
+    own = [
+        name
+        for name, entry in experiment["sources"].items()
+        if "metadata" not in entry or entry["metadata"].get("format") in GENERIC
+    ]
     return own + [name for name, entry in experiment["testsets"].items() if "path" in entry]
 
 

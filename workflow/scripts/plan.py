@@ -8,13 +8,25 @@ Out: two tables on standard output, one of sources and one of stages
 import re
 from typing import TYPE_CHECKING
 
+from testbed.experiment.errors import ExperimentError
 from testbed.experiment.experiment import Experiment
 from testbed.lists.sources import released_sources
-from testbed.planning.costs import Expected, Stage, expectations, images_of_testsets, length_of, stages_of
+from testbed.planning.costs import (
+    Expected,
+    Stage,
+    expectations,
+    images_of_testsets,
+    length_of,
+    maximum_samples,
+    stages_of,
+)
+from testbed.planning.hash_checks import hash_hours, hashed_sources
+from testbed.planning.local_costs import length_of_local
 from testbed.records.log import log_to
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
+NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 NUMBER = re.compile(r"[\d.,/%?]*")
 SOURCE_HEADER = ("source", "format", "URLs", "success", "images", "needed", "")
 STAGE_HEADER = ("stage", "jobs", "done", "work", "disk GB", "network GB", "CPU h", "GPU h")
@@ -54,13 +66,16 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
     """Return the table of sources: URLs to fetch, expected images, and the images that the largest trainset needs."""
     rows = [SOURCE_HEADER]
     for name, source in expected.items():
-        metadata, needed = experiment.sources[name]["metadata"], experiment.needed(name)
-        samples, notes = experiment.sources[name]["samples"], []
+        entry, needed = experiment.sources[name], experiment.needed(name)
+        samples, notes = entry.get("samples", 0), []
         if source.length and source.length.pairs < samples:
-            notes.append(f"the list has {source.length}, fewer than samples: {samples:,}")
+            holder = "the list has" if "metadata" in entry else "the disk has"
+            notes.append(f"{holder} {source.length}, fewer than samples: {samples:,}")
         if source.images < needed:
             notes.append(f"{needed:,} images {'may be' if source.urls >= needed else 'are'} too many: lower the sizes")
-        kind = metadata.get("format") or "mini-web"
+        kind = "tars" if "shards" in entry else "files"
+        if "metadata" in entry:
+            kind = entry["metadata"].get("format", "mini-web")
         rows.append(
             (
                 name,
@@ -73,6 +88,29 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
             )
         )
     return rows
+
+
+def hash_lines(experiment: Experiment, expected: dict[str, Expected]) -> list[str]:
+    """Return a line for each source whose images are compared with hashes: how many, and the cost."""
+    hours = hash_hours(experiment, {name: source.images for name, source in expected.items()})
+    return [
+        f"Hash check of {name}: {expected[name].images:,} images are compared with the {NAMES[kind]} of the list. That is "
+        f"{amount(hours[name])} of the CPU h of download_images, and no network."
+        for name, kind in hashed_sources(experiment).items()
+    ]
+
+
+def unreachable_sizes(experiment: Experiment, expected: dict[str, Expected]) -> list[str]:
+    """Return an error for each filter with a size above what it is expected to keep."""
+    errors = []
+    for name in experiment.filters:
+        most, largest = maximum_samples(experiment, expected, name), max(experiment.sizes(name), default=0)
+        if largest > most:
+            errors.append(
+                f"filters.{name}: a trainset of {largest:,} samples cannot be filled, about {most:,} are expected to be "
+                f"kept; lower its sizes"
+            )
+    return errors
 
 
 def table_of(rows: list[tuple[str, ...]]) -> str:
@@ -91,12 +129,19 @@ def table_of(rows: list[tuple[str, ...]]) -> str:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     experiment = Experiment(snakemake.config)
-    lengths = {name: length_of(name, source["metadata"]) for name, source in experiment.sources.items()}
+    lengths = {
+        name: length_of(name, source["metadata"]) if "metadata" in source else length_of_local(name, source)
+        for name, source in experiment.sources.items()
+    }
     expected = expectations(experiment, released_sources(snakemake.params.sources), lengths)
     tested = images_of_testsets(experiment, snakemake.params.testsets)
     stages = stages_of(experiment, expected, tested)
     print(table_of(source_rows(experiment, expected)), end="\n\n")
     print(table_of(stage_rows(stages)), end="\n\n")
+    for line in hash_lines(experiment, expected):
+        print(line)
     print("Rates are from the experiment's section `costs`; measure your own and set them there.")
     if any(stage.gpu is None for stage in stages):
         print("? costs.trained_per_second has no rate for an architecture: its train.log says samples per second.")
+    if errors := unreachable_sizes(experiment, expected):
+        raise ExperimentError("\n".join(errors))

@@ -6,7 +6,6 @@ Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors an
 """
 
 import logging
-import os
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -27,6 +26,7 @@ from testbed.records.log import log_to
 from testbed.records.manifest import record, write_json
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import code_revision, now, versions_of
+from testbed.web.hub import ask_hub
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
 
 class PretrainedError(RuntimeError):
     """The checkpoint does not exist, or belongs to another model."""
-
-
-def ask_hub(url: str | None, proxy: str) -> None:
-    """Set the Hub's `url` (None: the default) and `proxy` for huggingface_hub, which reads them when it is imported."""
-    if url:
-        os.environ["HF_ENDPOINT"] = url.rstrip("/")
-    if proxy != "none":
-        os.environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy)
 
 
 def load_pretrained(model: str, tag: str | None, checkpoint: str | None, cache: Path | None = None):

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.evaluation.evaluator import load_model, normalise
+from testbed.evaluation.evaluator import load_model
 from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
 from testbed.evaluation.testsets import read_lines
 from testbed.filtering.selection import histogram_of
+from testbed.models.pixels import normalise
+from testbed.models.precision import computing_in
 from testbed.records.files import sha256
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
@@ -40,22 +42,32 @@ CLASS_FILES = ("classnames.txt", "zeroshot_classification_templates.txt")
 
 
 class Teacher:
-    """A model that scores pairs, in float32: automatic mixed precision changes scores by more than 1e-3."""
+    """A model that scores pairs. It computes embeddings in `precision`, and everything after them in float32."""
 
-    def __init__(self, folder: Path, device: str, batch_size: int, workers: int, reference: Path | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        batch_size: int,
+        workers: int,
+        reference: Path | None = None,
+        precision: str = "fp32",
+    ):
         import torch
 
         self.model, self.tokenizer = load_model(folder, device)
         preprocess = self.model.visual.preprocess_cfg
         self.preprocessing = Preprocessing.of(preprocess)
         self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
-        self.device, self.batch_size, self.workers = device, batch_size, max(1, workers)
+        self.device, self.precision = device, precision
+        self.batch_size, self.workers = batch_size, max(1, workers)
         self.classes, self.head = [], None
         if reference is not None:
             from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
 
             self.classes, templates = (read_lines(reference / name) for name in CLASS_FILES)
-            self.head = zero_shot_classifier(self.model, self.tokenizer, self.classes, templates, device, amp=False)
+            with computing_in("fp32", device):
+                self.head = zero_shot_classifier(self.model, self.tokenizer, self.classes, templates, device, amp=False)
 
     def decode(self, shard: Path, samples: list[tuple[int, str]]) -> list[np.ndarray]:
         """The preprocessed images (H, W, 3) of `samples` (offset, uid) in a shard."""
@@ -101,6 +113,19 @@ class Teacher:
                     [row["caption"] for row in rows[start : start + self.batch_size]],
                 )
 
+    def embed(self, images: "torch.Tensor", captions: list[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Normalised embeddings (B, D; float32) of `images` (B, H, W, 3; uint8) and of their captions."""
+        from torch.nn import functional
+
+        # Images travel to the device as bytes, a quarter of their size in float32.
+        pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous()
+        tokens = self.tokenizer(captions).to(self.device)
+        with computing_in(self.precision, self.device):
+            image = self.model.encode_image(normalise(pixels, self.mean, self.std), normalize=False)
+            text = self.model.encode_text(tokens, normalize=False)
+        # In bfloat16, similarities would have three digits, and many pairs the same score.
+        return functional.normalize(image.float(), dim=-1), functional.normalize(text.float(), dim=-1)
+
     def score(self, shards: Path, table: "pa.Table") -> "pa.Table":
         """Scores of the pairs in `table`, in its order; their images are in the folder `shards`."""
         import pyarrow as pa
@@ -109,9 +134,7 @@ class Teacher:
         scores, predicted = [], []
         with torch.no_grad():
             for images, captions in self.batches(shards, table):
-                pixels = normalise(images.to(self.device), self.mean, self.std)
-                image = self.model.encode_image(pixels, normalize=True)
-                text = self.model.encode_text(self.tokenizer(captions).to(self.device), normalize=True)
+                image, text = self.embed(images, captions)
                 scores.append((image * text).sum(dim=1).cpu().numpy())
                 if self.head is not None:
                     predicted.append((image @ self.head).argmax(dim=1).cpu().numpy())
@@ -137,11 +160,13 @@ def score_pairs(
     batch_size: int,
     workers: int = 1,
     reference: Path | None = None,
+    precision: str = "fp32",
 ) -> dict:
     """Write the scores of the samples in the folder `samples` into `folder`; returns the manifest.
 
-    `shards` has the images and `teacher` the model. `reference` is the folder of the reference test set, or None if no
-    classes are needed. Raises `SampleError` if an image is not where the table says, or cannot be decoded.
+    `shards` has the images and `teacher` the model, which computes in `precision` (fp32, tf32 or bf16). `reference` is the
+    folder of the reference test set, or None if no classes are needed. Raises `SampleError` if an image is not where the
+    table says, or cannot be decoded.
     """
     parts, model = parts_of(samples), teacher_digest(teacher, reference)
     # Loaded at first use: a job whose parts are all complete does not need it.
@@ -151,19 +176,27 @@ def score_pairs(
     def make(name: str) -> "pa.Table":
         nonlocal done
         if not teachers:
-            teachers.append(Teacher(teacher, device, batch_size, workers, reference))
+            teachers.append(Teacher(teacher, device, batch_size, workers, reference, precision))
         table = teachers[0].score(shards, read_part(samples, parts[name], COLUMNS))
         done += len(table)
         logging.info("part %s: %d pairs, %.0f pairs/s so far", name, len(table), done / (time.monotonic() - started))
         return table
 
-    requests = {name: [model, file["sha256"]] for name, file in parts.items()}
+    # Without fp32, so that scores from before there was a choice stay valid.
+    chosen = [] if precision == "fp32" else [precision]
+    requests = {name: [model, file["sha256"], *chosen] for name, file in parts.items()}
     files = make_parts(folder, requests, make, f"{folder.name}, scoring pairs")
     if time.monotonic() - started > PROGRESS_SECONDS:
         logging.log(PROGRESS, "%s: %d pairs scored", folder.name, done)
     counts = sum(histogram_of(read_part(folder, file)["clip_score"].to_numpy()) for file in files)
     number = sum(file["rows"] for file in files)
-    return {"teacher": model, "samples": number, "histogram": counts.tolist(), "files": files}
+    return {
+        "teacher": model,
+        "precision": precision,
+        "samples": number,
+        "histogram": counts.tolist(),
+        "files": files,
+    }
 
 
 if __name__ == "__main__":
@@ -182,5 +215,6 @@ if __name__ == "__main__":
             evaluation["batch_size"],
             evaluation["workers"],
             Path(params.reference) if params.reference else None,
+            params.precision,
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

@@ -1,4 +1,4 @@
-"""Select the samples of a pool by CLIP score, by a condition in SQL, or by simple rules.
+"""Select the samples of a pool by CLIP score, by a condition in SQL, by simple rules, or at random.
 
 In:  the table of the pool's samples and, for the method clip_score, the scores of its pairs
 Out: a manifest; beside it the kept rows, with their scores, in parts like those of the pool, each with its record
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from testbed.filtering.balancing import draw
 from testbed.filtering.selection import histogram_of, keep_basic, load_classifier
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -69,8 +70,12 @@ def score_selector(
     return keep, lambda name: [parts[name]["sha256"], numbers], {"threshold": numbers}
 
 
-def row_selector(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
-    """A function that selects rows of a part by their own columns."""
+def row_selector(rules: Mapping, parent: str) -> Callable[[str, pa.Table], pa.Table]:
+    """A function that selects rows of a part of the pool `parent` by their own columns."""
+    if rules["method"] == "random":
+        # As in balance_samples: a larger fraction of a pool has all samples of a smaller one.
+        key = f"random {rules['seed']} {parent}"
+        return lambda name, table: table.filter(pa.array(draw(table["uid"].to_pylist(), key) < rules["fraction"]))
     if rules["method"] == "sql":
         # The environments of other methods have no DuckDB.
         from testbed.filtering.conditions import keep_rows
@@ -83,15 +88,15 @@ def row_selector(rules: Mapping) -> Callable[[str, pa.Table], pa.Table]:
 def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | None = None) -> dict:
     """Write the kept rows of the table in the folder `samples` into `folder`; returns the manifest.
 
-    `rules` is the filter's section of the experiment, `scores` the folder of its scores. Raises `SelectionError` if no row
-    is kept.
+    `rules` is the filter's section of the experiment (with the experiment's seed for the method random), `scores` the
+    folder of its scores. Raises `SelectionError` if no row is kept.
     """
     parent, parts = read_json(samples / "manifest.json"), parts_of(samples)
     rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
     if scores:
         select, dependencies, facts = score_selector(scores, rules)
     else:
-        select, dependencies, facts = row_selector(rules), lambda name: None, {}
+        select, dependencies, facts = row_selector(rules, parent["pool"]), lambda name: None, {}
     requests = {name: [file["sha256"], rules, dependencies(name)] for name, file in parts.items()}
     description = f"{folder.name}, selecting samples"
     files = make_parts(folder, requests, lambda name: select(name, read_part(samples, parts[name])), description)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from plan import table_of
 from testbed.experiment.experiment import Experiment
-from testbed.records.log import failure_in, log_to
+from testbed.experiment.products import is_local, is_retrieved
+from testbed.planning.local_costs import groups_of
+from testbed.records.log import failure_in, log_to, progress_of, read_progress
 from testbed.records.manifest import ManifestError, read_json
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ TOP_CAUSES = 3
 
 
 class State(NamedTuple):
-    """The state of a job, and the reason if it failed or was interrupted."""
+    """The state of a job, and the reason if it failed or was interrupted, or its progress if it is running."""
 
     name: str
     reason: str = ""
@@ -46,7 +48,7 @@ def state_of(product: str, log: str) -> State:
     if Path(product).is_file():
         return State(DONE)
     if is_locked(Path(product).parent):
-        return State(RUNNING)
+        return State(RUNNING, read_progress(progress_of(Path(log)))[0])
     if (reason := interruption_of(Path(product).parent)) is not None:
         return State(INTERRUPTED, reason)
     reason = failure_in(Path(log))
@@ -59,43 +61,70 @@ def interruption_of(folder: Path) -> str | None:
         entry = read_json(folder / "interrupted.json")
     except ManifestError:
         return None
-    return f"{entry['cause']} after {entry['checkpoints']} of {entry['planned']} checkpoints; the same command goes on"
+    return f"{entry['cause']}; the same command goes on at step {entry.get('step', 0)} of {entry['planned']}"
 
 
 def source_row(experiment: Experiment, source: str, failures: list[str]) -> tuple[str, ...]:
-    """Return the row of a source, and append the errors of its failed jobs to `failures`."""
-    causes, states = Counter(), Counter()
-    for part in experiment.parts(source):
-        folder = Path(f"results/downloads/{source}/{part}")
-        state = state_of(f"{folder}/manifest.json", f"results/logs/download_images/{source}-{part}.log")
+    """Return the row of a source, and append the errors of its failed jobs, and the progress of others, to `failures`."""
+    local = is_local(experiment, source)
+    rule, folders = part_jobs(experiment, source)
+    causes, states = Counter(tar_causes(source) if local else {}), Counter()
+    for folder in folders:
+        state = state_of(f"{folder}/manifest.json", f"results/logs/{rule}/{source}-{folder.name}.log")
         states[state.name] += 1
         if state.reason:
-            failures.append(f"download_images {source} {part}: {state.reason}")
-        for entry in chunk_records(folder):
+            failures.append(f"{rule} {source} {folder.name}: {state.reason}")
+        for entry in chunk_records(folder) if not local else ():
             causes.update(entry["causes"])
-    steps = {}
-    for rule, product in {
-        "prepare_metadata": f"results/metadata/{source}/pairs.parquet",
+    steps, fetched = {}, None
+    if is_retrieved(experiment, source):
+        fetched = state_of(f"results/lists/{source}/manifest.json", f"results/logs/retrieve_list/{source}.log")
+        if fetched.reason:
+            failures.append(f"retrieve_list {source}: {fetched.reason}")
+    for step, product in {
+        "collect_index" if local else "prepare_metadata": f"results/metadata/{source}/pairs.parquet",
         "shuffle_metadata": f"results/shuffled/{source}/manifest.json",
-        "shard_samples": f"results/shards/{source}/manifest.json",
+        "rewrite_shards" if local else "shard_samples": f"results/shards/{source}/manifest.json",
     }.items():
-        steps[rule] = state_of(product, f"results/logs/{rule}/{source}.log")
-        if steps[rule].reason:
-            failures.append(f"{rule} {source}: {steps[rule].reason}")
+        state = state_of(product, f"results/logs/{step}/{source}.log")
+        steps[step] = state.name
+        if state.reason:
+            failures.append(f"{step} {source}: {state.reason}")
+    listed, shuffled, sharded = steps.values()
+    if fetched and fetched.name in (RUNNING, FAILED):
+        # The list is not there before it is fetched.
+        listed = fetched.name
     tried, images = causes.total(), causes.pop("success", 0)
     top = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common(TOP_CAUSES))
     return (
         source,
-        steps["prepare_metadata"].name,
-        steps["shuffle_metadata"].name,
+        listed,
+        shuffled,
         f"{states[DONE]}/{states.total()}",
         str(states[RUNNING]),
         str(states[FAILED]),
         f"{images:,}",
         f"{images / tried:.1%}" if tried else "",
-        steps["shard_samples"].name,
+        sharded,
         top,
     )
+
+
+def part_jobs(experiment: Experiment, source: str) -> tuple[str, list[Path]]:
+    """Return the rule that works on the parts of a source, and the folder of each part: downloads, or groups of tars."""
+    if is_local(experiment, source):
+        rule = "index_shards" if "shards" in experiment.sources[source] else "index_files"
+        return rule, [Path(f"results/indexed/{source}/{group}") for group in groups_of(experiment, source)]
+    return "download_images", [Path(f"results/downloads/{source}/{part}") for part in experiment.parts(source)]
+
+
+def tar_causes(source: str) -> dict[str, int]:
+    """Return the samples in the tars of a source that are usable (success) and those left out, by cause."""
+    try:
+        counts = read_json(f"results/metadata/{source}/counts.json")
+    except ManifestError:
+        return {}
+    return {"success": counts["kept"], **{cause: count for cause, count in counts["dropped"].items() if count}}
 
 
 def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 # What entries.smk asks of the experiment.
-from testbed.experiment.products import is_mini, metadata_of
+from testbed.experiment.products import is_local, is_mini, metadata_of
 from testbed.filtering.entry_lists import EntryError, find_lists
 from testbed.lists.pairs import ListError
 from testbed.planning.given_files import entry_problems
@@ -29,7 +29,8 @@ def root_pairs(wildcards):
     """The prepared list of the source that the samples of a filter are from."""
     source = experiment.root(wildcards.filter)
     pairs = f"results/metadata/{source}/pairs.parquet"
-    if not is_mini(experiment, source) and not Path(pairs).is_file():
+    has_list = not is_mini(experiment, source) and not is_local(experiment, source)
+    if has_list and not Path(pairs).is_file():
         check_match(wildcards, source)
     return pairs
 

@@ -1,8 +1,7 @@
 # What filters.smk asks of the experiment.
-from testbed.experiment.products import filters_by, metadata_of
-from testbed.lists.list_files import find_files
+from testbed.experiment.products import filters_by, is_local, metadata_of
 from testbed.lists.pairs import ListError
-from testbed.lists.released import resolve_format
+from testbed.lists.released import find_list
 from testbed.shards.samples import no_samples
 
 
@@ -15,7 +14,9 @@ def rules_of(wildcards):
     """What a filter's entry says of the samples that it keeps, but for what its inputs stand for."""
     entry = settings["filters"][wildcards.filter]
     elsewhere = ("sizes", "teacher", "entries")
-    return {key: value for key, value in entry.items() if key not in elsewhere}
+    rules = {key: value for key, value in entry.items() if key not in elsewhere}
+    # Only what is drawn depends on the seed.
+    return rules | ({"seed": settings["seed"]} if entry["method"] == "random" else {})
 
 
 def check_condition(wildcards):
@@ -23,16 +24,16 @@ def check_condition(wildcards):
     # DuckDB takes a moment to load.
     from prepare_metadata import pairs_schema
     from testbed.filtering.conditions import PredicateError, keep_rows
+    from testbed.lists.released_batches import own_columns
 
     source = experiment.root(wildcards.filter)
+    if is_local(experiment, source):
+        # The columns are in the tars, and select_samples checks the condition before it begins.
+        return
     metadata = metadata_of(experiment, source)
     try:
-        files = find_files(
-            metadata["path"], resolve_format(metadata["format"]).container
-        )
-        rows = pairs_schema(
-            files[0], resolve_format(metadata["format"], metadata["columns"])
-        )
+        resolved, files = find_list(**metadata)
+        rows = pairs_schema(own_columns(files, resolved), resolved.hash_kind)
         keep_rows(no_samples(rows), experiment.filters[wildcards.filter]["where"])
     except ListError:
         # Reported with the list, or drawn by the run.
@@ -57,7 +58,7 @@ def root_shards(wildcards):
 
 def first_part(wildcards):
     """The part of a shuffled list that tells the types of its columns."""
-    return f"results/shuffled/{wildcards.source}/{experiment.parts(wildcards.source)[0]}.parquet"
+    return f"results/shuffled/{wildcards.source}/00000.parquet"
 
 
 def filter_scores(wildcards):

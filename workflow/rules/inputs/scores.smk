@@ -27,6 +27,10 @@ def scoring_threads(wildcards):
     return 1 + config["evaluation"]["workers"]
 
 
+def precision_of(wildcards):
+    return experiment.filters[wildcards.filter]["teacher"]["precision"]
+
+
 def asks_classes(wildcards):
     return experiment.filters[wildcards.filter].get("per_class", False)
 

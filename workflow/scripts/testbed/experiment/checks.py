@@ -15,6 +15,7 @@ def experiment_problems(experiment: Experiment) -> Iterator[str]:
     # A size that is not possible comes before the keys that refer to it.
     yield from _size_problems(experiment, valid)
     yield from _pool_problems(experiment)
+    yield from _list_problems(experiment)
     yield from ensemble_problems(experiment, valid)
     yield from filter_problems(experiment, valid)
     yield from _testset_problems(experiment)
@@ -49,6 +50,19 @@ def _pool_problems(experiment: Experiment) -> Iterator[str]:
     for cycle in cycles(experiment):
         section = "filters" if cycle[0] in experiment.filters else "mixtures"
         yield f"{section}.{cycle[0]}: is derived from itself ({' -> '.join(cycle)}). Remove one of them."
+
+
+def _list_problems(experiment: Experiment) -> Iterator[str]:
+    for name, source in experiment.sources.items():
+        metadata = source.get("metadata", {})
+        reading = [key for key in ("format", "columns", "join") if key in metadata]
+        if reading and not {"path", "retrieve"} & set(metadata):
+            yield (
+                f"sources.{name}.metadata: {', '.join(reading)} without a list; path, format and columns must be given "
+                "together, or retrieve in place of path."
+            )
+        if "://" in metadata.get("retrieve", "") and "format" not in metadata:
+            yield f"sources.{name}.metadata.retrieve: {metadata['retrieve']} is an address. Say how to read it: add format."
 
 
 def _testset_problems(experiment: Experiment) -> Iterator[str]:
@@ -108,7 +122,9 @@ def _setting_problems(experiment: Experiment) -> Iterator[str]:
             ipaddress.ip_network(network)
         except ValueError as error:
             yield f"download.private_networks: {error}. Write an address (127.0.0.1) or a network (10.1.2.0/24)."
-    own = [name for name, source in experiment.sources.items() if "miniweb" not in source["metadata"]]
+    own = [
+        name for name, source in experiment.sources.items() if "miniweb" not in source.get("metadata", {"miniweb": ""})
+    ]
     if own and experiment.config["download"]["proxy"] == "miniweb":
         yield f"download.proxy: miniweb does not serve the images of {', '.join(own)}. Write none, or http://host:port."
     architectures = experiment.config["architectures"]
@@ -133,7 +149,7 @@ def _size_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         for size in experiment.sizes(pool):
             for member, count in experiment.composition(pool, size).items():
                 source = experiment.root(member)
-                available = experiment.sources[source]["samples"] if source in experiment.sources else count
+                available = experiment.sources.get(source, {}).get("samples", count)
                 key = experiment.sizes_key(pool), source
                 if count > short.get(key, (available,))[0]:
                     short[key] = count, size, pool, available

@@ -178,7 +178,9 @@ class Experiment:
         return max([0, *taken, *filtered])
 
     def parts(self, source: str) -> list[str]:
-        """Return the names of the parts of the shuffled list of `source`."""
+        """Return the names of the parts of the shuffled list of `source` that are downloaded; none of a source of tars."""
+        if "metadata" not in self.sources[source]:
+            return []
         count = -(-self.sources[source]["samples"] // self.config["shuffle"]["part_size"])
         return [f"{part:05d}" for part in range(count)]
 
@@ -194,7 +196,8 @@ class Experiment:
         return parent if self.sizes(parent) else self.trained_from(parent)
 
     def plotted_pools(self) -> list[dict]:
-        """Return all pools and ensembles in order, for plots: name, kind, members if any, and the parent `of` a filter."""
+        """Return all pools and ensembles in order, for plots: name, title, kind, members if any, and a filter's parent."""
+        entries = self.sources | self.mixtures | self.filters | self.ensembles
         baseline = self.baseline_pool
         pools = [
             {
@@ -205,7 +208,9 @@ class Experiment:
             }
             for pool in self.pools
         ]
-        return pools + [
+        pools += [
             {"name": name, "kind": "ensemble", "members": self.members(name), "average": entry["average"]}
             for name, entry in self.ensembles.items()
         ]
+        titles = {name: entry["title"] for name, entry in entries.items() if "title" in entry}
+        return [pool | ({"title": titles[pool["name"]]} if pool["name"] in titles else {}) for pool in pools]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from testbed.experiment.errors import ExperimentError, did_you_mean
 from testbed.experiment.experiment import Experiment
 
-COMMON = {"from", "method", "sizes"}
+COMMON = {"from", "method", "sizes", "title"}
 BASIC = (
     "language",
     "minimum_words",
@@ -20,6 +20,7 @@ KEYS = {
     "clip_score": {"teacher", "threshold", "fraction", "per_class"},
     "sql": {"where"},
     "basic": set(BASIC),
+    "random": {"fraction"},
 }
 """The keys of each method; no other method has them."""
 
@@ -28,6 +29,7 @@ NEEDED = {
     "clip_score": [["teacher"], ["threshold", "fraction"]],
     "sql": [["where"]],
     "basic": [],
+    "random": [["fraction"]],
 }
 """For each method, the groups of keys of which exactly one is required."""
 
@@ -47,7 +49,8 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
-            yield from _teacher_problems(experiment, name, entry["teacher"], valid)
+            problems = list(_teacher_problems(experiment, name, entry["teacher"], valid))
+            yield from problems or _precision_problems(experiment, name)
 
 
 def _parent_problems(experiment: Experiment, name: str, parent: str) -> Iterator[str]:
@@ -98,15 +101,16 @@ def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
 def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid: list[str]) -> Iterator[str]:
     key = f"filters.{name}.teacher"
     own, public = {"pool", "size", "architecture", "seed"}, {"model", "tag", "checkpoint", "device"}
+    given = ", ".join(part for part in teacher if part != "precision")
     if "pool" not in teacher:
         if "model" not in teacher or ("tag" in teacher) == ("checkpoint" in teacher) or set(teacher) & own:
             yield (
-                f"{key}: has {', '.join(teacher)}. Give pool and size of a model of this experiment, or model and either "
+                f"{key}: has {given or 'no model'}. Give pool and size of a model of this experiment, or model and either "
                 "tag or checkpoint."
             )
         return
     if set(teacher) & public or "size" not in teacher:
-        yield f"{key}: has {', '.join(teacher)}. A model of this experiment is named by pool, size, architecture and seed."
+        yield f"{key}: has {given}. A model of this experiment is named by pool, size, architecture and seed."
         return
     try:
         experiment.teacher(name)
@@ -128,6 +132,16 @@ def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid
         yield (
             f"{key}.size: {pool} has no model of size {size}, only of {', '.join(map(str, sizes)) or 'none'} "
             f"({experiment.sizes_key(pool)}). Name one of these, or add {size} there."
+        )
+
+
+def _precision_problems(experiment: Experiment, name: str) -> Iterator[str]:
+    """Yield the problem of a precision that the device of the teacher does not have. The teacher has no other problem."""
+    precision = experiment.filters[name]["teacher"]["precision"]
+    if precision == "tf32" and experiment.device_of_teacher(name) == "cpu":
+        yield (
+            f"filters.{name}.teacher.precision: tf32 is a precision of GPUs, and the teacher runs on the CPU. Set fp32 or "
+            "bf16, or run it on a GPU (device: cuda)."
         )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 Pool = Mapping
-"""An entry of `Experiment.plotted_pools`: `name`; `kind`; `members`, the members of a mixture or ensemble and their shares;
-`average`, what an ensemble averages; `of`, the pool that a filter is compared with."""
+"""An entry of `Experiment.plotted_pools`: `name`; `kind`; `title`, if it has one; `members`, the members of a mixture or
+ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with."""
 
 
 def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:
@@ -28,11 +28,21 @@ def mixtures_of(pools: Sequence[Pool], evaluated: Iterable[str]) -> list[Pool]:
 
 
 def ensemble_of(mixture: Pool, pools: Sequence[Pool]) -> str | None:
-    """Return the name of the ensemble of logits with the mixture's members and shares, or None."""
+    """Return the name of the first ensemble of outputs with the mixture's members and shares, or None."""
     for pool in pools:
-        averaged = pool.get("average", "logits") if pool["kind"] == "ensemble" else None
-        if averaged == "logits" and shares_of(pool) == shares_of(mixture):
+        of_outputs = pool["kind"] == "ensemble" and pool.get("average") != "weights"
+        if of_outputs and shares_of(pool) == shares_of(mixture):
             return pool["name"]
+    return None
+
+
+def partner_of(pool: Pool, pools: Sequence[Pool]) -> str | None:
+    """Return what has a mixture's members and shares, or an ensemble's: the ensemble, or the mixture; or None."""
+    if pool["kind"] == "mixture":
+        return ensemble_of(pool, pools)
+    for other in pools:
+        if pool["kind"] == "ensemble" and other["kind"] == "mixture" and ensemble_of(other, pools) == pool["name"]:
+            return other["name"]
     return None
 
 
@@ -40,3 +50,8 @@ def shares_of(pool: Pool) -> dict[str, float]:
     """Return the shares of a pool's members, scaled to add up to 1 and rounded: 1:2 and 2:4 are equal."""
     total = sum(pool["members"].values())
     return {name: round(share / total, 9) for name, share in pool["members"].items()}
+
+
+def ensembles_of(pools: Sequence[Pool]) -> list[str]:
+    """Return the names of the ensembles among `pools`."""
+    return [pool["name"] for pool in pools if pool["kind"] == "ensemble"]

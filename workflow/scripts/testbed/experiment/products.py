@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 
 from testbed.experiment.experiment import Experiment, Model
+from testbed.experiment.pools import partner_of
 
 
 def model_manifest(model: Model) -> str:
@@ -13,6 +14,11 @@ def model_manifest(model: Model) -> str:
 def metrics_of(models: Iterable[Model]) -> list[str]:
     """The tables of metrics of `models`."""
     return [f"results/evaluations/{model.name}/metrics.csv" for model in models]
+
+
+def predictions_of(models: Iterable[Model]) -> list[str]:
+    """The predictions of `models`, which an evaluation writes beside its metrics."""
+    return [f"results/evaluations/{model.name}/predictions.parquet" for model in models]
 
 
 def model_columns(model: Model) -> dict:
@@ -28,15 +34,30 @@ def pretrained_columns(experiment: Experiment, name: str) -> dict:
 
 def is_mini(experiment: Experiment, source: str) -> bool:
     """Whether `source` is drawn by the mini-web."""
-    return "miniweb" in experiment.sources[source]["metadata"]
+    return "miniweb" in experiment.sources[source].get("metadata", {})
+
+
+def is_local(experiment: Experiment, source: str) -> bool:
+    """Whether the images of `source` are in the user's own files, and it has no list."""
+    return "metadata" not in experiment.sources[source]
+
+
+def is_retrieved(experiment: Experiment, source: str) -> bool:
+    """Whether the list of `source` is fetched: a path, or the mini-web, comes before an address."""
+    metadata = experiment.sources[source].get("metadata", {})
+    return "retrieve" in metadata and not {"path", "miniweb"} & set(metadata)
 
 
 def metadata_of(experiment: Experiment, source: str) -> dict:
-    """Path, format and columns of a source's released list, also of one that the mini-web draws."""
+    """Path, format and columns of a source's released list, also of one that is fetched or that the mini-web draws."""
     metadata = dict(experiment.sources[source]["metadata"])
-    kind = metadata.pop("miniweb", None)
-    drawn = {"path": f"results/miniweb/{source}/list", "format": "csv" if kind == "imagenet" else kind}
-    return {"columns": {}, **(drawn if kind else {}), **metadata}
+    kind, address = metadata.pop("miniweb", None), metadata.pop("retrieve", None)
+    made = {}
+    if kind:
+        made = {"path": f"results/miniweb/{source}/list", "format": "csv" if kind == "imagenet" else kind}
+    elif address:
+        made = {"path": f"results/lists/{source}/files/**/*", "format": address}
+    return {"columns": {}, **made, **metadata}
 
 
 def download_manifests(experiment: Experiment, source: str) -> list[str]:
@@ -90,10 +111,24 @@ def curves_of(experiment: Experiment, pool: str) -> list[dict]:
     ]
 
 
-def mixture_metrics(experiment: Experiment, mixture: str) -> list[str]:
-    """The metrics on a mixture's plot: of its own models, its members', their ensemble's and the baseline's; sorted."""
-    pools = [mixture, *experiment.members(mixture), experiment.ensemble_of(mixture), experiment.baseline_pool]
-    return sorted(metrics_of(experiment.models(list(dict.fromkeys(pool for pool in pools if pool)))))
+def origins_of(experiment: Experiment, pool: str) -> dict[str, float]:
+    """What a pool is compared with on its figure, and the shares: a mixture's or ensemble's members, a filter's origin."""
+    if pool not in experiment.filters:
+        return experiment.members(pool)
+    origin = experiment.trained_from(pool)
+    return {origin: 1.0} if origin else {}
+
+
+def figure_metrics(experiment: Experiment, pool: str) -> list[str]:
+    """The metrics on the figure of a mixture, filter or ensemble, sorted.
+
+    They are of its own models, of those that it is made from, of the ensemble or mixture of the same shares, and of the
+    baseline.
+    """
+    pools = experiment.plotted_pools()
+    partner = partner_of(next(one for one in pools if one["name"] == pool), pools)
+    shown = [pool, *origins_of(experiment, pool), partner, experiment.baseline_pool]
+    return sorted(metrics_of(experiment.models(list(dict.fromkeys(one for one in shown if one)))))
 
 
 def traced_models(experiment: Experiment) -> dict[str, dict]:
@@ -118,10 +153,17 @@ def filters_by(experiment: Experiment, *methods: str) -> list[str]:
     return [name for name, entry in experiment.filters.items() if entry["method"] in methods]
 
 
+def has_ratios(experiment: Experiment) -> bool:
+    """Whether two pools are mixed in several ratios."""
+    pairs = [tuple(experiment.members(mixture)) for mixture in experiment.mixtures]
+    return any(len(pair) == 2 and pairs.count(pair) > 1 for pair in pairs)
+
+
 def all_products(experiment: Experiment) -> list[str]:
     """What a whole run makes: all plots and tables."""
     return [
         "results/plots/effective_robustness.pdf",
+        "results/plots/claims.pdf",
         "results/report/explore.html",
         "results/plots/data_efficiency.pdf",
         "results/tables/effective_robustness.csv",
@@ -129,6 +171,9 @@ def all_products(experiment: Experiment) -> list[str]:
         "results/tables/scaling.csv",
         "results/claims.csv",
         *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
+        *(["results/plots/mixture_ratios.pdf"] if has_ratios(experiment) else []),
+        *(f"results/plots/filters/{name}.pdf" for name in experiment.filters if experiment.sizes(name)),
+        *(f"results/plots/ensembles/{ensemble}.pdf" for ensemble in experiment.ensembles),
         *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools if experiment.sizes(pool)),
         *(f"results/plots/entries/{name}.pdf" for name in filters_by(experiment, "metaclip")),
         *(f"results/plots/scores/{name}.pdf" for name in filters_by(experiment, "clip_score")),

@@ -10,7 +10,10 @@ from fractions import Fraction
 
 RUN_ONLY = {
     "": {"costs", "evaluation", "training"},
-    "architectures.*": {"cpus_per_gpu", "gpus", "memory_mb", "nodes", "runtime"},
+    "architectures.*": {
+        *("cache_mb", "checkpoint_minutes", "checkpoint_steps", "checkpoints_per_epoch", "cpus_per_gpu", "gpus"),
+        *("memory_mb", "nodes", "runtime", "workers"),
+    },
     # The outcome of each URL is recorded with its cause; retry_failed tries some again.
     "download": {
         *("backoff", "chunk_deadline", "chunk_size", "contact", "deadline", "hosts", "jobs", "max_bytes", "max_pixels"),
@@ -23,9 +26,12 @@ RUN_ONLY = {
 }
 """Keys, by section, that only say how work is done. Results made with another value stay valid. `*` is any name."""
 
+UNSAID = {"download": {"verify_hashes": True}}
+"""Keys, by section, that are left out with this value, so that results from before the key existed stay valid."""
+
 
 def product_settings(config: Mapping) -> dict:
-    """Return the experiment `config` (with defaults) in canonical form, without the keys in `RUN_ONLY`.
+    """Return the experiment `config` (with defaults) in canonical form, without the keys in `RUN_ONLY` and `UNSAID`.
 
     Shares are scaled to add up to one.
     """
@@ -57,4 +63,9 @@ def _without_run_only(value: object, path: tuple[str, ...]) -> object:
     if path[-1:] == ("shares",):
         return {name: float(share) for name, share in quotas(value).items()}
     run_only = RUN_ONLY.get(".".join((path[0], "*", *path[2:]) if len(path) > 1 else path), ())
-    return {key: _without_run_only(inner, (*path, key)) for key, inner in value.items() if key not in run_only}
+    unsaid = UNSAID.get(".".join(path), {})
+    return {
+        key: _without_run_only(inner, (*path, key))
+        for key, inner in value.items()
+        if key not in run_only and not (key in unsaid and inner == unsaid[key])
+    }

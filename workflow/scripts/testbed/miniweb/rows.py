@@ -136,7 +136,7 @@ def _invalid_row(cause: str, row: Row, number: int) -> Row:
         case "long_caption":
             return dataclasses.replace(row, written="word " * _LONGEST_CAPTION + "end", cause=cause)
         case "bad_url":
-            wrong = (rest, f"//{rest}", f"http:///{rest.partition('/')[2]}", f"http://{rest} large.jpg")[number % 4]
+            wrong = (rest, f"//{rest}", f"http:///{rest.partition('/')[2]}", f"http://www .{rest}")[number % 4]
             return dataclasses.replace(row, url=wrong, cause=cause)
         case "scheme":
             return dataclasses.replace(row, url=f"{('ftp', 'file')[number % 2]}://{rest}", cause=cause)

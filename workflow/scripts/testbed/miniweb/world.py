@@ -115,8 +115,8 @@ SOURCES = {
     ),
     "redcaps": Profile(
         {
-            "photo": 0.34,
-            "snapshot": 0.58,
+            "photo": 0.20,
+            "snapshot": 0.72,
             "studio": 0.01,
             "clipart": 0.02,
             "painting": 0.02,

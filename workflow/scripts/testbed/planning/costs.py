@@ -5,83 +5,26 @@ Facts about released lists are in resources/sources.csv, and about test sets in 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from testbed.evaluation.testsets import expected_counts
 from testbed.experiment.experiment import Experiment
+from testbed.experiment.products import is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
-from testbed.records.manifest import ManifestError, read_json
-
-HOUR = 3600
-
-
-class Stage(NamedTuple):
-    """The jobs of one rule: a text that describes the work, the products that show which jobs are done, and the total cost.
-
-    `disk` (what remains) and `network` are in GB, `cpu` and `gpu` in core-hours and GPU-hours. They are None if a rate is
-    missing in `costs`.
-    """
-
-    rule: str
-    work: str
-    products: list[str]
-    disk: float = 0.0
-    network: float = 0.0
-    cpu: float | None = 0.0
-    gpu: float | None = 0.0
-
-    @property
-    def done(self) -> int:
-        return sum(Path(product).is_file() for product in self.products)
-
-    @property
-    def share_left(self) -> float:
-        return 1 - self.done / len(self.products) if self.products else 0.0
-
-
-class Length(NamedTuple):
-    """The length of a list: its rows and, if prepare_metadata has counted them, its usable pairs."""
-
-    rows: int
-    usable: int | None = None
-
-    @property
-    def pairs(self) -> int:
-        """The maximum number of pairs that can be fetched."""
-        return self.rows if self.usable is None else self.usable
-
-    def __str__(self) -> str:
-        return f"{self.rows:,} rows" if self.usable is None else f"{self.usable:,} usable pairs"
-
-
-class Expected(NamedTuple):
-    """The expected yield of a source: URLs to fetch, the share of them that gives an image, and the list's rows.
-
-    `length` is the list's length if it was read from the list itself.
-    """
-
-    urls: int
-    success: float
-    rows: int
-    length: Length | None = None
-
-    @property
-    def images(self) -> int:
-        return round(self.urls * self.success)
+from testbed.planning.hash_checks import hash_hours
+from testbed.planning.local_costs import index_stages, rewrite_stages
+from testbed.planning.retrieval_costs import retrieval_stages
+from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
 
 
 def length_of(source: str, metadata: dict) -> Length | None:
     """Return the length of the list of `source`; None if it is not available or takes long to count (`count_rows`)."""
-    try:
-        counts = read_json(f"results/metadata/{source}/counts.json")
-        return Length(counts["rows"], counts["kept"])
-    except ManifestError:
-        pass
-    if "miniweb" in metadata:
+    if length := counted(source):
+        return length
+    if "path" not in metadata or "miniweb" in metadata:
         return None
     try:
-        rows = count_rows(**metadata)
+        rows = count_rows(**{key: value for key, value in metadata.items() if key != "retrieve"})
     except ListError:
         return None
     return None if rows is None else Length(rows)
@@ -97,12 +40,15 @@ def expectations(
     """
     expected = {}
     for name, source in experiment.sources.items():
-        facts = known.get(source["metadata"].get("format"), {})
+        facts = known.get(source.get("metadata", {}).get("format"), {})
         success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
         # A list has its length, however many samples are requested. If rows are dropped, it gives fewer.
         length = lengths.get(name)
-        rows = length.rows if length else int(facts.get("rows", source["samples"]))
-        expected[name] = Expected(min(source["samples"], length.pairs if length else rows), success, rows, length)
+        rows = length.rows if length else int(facts.get("rows") or source.get("samples", 0))
+        pairs = length.pairs if length else rows
+        # Images in local files need no download.
+        success = 1.0 if is_local(experiment, name) else success
+        expected[name] = Expected(min(source.get("samples", pairs), pairs), success, rows, length)
     return expected
 
 
@@ -229,9 +175,12 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     """Return the stages that take time, in the order of the chain. `tested` is the number of images of each test set."""
     config, sources, models = experiment.config, experiment.sources, experiment.models()
     costs = config["costs"]
-    urls = sum(source.urls for source in expected.values())
-    images = sum(source.images for source in expected.values())
-    rows = sum(source.rows for source in expected.values())
+    pairs = sum(source.urls for source in expected.values())
+    listed = {name: source for name, source in expected.items() if not is_local(experiment, name)}
+    urls = sum(source.urls for source in listed.values())
+    fetched = {name: source.images for name, source in listed.items()}
+    images = sum(fetched.values())
+    rows = sum(source.rows for source in listed.values())
     seen = sum(model.size * config["architectures"][model.architecture]["epochs"] for model in models)
     trainsets = sorted({f"{model.pool}/{model.size}" for model in models})
     parts = [f"{source}/{part}" for source in sources for part in experiment.parts(source)]
@@ -241,19 +190,21 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     evaluated = [*models, *(one for one in ensembles for _ in experiment.members(one.pool))]
     on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in evaluated)
     return [
+        *index_stages(experiment, expected),
+        *retrieval_stages(experiment),
         Stage(
             "prepare_metadata",
             f"{rows:,} rows",
-            [f"results/metadata/{source}/pairs.parquet" for source in sources],
+            [f"results/metadata/{source}/pairs.parquet" for source in listed],
             disk=rows * costs["listed_kb"] / 1e6,
             cpu=rows / costs["prepared_per_second"] / HOUR,
         ),
         Stage(
             "shuffle_metadata",
-            f"{urls:,} pairs",
+            f"{pairs:,} pairs",
             [f"results/shuffled/{source}/manifest.json" for source in sources],
-            disk=urls * costs["listed_kb"] / 1e6,
-            cpu=urls / costs["shuffled_per_second"] / HOUR,
+            disk=pairs * costs["listed_kb"] / 1e6,
+            cpu=pairs / costs["shuffled_per_second"] / HOUR,
         ),
         Stage(
             "download_images",
@@ -261,15 +212,16 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
             [f"results/downloads/{part}/manifest.json" for part in parts],
             disk=images * costs["stored_kb"] / 1e6 if config["shards"]["keep_downloads"] else 0.0,
             network=images * costs["fetched_kb"] / 1e6,
-            cpu=urls / costs["downloaded_per_second"] / HOUR,
+            cpu=urls / costs["downloaded_per_second"] / HOUR + sum(hash_hours(experiment, fetched).values()),
         ),
         Stage(
             "shard_samples",
             f"{images:,} images",
-            [f"results/shards/{source}/manifest.json" for source in sources],
+            [f"results/shards/{source}/manifest.json" for source in listed],
             disk=images * costs["stored_kb"] / 1e6,
             cpu=images / costs["sharded_per_second"] / HOUR,
         ),
+        *rewrite_stages(experiment, expected),
         *filter_stages(experiment, expected),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(

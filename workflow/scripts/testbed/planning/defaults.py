@@ -2,15 +2,19 @@
 
 from testbed.experiment.experiment import Experiment
 from testbed.filtering.entry_lists import MINIMUM
-from testbed.lists.released import GENERIC
+from testbed.lists.formats import GENERIC
 
 
 def fill_defaults(experiment: Experiment) -> None:
     """Write missing defaults into the checked `experiment`, so that it makes no difference whether the user wrote them."""
     for source in experiment.sources.values():
-        metadata = source["metadata"]
+        metadata = source.get("metadata", {})
+        if "://" not in metadata.get("retrieve", "://"):
+            metadata.setdefault("format", metadata["retrieve"])
         if metadata.get("format") in GENERIC:
-            metadata["columns"] = {"url": "url", "caption": "caption"} | metadata.get("columns", {})
+            columns = {"url": "url", "caption": "caption"} | metadata.get("columns", {})
+            # Left out, it means the same, and lists that were read before it existed are not read again.
+            metadata["columns"] = {key: value for key, value in columns.items() if (key, value) != ("several", "first")}
     for name, testset in experiment.testsets.items():
         if "corrupt" in testset:
             testset["corrupt"]["of"] = experiment.original(name)

@@ -10,9 +10,11 @@ from testbed.evaluation.tasks import check_testset
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.filter_checks import WITHOUT_FILE
 from testbed.filtering.entry_lists import EntryError, find_lists
+from testbed.lists.addresses import check_address, listed_names
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
 from testbed.lists.sources import origin_of
+from testbed.local.files import check_files, find_tars
 from testbed.records.shipped import shipped
 
 RELEASED = "resources/sources.csv"
@@ -22,9 +24,15 @@ def file_problems(config: Mapping) -> Iterator[str]:
     """Yield a line for each problem with the files of an experiment."""
     for name, source in config["sources"].items():
         # A list that has been read is no longer needed.
-        from_miniweb = "miniweb" in source["metadata"]
-        if not from_miniweb and not Path(f"results/metadata/{name}/pairs.parquet").is_file():
-            yield from list_problems(name, source["metadata"])
+        metadata = source.get("metadata", {})
+        if "miniweb" in metadata or Path(f"results/metadata/{name}/pairs.parquet").is_file():
+            continue
+        if "metadata" not in source:
+            yield from local_problems(name, source)
+        elif "path" in metadata:
+            yield from list_problems(name, metadata)
+        else:
+            yield from address_problems(name, metadata["retrieve"], config["released_lists"])
     for name, testset in config["testsets"].items():
         if "path" in testset:
             yield from testset_problems(name, testset["path"])
@@ -35,19 +43,42 @@ def file_problems(config: Mapping) -> Iterator[str]:
         yield from checkpoint_problems(f"pretrained.{name}", entry, f"results/pretrained/{name}")
 
 
+def address_problems(source: str, address: str, table: str) -> Iterator[str]:
+    """Yield a line if a source's list cannot be fetched from `address`; `table` has the lists with names."""
+    try:
+        check_address(address, listed_names(table))
+    except ListError as error:
+        yield f"sources.{source}.metadata.retrieve: {error}."
+
+
 def list_problems(source: str, metadata: Mapping, needed: int = 0) -> Iterator[str]:
     """Yield a line for each problem with a source's list. Its trainsets need `needed` samples."""
     try:
-        check_list(**metadata)
+        # A path comes before an address.
+        given = {key: value for key, value in metadata.items() if key != "retrieve"}
+        check_list(**given)
         if needed:
-            check_length(**metadata, needed=needed)
+            check_length(**given, needed=needed)
     except ListError as error:
         yield f"sources.{source}.metadata: {error}{origin_of(RELEASED, metadata['format'])}"
 
 
+def local_problems(source: str, entry: Mapping) -> Iterator[str]:
+    """Yield a line for each problem with the tars or files of a source with this `entry`."""
+    key = "shards" if "shards" in entry else "files"
+    try:
+        if key == "shards":
+            find_tars(entry[key]["path"])
+        else:
+            check_files(entry[key]["path"], entry[key])
+    except ListError as error:
+        yield f"sources.{source}.{key}: {error}."
+
+
 def table_problems(config: Mapping) -> Iterator[str]:
     """Yield a line for each missing table that fetched files are checked against."""
-    tables = {"testset_origin.table": config["testset_origin"]["table"], "published_tables": config["published_tables"]}
+    tables = {"testset_origin.table": config["testset_origin"]["table"]}
+    tables |= {key: config[key] for key in ("published_tables", "released_lists")}
     for key, path in tables.items():
         if not Path(shipped(path)).is_file():
             yield f"{key}: {path}: there is no such file. Put the table there, or correct the path."

@@ -1,5 +1,6 @@
 """Handlers that Snakemake does not have: for the end of a dry run, and for the runs of a Snakefile with this module."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,20 @@ def add_handlers(workflow: "Workflow", **handlers: Callable[[], None]) -> None:
         return execute(*arguments, **options)
 
     workflow.execute = execute_with_handlers
+
+
+def wait_for_event_loops(workflow: "Workflow", seconds: float = 5) -> None:
+    """Wait until no thread of `workflow` runs an event loop, at most so many seconds.
+
+    At its end Snakemake closes the loops of all its threads. After Ctrl-C one may still run, and closing it is an error with
+    a traceback.
+    """
+    end = time.monotonic() + seconds
+    # A copy: threads still add theirs.
+    while any(runner.get_loop().is_running() for runner in [*workflow._async_runners.values()]):
+        if time.monotonic() > end:
+            return
+        time.sleep(0.02)
 
 
 def in_turn(first: Callable[[], None], second: Callable[[object], None]) -> Callable[[object], None]:

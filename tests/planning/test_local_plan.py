@@ -1,0 +1,130 @@
+"""Sources on disk in the experiment and its plan: their keys, what is wrong with them, and what they take."""
+
+import pytest
+
+from experiments import ROOT, load, small
+from plan import source_rows
+from status import source_row
+from tars import write_folder, write_hub_tars, write_path_list, write_tar
+from testbed.experiment.errors import ExperimentError
+from testbed.experiment.settings import product_settings
+from testbed.lists.sources import released_sources
+from testbed.planning.costs import expectations, stages_of
+from testbed.planning.given_files import file_problems
+from testbed.planning.local_costs import length_of_local
+from testbed.planning.stages import Length
+from testbed.records.manifest import write_json
+
+TARS = {"shards": {"path": "tars"}}
+FILES = {"files": {"path": "photos"}}
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_hub_tars(tmp_path / "tars", 300, per_tar=20)
+    write_folder(tmp_path / "photos", 40)
+    write_path_list(tmp_path / "lists" / "list.csv", 30)
+    return tmp_path
+
+
+def experiment_of(**sources):
+    return load(small(sources={"a": {"metadata": {"miniweb": "yfcc"}, "samples": 500}, **sources}, sizes=[80]))
+
+
+def test_defaults_are_filled_in_and_the_path_is_no_setting_of_products():
+    experiment = experiment_of(t=dict(TARS), f=dict(FILES))
+    assert experiment.sources["t"]["shards"] == {"path": "tars", "url": "url", "verify": "all"}
+    assert experiment.sources["f"]["files"]["image"] == "image"
+    assert experiment.parts("t") == experiment.parts("f") == []
+    assert product_settings(experiment.config)["sources"]["t"]["shards"]["verify"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            {"metadata": {"miniweb": "yfcc"}},
+            "sources.t: has metadata; give either metadata and samples or shards or files",
+        ),
+        ({}, "sources.t: has no key; give either"),
+        (TARS | FILES, "sources.t: has shards, files; give either"),
+        ({"shards": {"path": "tars", "captions": "x"}}, "unknown key captions. Did you mean caption?"),
+        ({"shards": {"path": "tars", "verify": "some"}}, "sources.t.shards.verify"),
+        (TARS | {"samples": 50}, "sizes: 80 samples of t need 80 of source t, which has only 50"),
+    ],
+)
+def test_a_wrong_entry_is_an_error_that_says_what_is_right(source, words):
+    with pytest.raises(ExperimentError) as raised:
+        experiment_of(t=source)
+    assert words in str(raised.value)
+
+
+def test_missing_tars_and_files_are_told_until_they_are_read(disk):
+    sources = {
+        "t": {"shards": {"path": "no/*.tar"}},
+        "f": {"files": {"path": "no.csv"}},
+        "x": {"files": {"path": "no"}},
+    }
+    sources |= {"fine": dict(TARS), "photos": dict(FILES)}
+    config = experiment_of(**sources).config
+    assert list(file_problems(config)) == [
+        "sources.t.shards: no/*.tar: there is no such file; put the tar files there, or correct the path.",
+        "sources.f.files: no.csv: there is no such file; put the list there, or correct the path.",
+        "sources.x.files: no: is no folder, and ends in none of .csv, .tsv, .parquet; correct the path.",
+    ]
+    for source in ("t", "f", "x"):
+        write_json(f"results/metadata/{source}/pairs.parquet", {})
+    assert list(file_problems(config)) == []
+
+
+def test_samples_on_disk_are_estimated_and_then_counted(disk):
+    length = length_of_local("t", TARS)
+    assert length.is_estimate and length.rows == 300
+    assert length_of_local("f", FILES) == Length(40, is_estimate=True)
+    listed = {"files": {"path": "lists/list.csv", "image": "path", "caption": "text"}}
+    assert length_of_local("f", listed) == Length(30)
+    assert length_of_local("t", {"shards": {"path": "nowhere"}}) is None
+    # The first tar is no tar, and the second one has no image.
+    (disk / "odd").mkdir()
+    (disk / "odd/0.tar").write_bytes(b"PK\x03\x04")
+    write_tar(disk / "odd/1.tar", {"a.txt": b"a cat"})
+    assert length_of_local("t", {"shards": {"path": "odd"}}) is None
+    write_json("results/metadata/t/counts.json", {"rows": 300, "kept": 290})
+    assert length_of_local("t", TARS) == Length(300, 290)
+
+
+def test_the_plan_has_the_stages_of_tars_and_files_beside_those_of_lists(disk):
+    experiment = experiment_of(t=dict(TARS), f=dict(FILES) | {"samples": 80})
+    lengths = {name: length_of_local(name, experiment.sources[name]) for name in ("t", "f")}
+    expected = expectations(experiment, released_sources(ROOT / "resources/sources.csv"), lengths)
+    assert expected["f"].images == 40 and expected["t"].success == 1
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected, dict.fromkeys(experiment.testsets, 100))}
+    assert {rule: len(stage.products) for rule, stage in list(stages.items())[:8]} == {
+        "index_shards": 1,
+        "index_files": 1,
+        "collect_index": 2,
+        "prepare_metadata": 1,
+        "shuffle_metadata": 3,
+        "download_images": 1,
+        "shard_samples": 1,
+        "rewrite_shards": 2,
+    }
+    assert stages["download_images"].work == "500 URLs"
+    rows = {row[0]: row for row in source_rows(experiment, expected)}
+    assert rows["t"][1] == "tars"
+    assert rows["f"][1:5] == ("files", "40", "100%", "40")
+    assert "the disk has about 40 samples, fewer than samples: 80" in rows["f"][6]
+    assert "80 images are too many: lower the sizes" in rows["f"][6]
+
+
+def test_the_status_counts_groups_of_tars_and_causes(disk):
+    experiment = experiment_of(t=dict(TARS))
+    failures = []
+    assert source_row(experiment, "t", failures)[1:6] == ("waiting", "waiting", "0/1", "0", "0")
+    write_json("results/indexed/t/00000/manifest.json", {})
+    write_json("results/metadata/t/pairs.parquet", {})
+    write_json("results/metadata/t/counts.json", {"kept": 270, "dropped": {"no_image": 30, "cut": 0}})
+    row = source_row(experiment, "t", failures)
+    assert row == ("t", "done", "waiting", "1/1", "0", "0", "270", "90.0%", "waiting", "no_image 30")
+    assert failures == []
