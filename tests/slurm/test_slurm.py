@@ -235,7 +235,7 @@ def test_a_training_survives_all_that_a_cluster_does_to_it(train, cluster):
     wait_for(lambda: training.job() is None, "the job to end")
     with training.under_way() as process:
         training.went_on(before)
-        training.ends_well(process, 300)
+        training.ends_well(process, 600)
 
 
 def test_a_training_longer_than_its_time_goes_on(train, cluster):
