@@ -13,7 +13,8 @@ from link_trainset import TrainsetError, link_trainset
 from mini_parts import write_shards
 from processes import cpu_seconds
 from testbed.records.manifest import problem, read_json, write_json
-from testbed.shards.index import ENTRY
+from testbed.shards.index import index_path, make_index, write_index
+from testbed.shards.samples import SampleError
 
 
 @pytest.fixture
@@ -166,20 +167,29 @@ def test_a_shard_with_fewer_samples_than_recorded_is_an_error(linked, shards):
         short = tar.getmembers()[15].offset
     content = (shards["a"] / "000000.tar").read_bytes()[:short]
     (shards["a"] / "000000.tar").write_bytes(content.ljust(entry["bytes"], b"\0"))
-    with pytest.raises(TrainsetError, match="000000.tar: has 5 of the 7 samples"):
+    with pytest.raises(SampleError, match="000000.tar: has 5 of the 10 samples"):
+        linked(a=7)
+
+
+def test_a_shard_that_lost_its_content_is_an_error(linked, shards):
+    """Its index and its length are still right."""
+    shard = shards["a"] / "000000.tar"
+    write_index(index_path(shard), make_index(shard))
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(SampleError, match="000000.tar: has 0 of the 7 samples"):
         linked(a=7)
 
 
 def test_fifteen_million_samples_of_six_sources_are_linked_in_seconds(tmp_path):
     """Shards of the paper's number and recorded length, with one sample in each."""
     folders = {f"s{number}": tmp_path / "shards" / f"s{number}" for number in range(6)}
-    np.save(tmp_path / "index.npy", np.zeros(10_000, ENTRY))
     for source, folder in folders.items():
         write_shards(folder, source, [{"jpg": b"i", "json": b"{}", "txt": b"t"}] * 251, 1)
         manifest = read_json(folder / "manifest.json")
         files = [file | {"samples": 10_000} for file in manifest["files"]]
+        np.save(folder / "all.npy", np.repeat(make_index(folder / files[0]["name"]), 10_000))
         for file in files:
-            (folder / file["name"]).with_suffix(".npy").symlink_to(tmp_path / "index.npy")
+            (folder / file["name"]).with_suffix(".npy").symlink_to("all.npy")
         write_json(folder / "manifest.json", manifest | {"samples": 2_510_000, "files": files})
     folder = tmp_path / "trainset"
     folder.mkdir()

@@ -7,25 +7,21 @@ In:  the shard manifests of the pool's sources and filters
 Out: a manifest; beside it NNNNNN.tar, links and at most one file, and index.npy, the places of all samples in them
 """
 
-import tarfile
 from collections import Counter
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import problem, read_json, record, write_json
 from testbed.records.processes import terminate_with_parent
-from testbed.shards.index import INDEX, index_trainset
-from testbed.shards.shard_files import link
+from testbed.shards.index import INDEX, index_trainset, read_index
+from testbed.shards.samples import BLOCK, merge_ranges
+from testbed.shards.shard_files import copy_ranges, end_archive, link
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
-
-MEMBERS_PER_SAMPLE = 3
-AGAIN = "Delete it and the manifest.json beside it, and run the same command again."
 
 
 class TrainsetError(RuntimeError):
@@ -52,20 +48,17 @@ def choose_shards(shards: dict, count: int) -> tuple[list[dict], dict | None, in
     return whole, None, 0
 
 
-def copy_first(shard: Path, samples: int, archive: tarfile.TarFile) -> None:
-    """Append the first `samples` samples of the tar file `shard` to `archive`. Raises `TrainsetError` if it has fewer."""
-    copied = 0
-    try:
-        with tarfile.open(shard, "r:") as source:
-            for member in islice(source, samples * MEMBERS_PER_SAMPLE):
-                archive.addfile(member, source.extractfile(member))
-                copied += 1
-    except (OSError, tarfile.TarError) as error:
-        raise TrainsetError(f"{shard}: cannot be read ({error}). {AGAIN}") from error
-    if copied != samples * MEMBERS_PER_SAMPLE:
-        raise TrainsetError(
-            f"{shard}: has {copied // MEMBERS_PER_SAMPLE} of the {samples} samples that are taken from it. {AGAIN}"
-        )
+def copy_first(shard: Path, entry: dict, samples: int, target: BinaryIO) -> None:
+    """Append the first `samples` samples of the tar file `shard` with the record `entry` to `target`.
+
+    Raises `SampleError` or `ShardError` if the shard is not as recorded.
+    """
+    index = read_index(shard, entry["samples"])[:samples]
+    # A sample begins with the header of its image, and ends with its caption.
+    starts = index["image"] - BLOCK
+    sizes = index["caption"] + -(-index["caption_bytes"] // BLOCK) * BLOCK - starts
+    with open(shard, "rb", buffering=0) as source:
+        copy_ranges(source, merge_ranges(starts.tolist(), sizes.tolist()), target)
 
 
 def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: Path) -> dict:
@@ -93,9 +86,10 @@ def link_trainset(composition: dict[str, int], shards: dict[str, Path], folder: 
     if cuts:
         path = folder / f"{len(files):06d}.tar"
         temporary = path.with_name(f".{path.name}.tmp")
-        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+        with open(temporary, "wb") as file:
             for source, cut, rest in cuts:
-                copy_first(shards[source] / cut["name"], rest, archive)
+                copy_first(shards[source] / cut["name"], cut, rest, file)
+            end_archive(file)
         publish(temporary, path)
         parts = [{"source": source, "samples": rest, "shard": cut["name"]} for source, cut, rest in cuts]
         files.append(record(path, samples=sum(part["samples"] for part in parts), parts=parts))

@@ -9,7 +9,6 @@ Out: a manifest like that of a source's shards; beside it NNNNNN.tar, NNNNNN.jso
 
 import io
 import logging
-import tarfile
 import time
 from collections.abc import Iterator
 from itertools import groupby
@@ -27,13 +26,21 @@ from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
 from testbed.shards.index import index_path, publish_shard, read_index, write_index
 from testbed.shards.samples import BLOCK, merge_ranges
-from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, write_errors
+from testbed.shards.shard_files import (
+    WRITE_BYTES,
+    HashedFile,
+    ShardError,
+    copy_ranges,
+    end_archive,
+    link,
+    remove_surplus,
+    write_errors,
+)
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 COLUMNS = ["uid", "sha256", "shard", "offset", "bytes"]
-COPY_BYTES = 8 << 20
 
 
 def samples_by_shard(samples: Path, shard_size: int) -> Iterator[pa.Table]:
@@ -63,16 +70,7 @@ def copy_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedW
                     f"{folder / name}: sample {row['uid']} is not at byte {row['offset']}. Run `snakemake verify`, delete "
                     "the files that it names, and run the same command again."
                 )
-        for start, length in merge_ranges([row["offset"] for row in rows], [row["bytes"] for row in rows]):
-            source.seek(start)
-            while length:
-                piece = source.read(min(length, COPY_BYTES))
-                if not piece:
-                    raise ShardError(
-                        f"{folder / name}: is truncated. Run `snakemake verify`, delete it, and run again."
-                    )
-                target.write(piece)
-                length -= len(piece)
+        copy_ranges(source, merge_ranges([row["offset"] for row in rows], [row["bytes"] for row in rows]), target)
 
 
 def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
@@ -83,9 +81,7 @@ def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
         with io.BufferedWriter(hashed, WRITE_BYTES) as buffered:
             for name, rows in runs_of(content):
                 copy_samples(folder, name, rows, buffered)
-            # Two empty blocks end a tar file, which is padded to a multiple of the record size.
-            end = buffered.tell() + 2 * BLOCK
-            buffered.write(bytes(2 * BLOCK + -end % tarfile.RECORDSIZE))
+            end_archive(buffered)
     # The hash was computed while writing: reading the file again would double the time.
     entry = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": hashed.hash.hexdigest()}
     publish_shard(temporary, path)

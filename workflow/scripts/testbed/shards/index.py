@@ -90,9 +90,13 @@ def index_trainset(folder: Path, files: Sequence[Mapping], path: Path) -> None:
 
     Raises `SampleError` if a shard has not the samples that its record says.
     """
-    # Most shards are links. The index of a shard is beside the shard itself.
-    indices = [read_index((folder / file["name"]).resolve(), file["samples"]) for file in files]
+    indices = [read_index(linked(folder / file["name"]), file["samples"]) for file in files]
     write_index(path, np.concatenate(indices))
+
+
+def linked(path: Path) -> Path:
+    """Return the shard that `path` is or links to. Its index is beside it, also if the shard is itself a link to a tar."""
+    return path.parent / path.readlink() if path.is_symlink() else path
 
 
 def trainset_index(folder: Path, files: Sequence[Mapping], spare: Path) -> Path:

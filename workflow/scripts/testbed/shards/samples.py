@@ -36,6 +36,11 @@ class SampleError(RuntimeError):
     """A shard does not have the samples that its record says."""
 
 
+def table_path(shard: Path) -> Path:
+    """Return where the rows of the tar file `shard` are, if it is a user's tar that is linked as it is."""
+    return shard.with_suffix(".parquet")
+
+
 def own_columns(rows: pa.Schema) -> dict[str, tuple[str, pa.DataType]]:
     """Return the name and type, in the table of samples, of each column of the list other than those of the pair.
 

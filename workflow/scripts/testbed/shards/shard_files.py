@@ -3,13 +3,16 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 WRITE_BYTES = 1 << 20
 """Bytes per write. A sample is three small files and their headers, so writes are buffered."""
+
+COPY_BYTES = 8 << 20
 
 
 class ShardError(RuntimeError):
@@ -45,6 +48,26 @@ def write_errors(shard: str) -> Iterator[None]:
             f"shard {shard}: cannot be written ({error}). Free disk space and run the same command again: the shards "
             "before this one are kept."
         ) from error
+
+
+def copy_ranges(source: BinaryIO, ranges: Iterable[tuple[int, int]], target: BinaryIO) -> None:
+    """Append byte ranges (start, length) of the shard `source` to `target`. Raises `ShardError` if it ends before them."""
+    for start, length in ranges:
+        source.seek(start)
+        while length:
+            piece = source.read(min(length, COPY_BYTES))
+            if not piece:
+                raise ShardError(
+                    f"{source.name}: is truncated. Run `snakemake verify`, delete it, and run the same command again."
+                )
+            target.write(piece)
+            length -= len(piece)
+
+
+def end_archive(target: BinaryIO) -> None:
+    """Write the end of a tar file: two empty blocks, and zeros up to a whole record."""
+    end = target.tell() + 2 * tarfile.BLOCKSIZE
+    target.write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
 
 
 def link(target: Path, path: Path) -> None:
