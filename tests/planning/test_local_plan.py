@@ -34,7 +34,7 @@ def experiment_of(**sources):
 
 def test_defaults_are_filled_in_and_the_path_is_no_setting_of_products():
     experiment = experiment_of(t=dict(TARS), f=dict(FILES))
-    assert experiment.sources["t"]["shards"] == {"path": "tars", "url": "url", "verify": "all"}
+    assert experiment.sources["t"]["shards"] == {"path": "tars", "url": "url", "verify": "all", "as_is": False}
     assert experiment.sources["f"]["files"]["image"] == "image"
     assert experiment.parts("t") == experiment.parts("f") == []
     assert product_settings(experiment.config)["sources"]["t"]["shards"]["verify"] == "all"

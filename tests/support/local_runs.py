@@ -8,6 +8,7 @@ from pyarrow import parquet
 from collect_index import collect_index
 from index_files import index_files
 from index_shards import index_shards
+from link_shards import link_shards
 from rewrite_shards import rewrite_shards
 from shuffle_metadata import shuffle_pairs
 from testbed.local.files import describe_files, describe_tars, find_tars, group_names, short_names
@@ -65,6 +66,14 @@ class TarSource:
         tars = located(counts or self.shuffle())
         (self.folder / to).mkdir(exist_ok=True)
         return rewrite_shards("mine", self.shuffled, tars, self.folder / to, shard_size, needed, self.storage)
+
+    def link(self, needed: int = 0, to: str = "linked", seed: int = 0, most: int | None = None) -> dict:
+        """The manifest of the tars as they are."""
+        tars = located(self.index())
+        (self.folder / to).mkdir(exist_ok=True)
+        manifest = link_shards("mine", self.folder / "pairs.parquet", tars, self.folder / to, seed, needed, most)
+        write_json(self.folder / to / "manifest.json", manifest)
+        return manifest
 
     @property
     def shuffled(self) -> Path:

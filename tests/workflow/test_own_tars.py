@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pyarrow import parquet
 from test_documented_outputs import ON_DISK, compare
 
 from runs import TINY, copy_workflow, run_snakemake
@@ -23,10 +24,12 @@ sources:
   fetched: {shards: {path: fetched}}
   hub: {shards: {path: "hub/*.tar"}}
   odd: {shards: {path: odd}}
+  linked: {shards: {path: fetched, as_is: true}}
 filters:
   wide: {from: fetched, method: sql, where: "original_width >= 64 AND status = 'success'", sizes: []}
+  wide_linked: {from: linked, method: sql, where: "original_width >= 64 AND key < '000010020'", sizes: [100]}
 """
-TARS = ("fetched", "hub", "odd")
+TARS = ("fetched", "hub", "odd", "linked")
 
 
 def page(number: int) -> dict:
@@ -54,7 +57,8 @@ def run(tmp_path_factory) -> Path:
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     plan = run_snakemake(folder, "plan", "--configfile", "mine.yaml").stdout
     (folder / "plan.txt").write_text(plan)
-    targets = ("results/tables/trends.csv", "results/provenance.csv", "results/samples/wide/manifest.json")
+    targets = ("results/tables/trends.csv", "results/provenance.csv", "results/samples/wide/manifest.json",
+        "results/trainsets/wide_linked/100/manifest.json")
     run_snakemake(folder, *targets, "--configfile", "mine.yaml")
     server.shutdown()
     return folder
@@ -97,7 +101,22 @@ def test_the_run_leaves_what_is_documented(run):
 def test_every_source_has_a_trend(run):
     with open(run / "results/tables/trends.csv", newline="") as file:
         pools = {row["pool"] for row in csv.DictReader(file)}
-    assert pools == {"listed", *TARS}
+    assert pools == {"listed", *TARS, "wide_linked"}
+
+
+def test_tars_as_they_are(run):
+    """The same pairs in the order of whole tars, which are links; a filter's samples are copied."""
+    shards = manifest(run, "shards/linked")
+    folder = run / "results/shards/linked"
+    found = [parquet.read_table(folder / file["table"]["name"])["uid"].to_pylist() for file in shards["files"]]
+    assert sorted(sum(found, [])) == sorted(uids(run, "listed"))
+    places = [folder / file["name"] for file in shards["files"]]
+    assert sorted(path.resolve() for path in places) == sorted((run / "fetched").glob("*.tar"))
+    linked = manifest(run, "trainsets/linked/220")["files"]
+    assert sum(file["samples"] for file in linked) == 220
+    assert not (run / "results/shuffled/linked").exists()
+    with tarfile.open(run / "results/shards/wide_linked/000000.tar") as archive:
+        assert sum(name.endswith(".jpg") for name in archive.getnames()) == manifest(run, "samples/wide_linked")["samples"]
 
 
 def test_a_filter_sees_the_columns_of_the_tars(run):
@@ -120,7 +139,8 @@ def test_the_plan_knows_tars_without_reading_them(run):
     for source in TARS:
         assert rows[source][1] == "tars" and rows[source][3] == "100%"
         assert abs(int(rows[source][2]) - PAIRS) < 40
-    assert rows["index_shards"][1:3] == ["3", "0"] and rows["rewrite_shards"][1:3] == ["3", "0"]
+    assert rows["index_shards"][1:3] == ["4", "0"] and rows["rewrite_shards"][1:3] == ["3", "0"]
+    assert rows["link_shards"][1:3] == ["1", "0"]
     after = run_snakemake(run, "plan", "--configfile", "mine.yaml").stdout
     rows = {line.split()[0]: line.split() for line in after.splitlines() if line.strip()}
     assert rows["hub"][2] == str(PAIRS) and rows["rewrite_shards"][1:3] == ["3", "3"]

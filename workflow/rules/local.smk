@@ -87,7 +87,7 @@ rule rewrite_shards:
     benchmark:
         "results/benchmarks/rewrite_shards/{source}.tsv"
     wildcard_constraints:
-        source=sources_by("shards", "files"),
+        source=local_sources(linked=False),
     conda:
         "../../envs/data.yaml"
     threads: lookup(within=config, dpath="shuffle/threads")
@@ -101,3 +101,26 @@ rule rewrite_shards:
         "Rewriting the samples of {wildcards.source}"
     script:
         "../scripts/rewrite_shards.py"
+
+
+rule link_shards:
+    input:
+        counts="results/metadata/{source}/counts.json",
+        pairs="results/metadata/{source}/pairs.parquet",
+    output:
+        manifest="results/shards/{source}/manifest.json",
+    log:
+        "results/logs/link_shards/{source}.log",
+    benchmark:
+        "results/benchmarks/link_shards/{source}.tsv"
+    wildcard_constraints:
+        source=local_sources(linked=True),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    message:
+        "Linking the tars of {wildcards.source}"
+    script:
+        "../scripts/link_shards.py"

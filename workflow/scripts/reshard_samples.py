@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from testbed.experiment.experiment import Experiment
+from testbed.local.tar_members import name_in
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
 from testbed.records.manifest import digest, problem, read_json, write_json
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 COLUMNS = ["uid", "sha256", "shard", "offset", "bytes"]
+KEY = "file_key"
+"""Column with the name of a sample in a tar that is linked as it is. In other shards it is the uid."""
 
 
-def samples_by_shard(samples: Path, shard_size: int) -> Iterator[pa.Table]:
-    """Yield the kept samples, as many at a time as a shard has."""
+
+def samples_by_shard(samples: Path, shard_size: int, as_is: bool = False) -> Iterator[pa.Table]:
+    """Yield the kept samples, as many at a time as a shard has, with their names in tars that are linked `as_is`."""
     waiting = None
-    for part in read_parts(samples, COLUMNS):
+    for part in read_parts(samples, [*COLUMNS, *([KEY] if as_is else [])]):
         waiting = part if waiting is None else pa.concat_tables([waiting, part])
         while len(waiting) >= shard_size:
             yield waiting.slice(0, shard_size)
@@ -65,12 +69,19 @@ def copy_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedW
     with open(folder / name, "rb", buffering=0) as source:
         for row in rows:
             source.seek(row["offset"])
-            if source.read(BLOCK)[:100].rstrip(b"\0") != f"{row['uid']}.jpg".encode():
+            key = row.get(KEY, row["uid"])
+            if not begins_sample(source.read(BLOCK), key):
                 raise ShardError(
-                    f"{folder / name}: sample {row['uid']} is not at byte {row['offset']}. Run `snakemake verify`, delete "
+                    f"{folder / name}: sample {key} is not at byte {row['offset']}. Run `snakemake verify`, delete "
                     "the files that it names, and run the same command again."
                 )
         copy_ranges(source, merge_ranges([row["offset"] for row in rows], [row["bytes"] for row in rows]), target)
+
+
+def begins_sample(header: bytes, key: str) -> bool:
+    """Return whether `header` is that of the image of the sample `key`."""
+    stem, _, suffix = name_in(header).rpartition(".")
+    return stem == key and suffix.lower() in ("jpg", "jpeg")
 
 
 def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
@@ -117,9 +128,10 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
     """
     kept = read_json(samples / "manifest.json")
     check_enough(folder.name, kept, needed)
-    entries = {entry["name"]: entry for entry in read_json(shards / "manifest.json")["files"]}
+    source = read_json(shards / "manifest.json")
+    entries = {entry["name"]: entry for entry in source["files"]}
     files, done, reported = [], 0, time.monotonic()
-    for number, content in enumerate(samples_by_shard(samples, shard_size)):
+    for number, content in enumerate(samples_by_shard(samples, shard_size, source.get("as_is", False))):
         name = f"{number:06d}"
         request = digest([content["uid"].to_pylist(), content["sha256"].to_pylist()])
         entry = recorded(folder, name, request)

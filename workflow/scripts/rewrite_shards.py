@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from testbed.experiment.experiment import Experiment
-from testbed.local.images import Storage, Stored, storage_of
+from testbed.local.images import Storage, Stored, original_size, storage_of
 from testbed.local.reading import WORKERS, Images, Rows, Tar, check_tar, located, store_block
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -73,14 +73,6 @@ class Shard:
                 self.encoded[stored.change] += 1
             taken += 1
             yield stored.content, row | stored.facts | original_size(row, stored.facts)
-
-
-def original_size(row: Mapping, facts: Mapping) -> dict:
-    """Return the size of the image when it was fetched, if the metadata in the tar say it, or else in the tar."""
-    names = ("original_width", "original_height")
-    sizes = [row.get(name) for name in names]
-    known = all(type(size) is int and size > 0 for size in sizes)
-    return {name: row[name] if known else facts[name] for name in names}
 
 
 def request_of(rows: pa.Table, tars: Mapping[str, Tar], shard_size: int, storage: Storage) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from plan import table_of
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import is_local, is_retrieved
+from testbed.experiment.products import is_linked, is_local, is_retrieved
 from testbed.planning.local_costs import groups_of
 from testbed.records.log import failure_in, log_to, progress_of, read_progress
 from testbed.records.manifest import ManifestError, read_json
@@ -67,6 +67,7 @@ def interruption_of(folder: Path) -> str | None:
 def source_row(experiment: Experiment, source: str, failures: list[str]) -> tuple[str, ...]:
     """Return the row of a source, and append the errors of its failed jobs, and the progress of others, to `failures`."""
     local = is_local(experiment, source)
+    sharding = "link_shards" if is_linked(experiment, source) else "rewrite_shards" if local else "shard_samples"
     rule, folders = part_jobs(experiment, source)
     causes, states = Counter(tar_causes(source) if local else {}), Counter()
     for folder in folders:
@@ -84,13 +85,16 @@ def source_row(experiment: Experiment, source: str, failures: list[str]) -> tupl
     for step, product in {
         "collect_index" if local else "prepare_metadata": f"results/metadata/{source}/pairs.parquet",
         "shuffle_metadata": f"results/shuffled/{source}/manifest.json",
-        "rewrite_shards" if local else "shard_samples": f"results/shards/{source}/manifest.json",
+        sharding: f"results/shards/{source}/manifest.json",
     }.items():
         state = state_of(product, f"results/logs/{step}/{source}.log")
         steps[step] = state.name
         if state.reason:
             failures.append(f"{step} {source}: {state.reason}")
     listed, shuffled, sharded = steps.values()
+    if sharding == "link_shards":
+        # Whole tars are in a random order, and samples are not.
+        shuffled = ""
     if fetched and fetched.name in (RUNNING, FAILED):
         # The list is not there before it is fetched.
         listed = fetched.name

@@ -1,5 +1,5 @@
 # What filters.smk asks of the experiment.
-from testbed.experiment.products import filters_by, is_local, metadata_of
+from testbed.experiment.products import filters_by, is_linked, is_local, metadata_of
 from testbed.lists.pairs import ListError
 from testbed.lists.released import find_list
 from testbed.shards.samples import no_samples
@@ -57,7 +57,9 @@ def root_shards(wildcards):
 
 
 def first_part(wildcards):
-    """The part of a shuffled list that tells the types of its columns."""
+    """The part of a shuffled list that tells the types of its columns; the whole list of tars that are not shuffled."""
+    if is_linked(experiment, wildcards.source):
+        return f"results/metadata/{wildcards.source}/pairs.parquet"
     return f"results/shuffled/{wildcards.source}/00000.parquet"
 
 

@@ -2,6 +2,7 @@
 from functools import cache
 
 from testbed.lists.pairs import ListError
+from testbed.experiment.products import is_linked, is_local
 from testbed.local.files import (
     describe_files,
     describe_tars,
@@ -73,7 +74,17 @@ def index_options(wildcards):
     """What the experiment says of a source's tars or files, but for where they are."""
     source = settings["sources"][wildcards.source]
     entry = source["shards"] if "shards" in source else source["files"]
-    return {key: value for key, value in entry.items() if key != "path"}
+    return {key: value for key, value in entry.items() if key not in ("path", "as_is")}
+
+
+def local_sources(linked):
+    """A regular expression for the names of the sources of tars or files: of tars that are shards as they are, or of all others."""
+    names = [
+        source
+        for source in experiment.sources
+        if is_local(experiment, source) and is_linked(experiment, source) == linked
+    ]
+    return "|".join(names) or "(?!)"
 
 
 def stored_form(wildcards):

@@ -63,6 +63,11 @@ def _list_problems(experiment: Experiment) -> Iterator[str]:
             )
         if "://" in metadata.get("retrieve", "") and "format" not in metadata:
             yield f"sources.{name}.metadata.retrieve: {metadata['retrieve']} is an address. Say how to read it: add format."
+        if source.get("shards", {}).get("as_is") and "caption" in source["shards"]:
+            yield (
+                f"sources.{name}.shards: with as_is, captions are those in key.txt, and caption names a field of key.json. "
+                "Remove one of them."
+            )
 
 
 def _testset_problems(experiment: Experiment) -> Iterator[str]:

@@ -42,6 +42,11 @@ def is_local(experiment: Experiment, source: str) -> bool:
     return "metadata" not in experiment.sources[source]
 
 
+def is_linked(experiment: Experiment, source: str) -> bool:
+    """Whether the shards of `source` are links to the user's tars as they are."""
+    return experiment.sources[source].get("shards", {}).get("as_is", False)
+
+
 def is_retrieved(experiment: Experiment, source: str) -> bool:
     """Whether the list of `source` is fetched: a path, or the mini-web, comes before an address."""
     metadata = experiment.sources[source].get("metadata", {})

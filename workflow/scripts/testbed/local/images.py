@@ -122,6 +122,25 @@ def stored(content: bytes, size: tuple[int, int], original: tuple[int, int], cha
     return Stored(content, facts, change)
 
 
+def original_size(row: Mapping, facts: Mapping) -> dict:
+    """Return the size of the image when it was fetched, if the metadata in the tar say it, or else in the tar."""
+    names = ("original_width", "original_height")
+    sizes = [row.get(name) for name in names]
+    known = all(type(size) is int and size > 0 for size in sizes)
+    return {name: row[name] if known else facts[name] for name in names}
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """Return width and height of the image in the file `content`, of any size. Raises `ImageFault` if it is no image."""
+    if size := plain_jpeg_size(content):
+        return size
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS).size
+    except Exception as error:
+        # Pillow raises errors of many kinds for damaged files.
+        raise ImageFault("not_decodable") from error
+
+
 def plain_jpeg_size(content: bytes) -> tuple[int, int] | None:
     """Return width and height of a JPEG in RGB or grey, without EXIF; None for any other file, which Pillow looks at.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import pyarrow as pa
 
@@ -28,8 +29,9 @@ INTEGERS = range(-(2**63), 2**63)
 def own_arrays(rows: Sequence[Mapping], without: Iterable[str]) -> dict[str, pa.Array]:
     """Return the own columns of samples with the metadata `rows`, by their prefixed names, but for those in `without`."""
     left_out = set(without)
-    names = dict.fromkeys(name for row in rows for name in row if name not in left_out and is_usable(name))
-    return {OWN + name: array_of([row.get(name) for row in rows]) for name in list(names)[:MOST_COLUMNS]}
+    found = dict.fromkeys(chain.from_iterable(rows))
+    names = [name for name in found if name not in left_out and is_usable(name)]
+    return {OWN + name: array_of([row.get(name) for row in rows]) for name in names[:MOST_COLUMNS]}
 
 
 def is_usable(name: str) -> bool:

@@ -121,7 +121,8 @@ def padded(size: int) -> int:
 def has_checksum(header: bytes) -> bool:
     """Return whether the checksum of a header is right: the sum of its bytes, with blanks in place of the checksum."""
     field = header[148:156]
-    recorded = number_in(field)
+    # Mostly six digits, an empty byte and a blank.
+    recorded = number_in(field if field[6] else field[:7])
     if recorded is None:
         return False
     # The lower half of Adler-32 is 1 and the sum of the bytes, modulo a prime. Python's sum would take half of the time.
@@ -130,14 +131,22 @@ def has_checksum(header: bytes) -> bool:
 
 def number_in(field: bytes) -> int | None:
     """Return the number in a field of a header, octal or base-256; None if there is no number that is 0 or more."""
+    digits = field[:-1]
+    if field[-1] == 0 and digits.isdigit():
+        # Nearly all fields: the steps below take twice as long.
+        return octal(digits)
     if field[0] & 0x80:
         value = int.from_bytes(field, "big", signed=False) - (0x80 << 8 * (len(field) - 1))
         return value if field[0] == 0x80 else None
     digits = field.partition(b"\0")[0].strip()
     if not digits:
         return 0
+    return octal(digits) if digits.isdigit() else None
+
+
+def octal(digits: bytes) -> int | None:
     try:
-        return int(digits, 8) if digits.isdigit() else None
+        return int(digits, 8)
     except ValueError:
         return None
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from testbed.evaluation.testsets import expected_counts
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import is_local
+from testbed.experiment.products import is_linked, is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.planning.hash_checks import hash_hours
-from testbed.planning.local_costs import index_stages, rewrite_stages
+from testbed.planning.local_costs import index_stages, local_shard_stages
 from testbed.planning.retrieval_costs import retrieval_stages
 from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
 
@@ -175,7 +175,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     """Return the stages that take time, in the order of the chain. `tested` is the number of images of each test set."""
     config, sources, models = experiment.config, experiment.sources, experiment.models()
     costs = config["costs"]
-    pairs = sum(source.urls for source in expected.values())
+    pairs = sum(source.urls for name, source in expected.items() if not is_linked(experiment, name))
     listed = {name: source for name, source in expected.items() if not is_local(experiment, name)}
     urls = sum(source.urls for source in listed.values())
     fetched = {name: source.images for name, source in listed.items()}
@@ -202,7 +202,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
         Stage(
             "shuffle_metadata",
             f"{pairs:,} pairs",
-            [f"results/shuffled/{source}/manifest.json" for source in sources],
+            [f"results/shuffled/{source}/manifest.json" for source in sources if not is_linked(experiment, source)],
             disk=pairs * costs["listed_kb"] / 1e6,
             cpu=pairs / costs["shuffled_per_second"] / HOUR,
         ),
@@ -221,7 +221,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
             disk=images * costs["stored_kb"] / 1e6,
             cpu=images / costs["sharded_per_second"] / HOUR,
         ),
-        *rewrite_stages(experiment, expected),
+        *local_shard_stages(experiment, expected),
         *filter_stages(experiment, expected),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(

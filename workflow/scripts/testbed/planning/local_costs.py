@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import is_local
+from testbed.experiment.products import is_linked, is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.local.file_samples import folders_of
@@ -121,15 +121,28 @@ def index_stages(experiment: Experiment, expected: Mapping[str, Expected]) -> li
     return [*stages, collect] if sources else []
 
 
-def rewrite_stages(experiment: Experiment, expected: Mapping[str, Expected]) -> list[Stage]:
-    """Return the stage that rewrites the samples of local sources; none if there is no such source."""
+def local_shard_stages(experiment: Experiment, expected: Mapping[str, Expected]) -> list[Stage]:
+    """Return the stages that make the shards of local sources: that rewrite samples, and that link tars as they are."""
     costs, sources = experiment.config["costs"], local_sources(experiment)
-    images = sum(expected[source].images for source in sources)
-    stage = Stage(
-        "rewrite_shards",
-        f"{images:,} images",
-        [f"results/shards/{source}/manifest.json" for source in sources],
-        disk=images * costs["stored_kb"] / 1e6,
-        cpu=images / costs["sharded_per_second"] / HOUR,
-    )
-    return [stage] if sources else []
+    linked = [source for source in sources if is_linked(experiment, source)]
+    rewritten = [source for source in sources if source not in linked]
+    images = sum(expected[source].images for source in rewritten)
+    samples = sum(expected[source].images for source in linked)
+    stages = [
+        Stage(
+            "rewrite_shards",
+            f"{images:,} images",
+            [f"results/shards/{source}/manifest.json" for source in rewritten],
+            disk=images * costs["stored_kb"] / 1e6,
+            cpu=images / costs["sharded_per_second"] / HOUR,
+        ),
+        # It reads the headers of the tars again.
+        Stage(
+            "link_shards",
+            f"{samples:,} samples",
+            [f"results/shards/{source}/manifest.json" for source in linked],
+            disk=samples * costs["listed_kb"] / 1e6,
+            cpu=samples / costs["indexed_per_second"] / HOUR,
+        ),
+    ]
+    return [stage for stage in stages if stage.products]
