@@ -1,13 +1,15 @@
 """Write the samples that a filter keeps as shards of equal size, in order, by copying bytes.
 
-A shard of the source is linked if the new shard would have the same samples. Shards are written one by one, each with its
-own record. A restarted job writes only the shards without a valid record.
+Samples with another caption than in the source's shard are written anew, with the same image. A shard of the source is
+linked if the new shard would have the same samples. Shards are written one by one, each with its own record. A restarted job
+writes only the shards without a valid record.
 
 In:  the table of the kept samples, and the shards of the source that have them
 Out: a manifest like that of a source's shards; beside it NNNNNN.tar, NNNNNN.json (its record) and NNNNNN.npy (index)
 """
 
 import io
+import json
 import logging
 import tarfile
 import time
@@ -17,29 +19,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pyarrow import parquet
 
 from testbed.experiment.experiment import Experiment
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
 from testbed.records.manifest import digest, problem, read_json, write_json
-from testbed.records.parts import PROGRESS_SECONDS, read_parts, recorded
+from testbed.records.parts import PROGRESS_SECONDS, parts_of, read_parts, recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
 from testbed.shards.index import index_path, publish_shard, read_index, write_index
 from testbed.shards.samples import BLOCK, merge_ranges
 from testbed.shards.shard_files import WRITE_BYTES, HashedFile, ShardError, link, remove_surplus, write_errors
+from testbed.shards.shard_writer import METADATA, TarWriter
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 COLUMNS = ["uid", "sha256", "shard", "offset", "bytes"]
+CAPTIONS = ["caption", "original_caption"]
+"""Columns of the table if captions were replaced. The second is the caption in the source's shard."""
+
 COPY_BYTES = 8 << 20
+
+
+def columns_of(samples: Path) -> list[str]:
+    """Return the columns of the table that shards are written from."""
+    first = next(iter(parts_of(samples).values()))
+    return COLUMNS + [name for name in CAPTIONS if CAPTIONS[1] in parquet.read_schema(samples / first["name"]).names]
+
+
+def is_recaptioned(row: dict) -> bool:
+    """Return whether the sample has another caption than in the source's shard."""
+    return row.get("original_caption") != row.get("caption")
 
 
 def samples_by_shard(samples: Path, shard_size: int) -> Iterator[pa.Table]:
     """Yield the kept samples, as many at a time as a shard has."""
     waiting = None
-    for part in read_parts(samples, COLUMNS):
+    for part in read_parts(samples, columns_of(samples)):
         waiting = part if waiting is None else pa.concat_tables([waiting, part])
         while len(waiting) >= shard_size:
             yield waiting.slice(0, shard_size)
@@ -57,12 +75,7 @@ def copy_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedW
     """Append the samples `rows` of the shard `name` in `folder` to `target`. Raises `ShardError` if it has other samples."""
     with open(folder / name, "rb", buffering=0) as source:
         for row in rows:
-            source.seek(row["offset"])
-            if source.read(BLOCK)[:100].rstrip(b"\0") != f"{row['uid']}.jpg".encode():
-                raise ShardError(
-                    f"{folder / name}: sample {row['uid']} is not at byte {row['offset']}. Run `snakemake verify`, delete "
-                    "the files that it names, and run the same command again."
-                )
+            check_place(source, row)
         for start, length in merge_ranges([row["offset"] for row in rows], [row["bytes"] for row in rows]):
             source.seek(start)
             while length:
@@ -75,14 +88,47 @@ def copy_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedW
                 length -= len(piece)
 
 
+def check_place(source: io.RawIOBase, row: dict) -> None:
+    """Raise `ShardError` if the sample `row` does not begin at its offset in the shard `source`."""
+    source.seek(row["offset"])
+    if source.read(BLOCK)[:100].rstrip(b"\0") != f"{row['uid']}.jpg".encode():
+        raise ShardError(
+            f"{source.name}: sample {row['uid']} is not at byte {row['offset']}. Run `snakemake verify`, delete the files "
+            "that it names, and run the same command again."
+        )
+
+
+def rewrite_samples(folder: Path, name: str, rows: list[dict], target: io.BufferedWriter) -> None:
+    """Append the samples `rows` of the shard `name` in `folder` to `target` with their new captions."""
+    archive = TarWriter(target)
+    with open(folder / name, "rb", buffering=0) as source:
+        for row in rows:
+            check_place(source, row)
+            source.seek(row["offset"])
+            content, uid = source.read(row["bytes"]), row["uid"]
+            try:
+                with tarfile.open(fileobj=io.BytesIO(content + bytes(2 * BLOCK))) as sample:
+                    image, metadata = (sample.extractfile(f"{uid}.{kind}").read() for kind in ("jpg", "json"))
+                facts = json.loads(metadata)
+            except (tarfile.TarError, KeyError, ValueError) as error:
+                raise ShardError(
+                    f"{folder / name}: sample {uid} cannot be read ({error}). Run `snakemake verify`, delete the files "
+                    "that it names, and run the same command again."
+                ) from error
+            archive.add(f"{uid}.jpg", image)
+            archive.add(f"{uid}.json", METADATA.encode(facts | {key: row[key] for key in CAPTIONS}).encode("utf-8"))
+            archive.add(f"{uid}.txt", row["caption"].encode("utf-8"))
+
+
 def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
     """Write the samples `content` of the shards in `folder` as a shard at `path`, and return its record."""
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "wb", buffering=0) as file:
         hashed = HashedFile(file)
         with io.BufferedWriter(hashed, WRITE_BYTES) as buffered:
-            for name, rows in runs_of(content):
-                copy_samples(folder, name, rows, buffered)
+            for name, run in runs_of(content):
+                for is_new, rows in groupby(run, key=is_recaptioned):
+                    (rewrite_samples if is_new else copy_samples)(folder, name, list(rows), buffered)
             # Two empty blocks end a tar file, which is padded to a multiple of the record size.
             end = buffered.tell() + 2 * BLOCK
             buffered.write(bytes(2 * BLOCK + -end % tarfile.RECORDSIZE))
@@ -99,6 +145,8 @@ def facts_of(content: pa.Table) -> dict:
 
 def whole_shard(content: pa.Table, entries: dict[str, dict]) -> dict | None:
     """Return the record of the source's shard that has exactly the samples `content`, or None."""
+    if CAPTIONS[1] in content.column_names and not content["caption"].equals(content[CAPTIONS[1]]):
+        return None
     entry = entries[content["shard"][0].as_py()]
     is_whole = facts_of(content) == {key: entry[key] for key in ("samples", "first_uid", "last_uid")}
     return entry if is_whole and len(content["shard"].unique()) == 1 else None
@@ -125,7 +173,9 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
     files, done, reported = [], 0, time.monotonic()
     for number, content in enumerate(samples_by_shard(samples, shard_size)):
         name = f"{number:06d}"
-        request = digest([content["uid"].to_pylist(), content["sha256"].to_pylist()])
+        request = digest(
+            [content[key].to_pylist() for key in ("uid", "sha256", *CAPTIONS) if key in content.column_names]
+        )
         entry = recorded(folder, name, request)
         if entry is None:
             for shard in content["shard"].unique().to_pylist():
