@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 GROUP_ROWS = 20_480
 """Rows of a row group of the staged join, of which each part reads a few."""
 
+PLACED = pa.schema([("place", pa.int64()), ("key", pa.string())])
+"""A row of the pool and its key."""
+
 
 class Join:
     """The join of a user's table with a pool, staged on disk when the first part is asked for."""
@@ -72,12 +75,12 @@ class Join:
     def columns_of_pool(self) -> list[str]:
         return parquet.read_schema(self.samples / next(iter(self.parts.values()))["name"]).names
 
-    def keys_of_pool(self) -> Iterator[pa.RecordBatch]:
-        place, kind = 0, pa.schema([("place", pa.int64()), ("key", pa.string())])
-        for table in read_parts(self.samples, [self.pool_column]):
+    def keys_of_pool(self, column: str) -> Iterator[pa.RecordBatch]:
+        place = 0
+        for table in read_parts(self.samples, [column]):
             places = pa.array(range(place, place + len(table)), pa.int64())
             place += len(table)
-            yield from pa.table([places, table[self.pool_column].cast(pa.string())], schema=kind).to_batches()
+            yield from pa.table([places, table[column].cast(pa.string())], schema=PLACED).to_batches()
 
     def part(self, name: str) -> pa.Table:
         """The joined columns of the rows of a part of the pool."""
@@ -90,7 +93,7 @@ class Join:
 
     def stage(self) -> Path:
         """Join the table with the whole pool, and return the file of the joined columns in the pool's order."""
-        path, shown = self.work / "joined.parquet", self.given["path"]
+        path, shown, own_key = self.work / "joined.parquet", self.given["path"], self.pool_column
         with duckdb.connect(self.work / "table.duckdb", config=self.config) as connection:
             key = key_column(self.given)
             found = list(types_of(connection, relation_of(self.files, sample=1000), shown))
@@ -111,9 +114,7 @@ class Join:
             columns = "".join(f", c{number} AS {quoted(name)}" for number, name in enumerate(names))
             connection.register(
                 "pool",
-                pa.RecordBatchReader.from_batches(
-                    pa.schema([("place", pa.int64()), ("key", pa.string())]), self.keys_of_pool()
-                ),
+                pa.RecordBatchReader.from_batches(PLACED, self.keys_of_pool(own_key)),
             )
             connection.execute(
                 f"COPY (SELECT h IS NOT NULL AS {MATCHED}{columns} FROM "

@@ -175,7 +175,7 @@ def table_schema(given: Mapping) -> pa.Schema:
         if not is_quick(files):
             return pa.schema([(name, pa.null()) for name in names])
         selected = ", ".join(f"{quoted(column)} AS {quoted(name)}" for name, column in names.items())
-        return connection.execute(f"SELECT {selected} FROM {relation} LIMIT 0").to_arrow_table().schema
+        return connection.sql(f"SELECT {selected} FROM {relation} LIMIT 0").to_arrow_table().schema
 
 
 def table_problems(given: Mapping) -> Iterator[str]:
