@@ -60,6 +60,13 @@ def test_membership_is_that_of_a_set(is_sorted, tmp_path):
     np.save(tmp_path / "some.npy", datacomp_subset(named) if is_sorted else pairs_of(named))
     found = Subset(tmp_path / "some.npy").contains(uids)
     assert found.tolist() == [uid in set(named) for uid in uids] and not found.all()
+    assert Subset(tmp_path / "some.npy").contains([None, uids[0], None, "f" * 32]).tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert Subset(tmp_path / "some.npy").contains([]).tolist() == []
 
 
 def test_a_subset_keeps_what_it_names_in_the_pools_order(pool, tmp_path):
@@ -79,7 +86,8 @@ def test_pools_of_datacomp_are_named_by_its_own_uids(tmp_path):
     own = [f"{7 * number % 10:032x}" for number in range(10)]
     samples = with_own_uids(tmp_path, own)
     np.save(tmp_path / "some.npy", datacomp_subset(own[2:4]))
-    assert selected(samples, tmp_path / "kept", Given(subset=tmp_path / "some.npy"), method="subset")[1] == [2, 3]
+    manifest, kept = selected(samples, tmp_path / "kept", Given(subset=tmp_path / "some.npy"), method="subset")
+    assert kept == [2, 3] and (manifest["named"], manifest["named_by"]) == (2, "source_uid")
     assert write_subset(samples, tmp_path / "all.npy") == 10
     assert np.load(tmp_path / "all.npy").tolist() == [(0, number) for number in range(10)]
 

@@ -85,6 +85,11 @@ class Given:
 
 
 NOTHING = Given()
+Selector = tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], dict]
+
+
+def nothing(name: str) -> None:
+    """What a selection by a part's own rows depends on, beside the part and the rules."""
 
 
 def random_limit(samples: Path, key: str, rules: Mapping, as_many: int | None) -> float:
@@ -99,32 +104,38 @@ def random_limit(samples: Path, key: str, rules: Mapping, as_many: int | None) -
     return float(np.nextafter(np.partition(drawn, as_many - 1)[as_many - 1], 2))
 
 
-def row_selector(rules: Mapping, samples: Path, given: Given) -> tuple[Callable[[str, pa.Table], pa.Table], object]:
-    """A function that selects rows of a part of the pool by their own columns, and what else this depends on."""
+def row_selector(rules: Mapping, samples: Path, given: Given) -> Selector:
+    """A function that selects rows of a part by their own columns, one that returns what this depends on, and facts."""
     method = rules["method"]
     if method == "all":
-        return lambda name, table: table, None
+        return lambda name, table: table, nothing, {}
     if method == "random":
         # As in balance_samples: a larger fraction of a pool has all samples of a smaller one.
         key = f"random {rules['seed']} {read_json(samples / 'manifest.json')['pool']}"
         limit = random_limit(samples, key, rules, given.as_many)
-        return lambda name, table: table.filter(pa.array(draw(table["uid"].to_pylist(), key) < limit)), given.as_many
+        return (
+            lambda name, table: table.filter(pa.array(draw(table["uid"].to_pylist(), key) < limit)),
+            lambda name: given.as_many,
+            {},
+        )
     if method in ("sql", "remove"):
         # The environments of other methods have no DuckDB.
         from testbed.filtering.conditions import keep_rows
 
         kept = method == "sql"
-        return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"]) == kept)), None
+        return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"]) == kept)), nothing, {}
     if method == "subset":
-        subset = Subset(given.subset)
+        subset, digest = Subset(given.subset), sha256(given.subset)
         filled = [file for file in parts_of(samples).values() if file["rows"]]
         column = uid_column(read_part(samples, filled[0])) if filled else "uid"
         logging.info("%s names %d samples, by %s", given.subset, len(subset), column)
-        return lambda name, table: table.filter(pa.array(subset.contains(table[column].to_pylist()))), sha256(
-            given.subset
+        return (
+            lambda name, table: table.filter(pa.array(subset.contains(table[column].to_pylist()))),
+            lambda name: digest,
+            {"named": len(subset), "named_by": column},
         )
     language = load_classifier() if "language" in rules else None
-    return lambda name, table: table.filter(pa.array(keep_basic(table, rules, language))), None
+    return lambda name, table: table.filter(pa.array(keep_basic(table, rules, language))), nothing, {}
 
 
 def select_samples(
@@ -138,11 +149,10 @@ def select_samples(
     parent, parts = read_json(samples / "manifest.json"), parts_of(samples)
     rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
     if scores:
-        select, dependencies, facts = score_selector(scores, rules)
+        select, depends_on, facts = score_selector(scores, rules)
     else:
-        select, other = row_selector(rules, samples, given)
-        dependencies, facts = lambda name: other, {}
-    requests = {name: [file["sha256"], rules, dependencies(name)] for name, file in parts.items()}
+        select, depends_on, facts = row_selector(rules, samples, given)
+    requests = {name: [file["sha256"], rules, depends_on(name)] for name, file in parts.items()}
     joined = parts_of(given.columns) if given.columns else {}
     for name, file in joined.items():
         requests[name].append(file["sha256"])

@@ -14,10 +14,11 @@ def check_filter(filters: Mapping[str, Mapping], name: str, columns: pa.Table) -
     `columns` is an empty table with those of the source that all filters above begin with. Nothing is said where a table
     of the user's is missing, or has types that take long to derive.
     """
-    lineage, pool = [name], filters[name]["from"]
+    lineage, pool = [], name
     while pool in filters:
         lineage.append(pool)
         pool = filters[pool]["from"]
+    parent = filters[name]["from"]
     for one in reversed(lineage):
         given = filters[one].get("columns_from")
         if given is None:
@@ -25,7 +26,7 @@ def check_filter(filters: Mapping[str, Mapping], name: str, columns: pa.Table) -
         try:
             schema = table_schema(given)
             if one == name:
-                check_names(given, dict(zip(schema.names, schema.names, strict=True)), pool, columns.column_names)
+                check_names(given, dict(zip(schema.names, schema.names, strict=True)), parent, columns.column_names)
         except ColumnNameError as error:
             yield f"filters.{name}.columns_from: {error}."
             return

@@ -76,10 +76,15 @@ class Subset:
         same = self.high[1:] == self.high[:-1]
         return bool(np.all((self.high[1:] > self.high[:-1]) | (same & (self.low[1:] >= self.low[:-1]))))
 
-    def contains(self, uids: Sequence[str]) -> np.ndarray:
-        """Whether each of `uids` is named (N booleans). Raises `SubsetError` for a uid that is not of 32 digits."""
-        if not uids:
-            return np.zeros(0, bool)
+    def contains(self, uids: Sequence[str | None]) -> np.ndarray:
+        """Whether each of `uids` is named (N booleans); None is not. Raises `SubsetError` for one of another form."""
+        named = np.zeros(len(uids), bool)
+        known = [place for place, uid in enumerate(uids) if uid is not None]
+        if known:
+            named[known] = self._contains([uids[place] for place in known])
+        return named
+
+    def _contains(self, uids: Sequence[str]) -> np.ndarray:
         pairs = pairs_of(uids)
         # Sorted queries find their places in a long list several times as fast.
         order = np.argsort(pairs["f0"], kind="stable")
