@@ -108,7 +108,9 @@ def joined_names(given: Mapping, columns: Sequence[str]) -> dict[str, str]:
                 f"{given['path']}: has no column {column}; it has {', '.join(columns)}. Name "
                 f"{'its key in key_column' if column == key else 'one of these'}"
             )
-    names = dict(given.get("columns") or {column: column for column in columns if column != key})
+    # The order of keys in the experiment means nothing.
+    named = dict(sorted(given.get("columns", {}).items()))
+    names = named or {column: column for column in columns if column != key}
     if not names:
         raise TableError(f"{given['path']}: has no column but the key {key}. Add columns, or use another method")
     seen: dict[str, str] = {}
