@@ -120,6 +120,27 @@ def test_the_hash_of_an_image_is_that_of_the_list(tmp_path):
     assert joined(samples, tmp_path / "columns", given)[1]["score"].to_pylist() == [None, 1, None]
 
 
+@pytest.mark.parametrize(
+    ("own", "keys"),
+    [
+        (["aB-1", "ab1", "ab-1"], ["ab-1", "ab1", "aB-1"]),
+        (["0" * 31 + "f", "1" * 32, None], [bytes.fromhex("0" * 31 + "f"), bytes.fromhex("1" * 32), None]),
+        ([7, 8, 9], [9, 8, 7]),
+    ],
+)
+def test_uids_of_a_list_are_compared_as_they_are(tmp_path, own, keys):
+    samples = write_pool(tmp_path, ["a", "b", "c"])
+    parquet.write_table(table_of(samples).append_column("source_uid", pa.array(own)), samples / "000000.parquet")
+    manifest = read_json(samples / "manifest.json")
+    manifest["files"][0]["bytes"] = (samples / "000000.parquet").stat().st_size
+    write_json(samples / "manifest.json", manifest)
+    parquet.write_table(pa.table({"uid": keys, "score": [0, 1, 2]}), tmp_path / "own.parquet")
+    given = {"path": str(tmp_path / "own.parquet"), "key": "source_uid"}
+    found = joined(samples, tmp_path / "columns", given)[1]["score"].to_pylist()
+    texts = [key.hex() if isinstance(key, bytes) else key for key in keys]
+    assert found == [texts.index(uid) if uid is not None else None for uid in own]
+
+
 def test_a_list_without_hashes_says_so(pool, rows, tmp_path):
     own = [{"sha256": "ab", "score": 1}]
     given = {"path": write_parquet(tmp_path / "own.parquet", own), "key": "sha256"}
@@ -150,7 +171,7 @@ def test_a_key_that_occurs_twice_is_named_with_both_places(pool, rows, tmp_path)
     [
         (["uid", "Caption"], {}, ["column Caption is also a column", "of mine", "columns: {my_caption: Caption}"]),
         (["uid", "clip_score"], {}, ["column clip_score is also a column"]),
-        (["uid", "a", "b"], {"columns": {"a": "a", "A": "b"}}, ["a and A differ only in case"]),
+        (["uid", "a", "b"], {"columns": {"a": "a", "A": "b"}}, ["A and a differ only in case"]),
         (["uid", "score"], {"columns": {"b": "scores"}}, ["has no column scores; it has uid, score"]),
         (["id", "score"], {}, ["has no column uid; it has id, score. Name its key in key_column"]),
         (["uid"], {}, ["has no column but the key uid"]),

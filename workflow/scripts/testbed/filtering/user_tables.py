@@ -147,7 +147,10 @@ def key_expression(given: Mapping, kind: str) -> str:
     column = quoted(key_column(given))
     if kind == "BLOB" and given["key"] != "url":
         return f"lower(hex({column}))"
-    if kind not in ("VARCHAR", "UUID"):
+    if kind == "UUID" and given["key"] != "url":
+        return f"replace({column}::VARCHAR, '-', '')"
+    is_number = given["key"] == "source_uid" and ("INT" in kind and kind.isalpha())
+    if kind != "VARCHAR" and not is_number:
         raise TableError(
             f"{given['path']}: column {key_column(given)}, the key, has the type {kind}. Write {given['key']} as text"
         )
@@ -155,8 +158,8 @@ def key_expression(given: Mapping, kind: str) -> str:
 
 
 def normalised(text: str, key: str) -> str:
-    """Return the SQL that brings the key `text` to one spelling. A URL is compared as it is."""
-    if key == "url":
+    """Return the SQL that brings the key `text` to one spelling. URLs and uids of others are compared as they are."""
+    if key in ("url", "source_uid"):
         return text
     return f"lower(trim({text}))" if key == "sha256" else f"replace(lower(trim({text})), '-', '')"
 
