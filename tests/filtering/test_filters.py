@@ -1,10 +1,13 @@
 """Filters in the experiment: what fits together, what is refused before any work, and the pools that they are."""
 
+import numpy as np
 import pytest
 
 from experiments import changed, load, small
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.experiment import Model
+from testbed.experiment.pools import partner_of
+from testbed.experiment.products import figure_metrics
 from testbed.filtering.conditions import PredicateError, check_predicate
 
 LIST = [{"kind": "list", "path": "list.txt"}]
@@ -13,12 +16,19 @@ SCORED = {"from": "a", "method": "clip_score", "teacher": {"pool": "b", "size": 
 SQL = {"from": "a", "method": "sql", "where": "similarity > 0.3 AND NSFW = 'UNLIKELY'"}
 BASIC = {"from": "a", "method": "basic", "language": "en"}
 RANDOM = {"from": "a", "method": "random", "fraction": 0.5}
+ALL = {"from": "a", "method": "all"}
+REMOVE = {"from": "a", "method": "remove", "where": "caption ILIKE '%sketch%'"}
+SUBSET = {"from": "a", "method": "subset", "path": "subset.npy"}
+JOINED = ALL | {"columns_from": {"path": "own.csv", "key": "uid"}, "caption": "mine", "share": 0.5}
+CONTROL = {"from": "a", "method": "random", "as_many_as": "f"}
 
 
 @pytest.fixture(autouse=True)
 def list_of_entries(tmp_path, monkeypatch):
-    """The list of entries that filters name, where they are checked."""
+    """The files that filters name, where they are checked."""
     (tmp_path / "list.txt").write_text("dog\n")
+    (tmp_path / "own.csv").write_text("uid,mine\n")
+    np.save(tmp_path / "subset.npy", np.zeros(1, "u8,u8"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -30,7 +40,10 @@ def filters(**entries) -> dict:
     return small(filters=entries)
 
 
-@pytest.mark.parametrize("entry", [METACLIP, SCORED, SQL, BASIC, RANDOM], ids=lambda entry: entry["method"])
+METHODS = [METACLIP, SCORED, SQL, BASIC, RANDOM, ALL, REMOVE, SUBSET]
+
+
+@pytest.mark.parametrize("entry", [*METHODS, JOINED], ids=lambda entry: entry["method"])
 def test_every_method_makes_a_pool(entry):
     experiment = load(filters(f=entry))
     assert experiment.pools == ["a", "b", "f"]
@@ -50,6 +63,20 @@ def test_filters_compose_and_are_mixed():
     assert [pool["of"] for pool in experiment.plotted_pools()] == [None, None, None, "a", "a"]
     # A filter keeps no more than there is, so what is taken of it is needed of all before it.
     assert [experiment.needed(pool) for pool in ("g", "f", "a", "b")] == [400, 400, 400, 400]
+
+
+def test_a_control_has_the_sizes_of_its_filter_and_is_drawn_beside_it():
+    entries = {"f": REMOVE | {"sizes": [200, 300]}, "g": CONTROL, "h": CONTROL | {"sizes": [200]}}
+    experiment = load(filters(**entries))
+    assert [experiment.sizes(pool) for pool in "fgh"] == [[200, 300], [200, 300], [200]]
+    assert [experiment.sizes_key(pool) for pool in "fgh"] == ["filters.f.sizes", "filters.f.sizes", "filters.h.sizes"]
+    pools = experiment.plotted_pools()
+    assert [pool.get("control_of") for pool in pools] == [None, None, None, "f", "f"]
+    # The figure of a filter shows its first control, and that of a control its filter.
+    assert [partner_of(pool, pools) for pool in pools] == [None, None, "g", "f", "f"]
+    assert {name for name in ("f", "g") if any(f"/{name}-" in path for path in figure_metrics(experiment, "f"))} == {
+        *("f", "g")
+    }
 
 
 def test_a_teacher_is_a_model_of_the_experiment():
@@ -165,6 +192,26 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
             ["filters.f.minimum_words: 9 is above maximum_words, 3"],
         ),
         ({"f": BASIC | {"maximum_aspect_ratio": 0.5}}, ["filters.f.maximum_aspect_ratio: 0.5"]),
+        ({"f": CONTROL}, ["filters.f: is derived from itself (f -> f)"]),
+        ({"f": SQL, "g": CONTROL | {"fraction": 0.5}}, ["method random has fraction and as_many_as of"]),
+        ({"g": CONTROL}, ["filters.g.as_many_as: f is not a filter of this experiment.", "Name one of: g"]),
+        (
+            {"f": SQL, "g": CONTROL | {"from": "b"}},
+            ["filters.g.as_many_as: f is not filtered from b", "Set filters.g.from to a"],
+        ),
+        ({"f": without(REMOVE, "where")}, ["method remove has none of where"]),
+        ({"f": REMOVE | {"where": "x >"}}, ["filters.f.where: 'x >'", "syntax error"]),
+        ({"f": without(SUBSET, "path")}, ["method subset has none of path"]),
+        ({"f": SQL | {"path": "subset.npy"}}, ["path does not belong to method sql"]),
+        (
+            {"f": METACLIP | {"caption": "mine"}},
+            ["caption does not belong to method metaclip", "Add a filter of method all", "filters.f.from"],
+        ),
+        ({"f": ALL | {"share": 0.5}}, ["filters.f.share", "there is no caption", "Add caption"]),
+        ({"f": ALL | {"caption": "Caption"}}, ["filters.f.caption: Caption is the column that is replaced"]),
+        ({"f": JOINED | {"share": 0}}, ["filters.f.share: 0"]),
+        ({"f": JOINED | {"columns_from": {"path": "own.csv", "key": "id"}}}, ["columns_from.key: 'id'", "source_uid"]),
+        ({"f": JOINED | {"columns_from": {"path": "own.csv"}}}, ["filters.f.columns_from: 'key' is a required"]),
         ({"f": SQL | {"sizes": [1001]}}, ["1001 samples of f need 1001 of source a", "only 1000"]),
     ],
 )

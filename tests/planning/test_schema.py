@@ -45,6 +45,9 @@ WITHOUT_DEFAULT = {
     *["filter.entries", "filter.t", "filter.tail_fraction", "filter.teacher", "filter.threshold", "filter.fraction"],
     *["filter.per_class", "filter.where", "filter.language", "filter.minimum_words", "filter.maximum_words"],
     *["filter.minimum_characters", "filter.maximum_characters", "filter.minimum_side", "filter.maximum_aspect_ratio"],
+    *[f"filter.{key}" for key in ("as_many_as", "path", "columns_from", "caption", "share")],
+    # the name of the key, and all columns
+    *["columns_from.key_column", "columns_from.columns"],
     *[f"teacher.{key}" for key in ("pool", "size", "architecture", "seed", "model", "tag", "checkpoint", "device")],
     # of one kind each
     *["entries.path", "entries.sha256", "entries.minimum"],

@@ -14,6 +14,7 @@ A, B = {"name": "a", "kind": "source"}, {"name": "b", "kind": "source"}
 MIX = {"name": "mix", "kind": "mixture", "members": PAIR}
 ENSEMBLE = {"name": "ens", "kind": "ensemble", "members": {"a": 2, "b": 2}}
 FILTER = {"name": "kept", "kind": "filter", "of": "a"}
+CONTROL = {"name": "drawn", "kind": "filter", "of": "a", "control_of": "kept"}
 
 
 def run(heights: dict[str, tuple[float, float]], gain: dict[str, float] | None = None, noise: float = 0.01, seed=0):

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
@@ -58,6 +59,12 @@ def clone(tmp_path_factory) -> Path:
     (folder / "data/lists/metaclip").mkdir()
     for path in ("metadata.json", "data/lists/metaclip/metadata.json"):
         (folder / path).write_text('["cat", "mug"]')
+    parquet.write_table(
+        pa.table({"url": ["http://photos.test/1.jpg"], "score": [0.5]}), folder / "data/my_scores.parquet"
+    )
+    (folder / "data/my_captions").mkdir()
+    (folder / "data/my_captions/1.csv").write_text("uid,synthetic_caption\n00,a cat\n")
+    np.save(folder / "data/my_subset.npy", np.zeros(1, "u8,u8"))
     # What every user of Wikimedia's images has to fill in.
     (folder / "contact.yaml").write_text("download: {contact: lab@example.org}\n")
     return folder

@@ -32,6 +32,9 @@ OF_FETCHED_LISTS = {"results/lists/<source>/manifest.json"}
 ON_DISK = {f"results/indexed/<source>/<group>/{name}" for name in ("manifest.json", "NNNNNN.parquet", "NNNNNN.json")}
 
 
+OF_REQUESTS = {"results/subsets/<pool>.npy"}
+
+
 def of_filters() -> set[str]:
     """Those of filters, which have a run of their own (test_filtered_pools)."""
     return {path for path in documented() if "<filter>" in path or path.startswith("results/samples/")}
@@ -48,6 +51,7 @@ RARE = (
     | ON_DISK
     | OF_RATIOS
     | OF_FETCHED_LISTS
+    | OF_REQUESTS
 )
 ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
 

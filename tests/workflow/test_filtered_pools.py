@@ -1,15 +1,16 @@
 """Filters through the whole of the workflow: every method, upon sources and upon each other, from samples to trends."""
 
+import hashlib
 import json
 import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
 from pyarrow import parquet
-from test_bad_input import run_changed
 from test_chain import rows_of, uids_of
 from test_commands import jobs_of
 from test_documented_outputs import OF_HUB_TOKENIZERS, compare, of_filters
@@ -36,10 +37,21 @@ filters:
     sizes: [60]
   drawn: {from: mini_yfcc, method: random, fraction: 0.8, sizes: [40]}
   clean: {from: balanced, method: basic, minimum_words: 2, maximum_aspect_ratio: 3, sizes: [40]}
+  recaptioned:
+    from: mini_yfcc
+    method: all
+    columns_from: {path: own.csv, key: url, columns: {better: text, number: number}}
+    caption: better
+    share: 0.5
+    sizes: [40]
+  named: {from: recaptioned, method: subset, path: named.npy, sizes: []}
+  removed: {from: named, method: remove, where: "number % 3 = 0", sizes: [40]}
+  removed_control: {from: named, method: random, as_many_as: removed}
 mixtures:
   mini_mixed: {shares: {balanced: 1, mini_shutterstock: 1}, sizes: [80]}
 """
-POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80}
+POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80, "recaptioned": 40}
+POOLS |= {"removed": 40, "removed_control": 40}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +60,13 @@ def filtered_run(tiny_run, tmp_path_factory) -> Path:
     folder = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("filtered") / "clone", symlinks=True))
     (folder / "own.txt").write_text("sunset\nU.S.\n")
     (folder / "filters.yaml").write_text(FILTERS.replace("OWN", "results/models/mini_imagenet-mini_rn-220-0"))
-    run_snakemake(folder, "--configfile", TINY, "filters.yaml")
+    pairs = parquet.read_table(folder / "results/metadata/mini_yfcc/pairs.parquet").to_pylist()
+    # Every tenth pair is not in the user's table.
+    rows = [f"{row['url']},a picture {place},{place}" for place, row in enumerate(pairs) if place % 10]
+    (folder / "own.csv").write_text("\n".join(["url,text,number", *rows]) + "\n")
+    uids = sorted(row["uid"] for row in pairs[2:])
+    np.save(folder / "named.npy", np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in uids], "u8,u8"))
+    run_snakemake(folder, "all", "results/subsets/removed.npy", "--configfile", TINY, "filters.yaml")
     return folder
 
 
@@ -66,7 +84,8 @@ def test_filters_are_pools_with_models_and_trends(filtered_run):
 
 
 def test_what_is_kept_is_in_the_sources_order_and_in_the_trainset(filtered_run):
-    for pool, source in dict.fromkeys(("balanced", "best", "clean", "drawn"), "mini_yfcc").items():
+    pools = ("balanced", "best", "clean", "drawn", "removed", "removed_control")
+    for pool, source in dict.fromkeys(pools, "mini_yfcc").items():
         kept, everything = (table_of(filtered_run, name)["uid"].to_pylist() for name in (pool, source))
         assert [uid for uid in everything if uid in set(kept)] == kept
         assert 0 < len(kept) < len(everything)
@@ -104,6 +123,37 @@ def test_entries_of_ones_own_stand_among_the_others(filtered_run):
     assert [one["entries"] for one in manifest["lists"]][1] == 2
     assert manifest["entries"] - manifest["can_match"] == 1
     assert rows_of(filtered_run / "results/tables/entries/balanced.csv")
+
+
+def test_joined_columns_and_new_captions_go_down_to_trainsets_and_provenance(filtered_run):
+    rows = table_of(filtered_run, "recaptioned").to_pylist()
+    assert {row["caption"] for row in rows if row["caption"] != row["original_caption"]} == {
+        *(row["better"] for row in rows if row["caption"] == row["better"])
+    }
+    facts = json.loads((filtered_run / "results/samples/recaptioned/manifest.json").read_text())
+    joined = json.loads((filtered_run / "results/columns/recaptioned/manifest.json").read_text())
+    assert joined["unmatched"] == sum(row["better"] is None for row in rows) > 0
+    assert sum(facts["captions"].values()) == len(rows) and min(facts["captions"].values()) > 0
+    captions = {row["uid"]: row["caption"] for row in rows}
+    for path in filtered_run.glob("results/trainsets/recaptioned/40/*.tar"):
+        with tarfile.open(path) as archive:
+            texts = {
+                name[:-4]: archive.extractfile(name).read() for name in archive.getnames() if name.endswith(".txt")
+            }
+            assert {uid: text.decode() for uid, text in texts.items()} == {uid: captions[uid] for uid in texts}
+    own = hashlib.sha256((filtered_run / "own.csv").read_bytes()).hexdigest()
+    assert own in (filtered_run / "results/provenance/recaptioned-mini_rn-40-0.json").read_text()
+
+
+def test_a_removal_has_a_control_of_the_same_size(filtered_run):
+    named, removed, control = (table_of(filtered_run, pool) for pool in ("named", "removed", "removed_control"))
+    assert removed["uid"].to_pylist() == [row["uid"] for row in named.to_pylist() if (row["number"] or 1) % 3]
+    assert len(control) == len(removed) < len(named)
+    assert control["uid"].to_pylist() != removed["uid"].to_pylist()
+    claims = {row["claim"]: row for row in rows_of(filtered_run / "results/claims.csv")}
+    assert claims["selection_moves_the_line"]["verdict"] == "undecided"
+    subset = np.load(filtered_run / "results/subsets/removed.npy")
+    assert [f"{high:016x}{low:016x}" for high, low in subset.tolist()] == sorted(removed["uid"].to_pylist())
 
 
 def test_all_files_are_documented_and_whole(filtered_run):
@@ -148,85 +198,6 @@ def test_a_size_beyond_what_is_kept_says_how_many_there_are(filtered_run, tmp_pa
     assert result.returncode != 0
     log = (folder / "results/logs/link_trainset/balanced-250.log").read_text()
     assert f"balanced: has {kept} samples, {250 - kept} fewer than the trainset takes from it. Lower the sizes" in log
-
-
-SQL = "from: mini_yfcc, method: sql, where:"
-SCORED = "from: mini_yfcc, method: clip_score, fraction: 0.5, teacher:"
-METACLIP = "from: mini_yfcc, method: metaclip, entries:"
-
-
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        pytest.param(f'f: {{{SQL} "similarity >"}}', ["filters.f.where", "syntax error"], id="syntax"),
-        pytest.param(f'f: {{{SQL} "true; DROP TABLE x"}}', ["filters.f.where", "syntax error"], id="two statements"),
-        pytest.param(f'f: {{{SQL} "EXISTS (FROM read_text(1))"}}', ["filters.f.where", "subquery"], id="files"),
-        pytest.param("f: {from: f, method: basic, language: en}", ["derived from itself (f -> f)"], id="circle"),
-        pytest.param(
-            f"f: {{{SCORED} {{pool: mini_imagenet, size: 5}}}}",
-            ["filters.f.teacher.size: mini_imagenet has no model of size 5"],
-            id="teacher",
-        ),
-        pytest.param(f"f: {{{METACLIP} [{{kind: miniweb}}], t: 0}}", ["filters.f.t: 0"], id="t"),
-        pytest.param(
-            f"f: {{{METACLIP} [{{kind: list, path: gone.txt}}], t: 9}}",
-            ["filters.f.entries.0.path: gone.txt", "Put the list there"],
-            id="no list",
-        ),
-    ],
-)
-def test_bad_filters_stop_before_any_work(workflow_copy, filters, expected):
-    result = run_changed(workflow_copy, "mixtures:\n", f"filters:\n  {filters}\nmixtures:\n")
-    assert result.returncode != 0
-    for word in expected:
-        assert word in result.stdout
-    assert "Traceback" not in result.stdout
-    assert not (workflow_copy / "results").exists()
-
-
-def test_a_condition_on_a_column_that_the_list_lacks_stops_before_any_work(workflow_copy):
-    (workflow_copy / "list.csv").write_text("url,caption,score\nhttp://photos.test/1.jpg,a cat,3\n")
-    mine = "  mine: {metadata: {path: list.csv, format: csv}, samples: 30, sizes: [20]}\n"
-    filters = 'filters:\n  f: {from: mine, method: sql, where: "scores > 1", sizes: [20]}\nmixtures:\n'
-    text = TINY.read_text().replace("sources:\n", "sources:\n" + mine).replace("mixtures:\n", filters)
-    (workflow_copy / "mine.yaml").write_text(text)
-    result = run_snakemake(workflow_copy, "--configfile", "mine.yaml", check=False)
-    assert result.returncode != 0
-    for word in ("filters.f.where", "'scores > 1'", "score, ", "original_width"):
-        assert word in result.stdout
-    assert not (workflow_copy / "results").exists()
-
-
-CANNOT_MATCH = pytest.param("U.S.\nSt. Louis\n", "none of its 2 entries can be in a caption", id="none can match")
-NO_MATCH = pytest.param("zzyzx\nDOG\n", "none of its 2 entries is in any of ", id="none matches")
-
-
-@pytest.mark.parametrize(("entries", "expected"), [CANNOT_MATCH, NO_MATCH])
-def test_entries_that_no_caption_of_a_list_has_stop_before_any_work(workflow_copy, entries, expected):
-    (workflow_copy / "own.txt").write_text(entries)
-    (workflow_copy / "list.csv").write_text("url,caption\nhttp://photos.test/1.jpg,a dog\n")
-    mine = "  mine: {metadata: {path: list.csv, format: csv}, samples: 30, sizes: [20]}\n"
-    filters = (
-        "filters:\n  f: {from: mine, method: metaclip, entries: [{kind: list, path: own.txt}], t: 9, sizes: [20]}\n"
-    )
-    text = TINY.read_text().replace("sources:\n", "sources:\n" + mine).replace("mixtures:\n", filters + "mixtures:\n")
-    (workflow_copy / "mine.yaml").write_text(text)
-    result = run_snakemake(workflow_copy, "--configfile", "mine.yaml", check=False)
-    assert result.returncode != 0
-    assert f"filters.f.entries: filter f: {expected}" in result.stdout and "Traceback" not in result.stdout
-    assert not (workflow_copy / "results").exists()
-
-
-@pytest.mark.parametrize(("entries", "expected"), [CANNOT_MATCH, NO_MATCH])
-def test_entries_that_no_caption_of_a_drawn_list_has_stop_before_its_images_are_fetched(
-    workflow_copy, entries, expected
-):
-    (workflow_copy / "own.txt").write_text(entries)
-    filters = f"filters:\n  f: {{{METACLIP} [{{kind: list, path: own.txt}}], t: 9}}\nmixtures:\n"
-    result = run_changed(workflow_copy, "mixtures:\n", filters)
-    assert result.returncode != 0
-    assert f"filter f: {expected}" in result.stdout
-    assert not (workflow_copy / "results/downloads/mini_yfcc").exists()
 
 
 def test_edits_that_change_nothing_about_filters_plan_nothing(filtered_run, tmp_path):

@@ -24,10 +24,39 @@ rule list_samples:
         "../scripts/list_samples.py"
 
 
+rule join_columns:
+    input:
+        samples=parent_samples,
+        tables=column_tables,
+    output:
+        manifest="results/columns/{filter}/manifest.json",
+    log:
+        "results/logs/join_columns/{filter}.log",
+    benchmark:
+        "results/benchmarks/join_columns/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_with("columns_from"),
+    conda:
+        "../../envs/data.yaml"
+    threads: lookup(within=config, dpath="shuffle/threads")
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        given=joined_table,
+    message:
+        "Joining the columns of a table to the samples for {wildcards.filter}"
+    script:
+        "../scripts/join_columns.py"
+
+
 rule select_samples:
     input:
         samples=parent_samples,
         scores=filter_scores,
+        columns=filter_columns,
+        subset=filter_subset,
+        other=controlled_samples,
     output:
         manifest="results/samples/{filter}/manifest.json",
     log:
@@ -35,7 +64,9 @@ rule select_samples:
     benchmark:
         "results/benchmarks/select_samples/{filter}.tsv"
     wildcard_constraints:
-        filter=filters_of("clip_score", "sql", "basic", "random"),
+        filter=filters_of(
+            "clip_score", "sql", "basic", "random", "all", "remove", "subset"
+        ),
     conda:
         "../../envs/data.yaml"
     resources:
@@ -70,3 +101,25 @@ rule reshard_samples:
         "Sharding {wildcards.filter}"
     script:
         "../scripts/reshard_samples.py"
+
+
+rule write_subset:
+    input:
+        samples="results/samples/{pool}/manifest.json",
+    output:
+        subset="results/subsets/{pool}.npy",
+    log:
+        "results/logs/write_subset/{pool}.log",
+    benchmark:
+        "results/benchmarks/write_subset/{pool}.tsv"
+    wildcard_constraints:
+        pool="|".join([*experiment.sources, *experiment.filters]),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    message:
+        "Writing the uids of {wildcards.pool} as a subset file"
+    script:
+        "../scripts/write_subset.py"

@@ -6,6 +6,7 @@ Out: two tables on standard output, one of sources and one of stages
 """
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.experiment.errors import ExperimentError
@@ -20,6 +21,7 @@ from testbed.planning.costs import (
     maximum_samples,
     stages_of,
 )
+from testbed.planning.given_files import selection_problems
 from testbed.planning.hash_checks import hash_hours, hashed_sources
 from testbed.planning.local_costs import length_of_local
 from testbed.records.log import log_to
@@ -113,6 +115,12 @@ def unreachable_sizes(experiment: Experiment, expected: dict[str, Expected]) -> 
     return errors
 
 
+def missing_files(experiment: Experiment) -> list[str]:
+    """Return an error for each table or list of uids that a filter without samples selects by and that cannot be read."""
+    waiting = [name for name in experiment.filters if not Path(f"results/samples/{name}/manifest.json").is_file()]
+    return [line for name in waiting for line in selection_problems(name, experiment.filters[name])]
+
+
 def table_of(rows: list[tuple[str, ...]]) -> str:
     """Return rows as text in columns, with numbers aligned to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -143,5 +151,5 @@ if __name__ == "__main__":
     print("Rates are from the experiment's section `costs`; measure your own and set them there.")
     if any(stage.gpu is None for stage in stages):
         print("? costs.trained_per_second has no rate for an architecture: its train.log says samples per second.")
-    if errors := unreachable_sizes(experiment, expected):
+    if errors := [*unreachable_sizes(experiment, expected), *missing_files(experiment)]:
         raise ExperimentError("\n".join(errors))

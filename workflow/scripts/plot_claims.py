@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 SHOWN = 6
 """Most comparisons of a claim that are drawn; the table has all."""
 
+OF_EQUALITY = {
+    *("sources_differ", "filtering_moves_the_line", "filtering_moves_models_along", "selection_moves_the_line"),
+}
+"""Claims that pools with equal lines contradict: the margin is drawn."""
+
 # inches: a line of text, the space for labels and for numbers beside an axis, and around a claim
 LINE, LABELS, NUMBERS, AXIS, GAP, TOP = 0.148, 2.75, 1.35, 0.33, 0.08, 0.1
 LETTERS = 112
@@ -129,7 +134,7 @@ def _panel(
         single = _fractions(dilution, titles) if name == "mixing_dilutes" else []
         return Panel(claim, (*together, *single), unit, digits, (0.0, 1.0), 0.0)
     chosen = _chosen(name, own).head(SHOWN)
-    equal = name in ("sources_differ", "filtering_moves_the_line", "filtering_moves_models_along")
+    equal = name in OF_EQUALITY
     rows = tuple(_row(_label(row, titles), row) for _, row in chosen.iterrows())
     return Panel(claim, rows, unit, digits, (0.0,), settings.margin if equal and measure != SLOPE else 0.0)
 

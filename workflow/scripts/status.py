@@ -138,6 +138,7 @@ def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[
         "metaclip": {"match_entries": "matches", "balance_samples": "samples"},
         "clip_score": {"score_pairs": "scores", "select_samples": "samples"},
     }.get(entry["method"], {"select_samples": "samples"})
+    rules = ({"join_columns": "columns"} if "columns_from" in entry else {}) | rules
     for rule, kind in {**rules, "reshard_samples": "shards"}.items():
         folder = Path(f"results/{kind}/{name}")
         state = state_of(f"{folder}/manifest.json", f"results/logs/{rule}/{name}.log")

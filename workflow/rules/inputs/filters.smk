@@ -2,6 +2,7 @@
 from testbed.experiment.products import filters_by, is_linked, is_local, metadata_of
 from testbed.lists.pairs import ListError
 from testbed.lists.released import find_list
+from testbed.planning.given_files import selection_problems
 from testbed.shards.samples import no_samples
 
 
@@ -10,20 +11,71 @@ def filters_of(*methods):
     return "|".join(filters_by(experiment, *methods)) or "(?!)"
 
 
+def filters_with(key):
+    """A regular expression for the names of the filters with a key; nothing fits it where none has it."""
+    names = [name for name, entry in experiment.filters.items() if key in entry]
+    return "|".join(names) or "(?!)"
+
+
 def rules_of(wildcards):
     """What a filter's entry says of the samples that it keeps, but for what its inputs stand for."""
     entry = settings["filters"][wildcards.filter]
-    elsewhere = ("sizes", "teacher", "entries")
+    elsewhere = ("sizes", "teacher", "entries", "columns_from", "path")
     rules = {key: value for key, value in entry.items() if key not in elsewhere}
     # Only what is drawn depends on the seed.
-    return rules | ({"seed": settings["seed"]} if entry["method"] == "random" else {})
+    is_drawn = entry["method"] == "random" or "share" in entry
+    return rules | ({"seed": settings["seed"]} if is_drawn else {})
 
 
-def check_condition(wildcards):
-    """Report a filter's condition in SQL that does not fit the columns of its list, where the list is at hand."""
+def joined_table(wildcards):
+    """How the columns of a user's table are joined; its files are inputs."""
+    given = settings["filters"][wildcards.filter]["columns_from"]
+    return {key: value for key, value in given.items() if key != "path"}
+
+
+def column_tables(wildcards):
+    """The files of a user's table."""
+    # DuckDB takes a moment to load.
+    from testbed.filtering.user_tables import find_tables
+
+    problems = list(
+        selection_problems(wildcards.filter, experiment.filters[wildcards.filter])
+    )
+    report_missing(*problems)
+    if problems:
+        return []
+    given = experiment.filters[wildcards.filter]["columns_from"]
+    return [str(file) for file in find_tables(given["path"])]
+
+
+def filter_columns(wildcards):
+    """The columns of a user's table that a filter selects by."""
+    if "columns_from" not in experiment.filters[wildcards.filter]:
+        return []
+    return [f"results/columns/{wildcards.filter}/manifest.json"]
+
+
+def filter_subset(wildcards):
+    """The file of the uids that a filter keeps."""
+    entry = experiment.filters[wildcards.filter]
+    if entry["method"] != "subset":
+        return []
+    problems = list(selection_problems(wildcards.filter, {"path": entry["path"]}))
+    report_missing(*problems)
+    return [] if problems else [entry["path"]]
+
+
+def controlled_samples(wildcards):
+    """The samples of the filter that a random one keeps as many as."""
+    controlled = experiment.filters[wildcards.filter].get("as_many_as")
+    return [f"results/samples/{controlled}/manifest.json"] if controlled else []
+
+
+def check_columns(wildcards):
+    """Report columns and conditions of a filter that do not fit its list or its table, where both are at hand."""
     # DuckDB takes a moment to load.
     from prepare_metadata import pairs_schema
-    from testbed.filtering.conditions import PredicateError, keep_rows
+    from testbed.filtering.planned_columns import check_filter
     from testbed.lists.released_batches import own_columns
 
     source = experiment.root(wildcards.filter)
@@ -34,21 +86,20 @@ def check_condition(wildcards):
     try:
         resolved, files = find_list(**metadata)
         rows = pairs_schema(own_columns(files, resolved), resolved.hash_kind)
-        keep_rows(no_samples(rows), experiment.filters[wildcards.filter]["where"])
     except ListError:
         # Reported with the list, or drawn by the run.
         return
-    except PredicateError as error:
-        report_missing(f"filters.{wildcards.filter}.where: {error}.")
+    report_missing(
+        *check_filter(experiment.filters, wildcards.filter, no_samples(rows))
+    )
 
 
 def parent_samples(wildcards):
     """The table of the samples that a filter begins with."""
-    if experiment.filters[wildcards.filter]["method"] == "sql":
-        check_condition(wildcards)
-    return (
-        f"results/samples/{experiment.filters[wildcards.filter]['from']}/manifest.json"
-    )
+    entry = experiment.filters[wildcards.filter]
+    if {"where", "columns_from", "caption"} & set(entry):
+        check_columns(wildcards)
+    return f"results/samples/{entry['from']}/manifest.json"
 
 
 def root_shards(wildcards):

@@ -93,6 +93,9 @@ class Experiment:
             common = set.intersection(*(set(self.sizes(member)) for member in entry["shares"]))
             return sorted(entry.get("sizes", common))
         own = (self.sources | self.mixtures | self.filters)[pool]
+        if "as_many_as" in own and "sizes" not in own:
+            # A control has the sizes of the filter that it is compared with.
+            return self.sizes(own["as_many_as"])
         return sorted(own.get("sizes", self.config["sizes"]))
 
     def sizes_key(self, pool: str) -> str:
@@ -100,7 +103,8 @@ class Experiment:
         for section in ("sources", "mixtures", "filters"):
             if "sizes" in self.config[section].get(pool, {}):
                 return f"{section}.{pool}.sizes"
-        return "sizes"
+        controlled = self.filters.get(pool, {}).get("as_many_as")
+        return self.sizes_key(controlled) if controlled else "sizes"
 
     def models(self, pools: list[str] | None = None) -> list[Model]:
         """Return the models of `pools` (all pools by default), in the experiment's order."""
@@ -196,7 +200,7 @@ class Experiment:
         return parent if self.sizes(parent) else self.trained_from(parent)
 
     def plotted_pools(self) -> list[dict]:
-        """Return all pools and ensembles in order, for plots: name, title, kind, members if any, and a filter's parent."""
+        """Return all pools and ensembles in order, for plots: see `testbed.experiment.pools.Pool`."""
         entries = self.sources | self.mixtures | self.filters | self.ensembles
         baseline = self.baseline_pool
         pools = [
@@ -205,6 +209,7 @@ class Experiment:
                 "kind": "baseline" if pool == baseline else self.kind(pool),
                 "members": self.members(pool) if pool in self.mixtures else {},
                 "of": self.trained_from(pool),
+                **({"control_of": controlled} if (controlled := self.filters.get(pool, {}).get("as_many_as")) else {}),
             }
             for pool in self.pools
         ]

@@ -20,16 +20,25 @@ KEYS = {
     "clip_score": {"teacher", "threshold", "fraction", "per_class"},
     "sql": {"where"},
     "basic": set(BASIC),
-    "random": {"fraction"},
+    "random": {"fraction", "as_many_as"},
+    "all": set(),
+    "remove": {"where"},
+    "subset": {"path"},
 }
 """The keys of each method; no other method has them."""
+
+OF_SELECTION = {"columns_from", "caption", "share"}
+"""Keys of all methods but metaclip."""
 
 NEEDED = {
     "metaclip": [["entries"], ["t", "tail_fraction"]],
     "clip_score": [["teacher"], ["threshold", "fraction"]],
     "sql": [["where"]],
     "basic": [],
-    "random": [["fraction"]],
+    "random": [["fraction", "as_many_as"]],
+    "all": [],
+    "remove": [["where"]],
+    "subset": [["path"]],
 }
 """For each method, the groups of keys of which exactly one is required."""
 
@@ -46,6 +55,8 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
                 yield f"filters.{name}: is also the name of a {kind}. Give the filter another name."
         yield from _parent_problems(experiment, name, entry["from"])
         yield from _key_problems(name, entry)
+        yield from _caption_problems(name, entry)
+        yield from _control_problems(experiment, name, entry)
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
@@ -66,11 +77,13 @@ def _parent_problems(experiment: Experiment, name: str, parent: str) -> Iterator
 
 def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
     method = entry["method"]
-    unknown = sorted(set(entry) - KEYS[method] - COMMON)
+    allowed = KEYS[method] | (OF_SELECTION if method != "metaclip" else set())
+    unknown = sorted(set(entry) - allowed - COMMON)
     if unknown:
+        own = [*sorted(KEYS[method]), *sorted(allowed - KEYS[method])]
         yield (
-            f"filters.{name}: {', '.join(unknown)} does not belong to method {method}. Its keys are: "
-            f"{', '.join(sorted(KEYS[method]))}."
+            f"filters.{name}: {', '.join(unknown)} does not belong to method {method}. Its keys are: {', '.join(own)}."
+            f"{_way_to_join(name, unknown)}"
         )
     for group in NEEDED[method]:
         given = [key for key in group if key in entry]
@@ -89,6 +102,43 @@ def _key_problems(name: str, entry: Mapping) -> Iterator[str]:
                     f"filters.{name}.minimum_{unit}: {low} is above maximum_{unit}, {high}, so no sample would be kept. "
                     f"Lower it, or raise maximum_{unit}."
                 )
+
+
+def _way_to_join(name: str, unknown: list[str]) -> str:
+    if not OF_SELECTION & set(unknown):
+        return ""
+    return f" Add a filter of method all with them, with sizes: [], and write its name in filters.{name}.from."
+
+
+def _caption_problems(name: str, entry: Mapping) -> Iterator[str]:
+    if "share" in entry and "caption" not in entry:
+        yield f"filters.{name}.share: is the share of new captions, but there is no caption. Add caption, or remove share."
+    if entry.get("caption", "").lower() in ("caption", "original_caption"):
+        yield (
+            f"filters.{name}.caption: {entry['caption']} is the column that is replaced or kept. Name the column with the "
+            "new captions."
+        )
+
+
+def _control_problems(experiment: Experiment, name: str, entry: Mapping) -> Iterator[str]:
+    other = entry.get("as_many_as")
+    if other is None:
+        return
+    if other not in experiment.filters:
+        yield (
+            f"filters.{name}.as_many_as: {other} is not a filter of this experiment."
+            f"{did_you_mean(other, experiment.filters)} Name one of: {', '.join(experiment.filters)}."
+        )
+        return
+    above, seen = experiment.filters[other]["from"], {other}
+    while above in experiment.filters and above != entry["from"] and above not in seen:
+        seen.add(above)
+        above = experiment.filters[above]["from"]
+    if above != entry["from"]:
+        yield (
+            f"filters.{name}.as_many_as: {other} is not filtered from {entry['from']}, so that there is nothing to "
+            f"compare. Set filters.{name}.from to {experiment.filters[other]['from']}."
+        )
 
 
 def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
@@ -165,12 +215,13 @@ def cycles(experiment: Experiment) -> list[list[str]]:
 
 
 def parents_of(experiment: Experiment, pool: str) -> list[str]:
-    """Return the direct parents of `pool`: a mixture's members, or a filter's parent and its teacher's pool."""
+    """Return the direct parents of `pool`: a mixture's members, or a filter's parent, teacher and what it controls."""
     if pool in experiment.sources:
         return []
     if pool in experiment.mixtures:
         return list(experiment.mixtures[pool]["shares"])
     if pool not in experiment.filters:
         return []
-    teacher = experiment.filters[pool].get("teacher", {})
-    return [experiment.filters[pool]["from"], *([teacher["pool"]] if "pool" in teacher else [])]
+    entry = experiment.filters[pool]
+    teacher, other = entry.get("teacher", {}), entry.get("as_many_as")
+    return [entry["from"], *([teacher["pool"]] if "pool" in teacher else []), *([other] if other else [])]

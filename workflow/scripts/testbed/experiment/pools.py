@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 Pool = Mapping
 """An entry of `Experiment.plotted_pools`: `name`; `kind`; `title`, if it has one; `members`, the members of a mixture or
-ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with."""
+ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with;
+`control_of`, the filter that keeps as many samples as this random one."""
 
 
 def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:
@@ -37,9 +38,15 @@ def ensemble_of(mixture: Pool, pools: Sequence[Pool]) -> str | None:
 
 
 def partner_of(pool: Pool, pools: Sequence[Pool]) -> str | None:
-    """Return what has a mixture's members and shares, or an ensemble's: the ensemble, or the mixture; or None."""
+    """Return what has a mixture's members and shares, or an ensemble's: the ensemble, or the mixture; or None.
+
+    Of a filter, return its random control, and of a control its filter.
+    """
     if pool["kind"] == "mixture":
         return ensemble_of(pool, pools)
+    if pool["kind"] in ("filter", "baseline"):
+        controls = (other["name"] for other in pools if other.get("control_of") == pool["name"])
+        return pool.get("control_of") or next(controls, None)
     for other in pools:
         if pool["kind"] == "ensemble" and other["kind"] == "mixture" and ensemble_of(other, pools) == pool["name"]:
             return other["name"]

@@ -121,10 +121,12 @@ def describe_images(count: int, testsets: list[str], images: dict[str, int | Non
 
 
 def maximum_samples(experiment: Experiment, expected: dict[str, Expected], pool: str) -> int:
-    """Return the maximum number of samples of a source or filter. Only filters with a `fraction` have a known share."""
+    """Return the maximum number of samples of a source or filter. Only a `fraction` is a known share."""
     if pool in experiment.sources:
         return expected[pool].images
     entry = experiment.filters[pool]
+    if "as_many_as" in entry:
+        return maximum_samples(experiment, expected, entry["as_many_as"])
     return round(maximum_samples(experiment, expected, entry["from"]) * entry.get("fraction", 1))
 
 
@@ -138,6 +140,8 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list
     devices = {name: experiment.device_of_teacher(name) for name in scored}
     hours = {name: read[name] / costs["scored_per_second"] / HOUR for name in scored}
     kept = sum(maximum_samples(experiment, expected, name) for name in filters)
+    joined = [name for name, entry in filters.items() if "columns_from" in entry]
+    to_join = sum(read[name] for name in joined)
     stages = [
         Stage(
             "list_samples",
@@ -152,6 +156,13 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list
             [f"results/scores/{name}/manifest.json" for name in scored],
             cpu=sum(hours.values()) * (1 + experiment.config["evaluation"]["workers"]),
             gpu=sum(hours[name] for name in scored if devices[name] == "cuda"),
+        ),
+        Stage(
+            "join_columns",
+            f"{to_join:,} samples",
+            [f"results/columns/{name}/manifest.json" for name in joined],
+            disk=to_join * costs["listed_kb"] / 1e6,
+            cpu=to_join / costs["prepared_per_second"] / HOUR,
         ),
         Stage(
             "select, balance",

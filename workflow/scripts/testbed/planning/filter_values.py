@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 def filter_value_problems(filters: Mapping[str, Mapping]) -> Iterator[str]:
     """Yield a line for each invalid condition or language. `filters` are the experiment's entries by name."""
     for name, entry in filters.items():
-        if entry["method"] == "sql" and "where" in entry:
+        if entry["method"] in ("sql", "remove") and "where" in entry:
             yield from _where_problems(name, entry["where"])
         if entry["method"] == "basic" and "language" in entry:
             yield from _language_problems(name, entry["language"])

@@ -10,6 +10,7 @@ from testbed.evaluation.tasks import check_testset
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.filter_checks import WITHOUT_FILE
 from testbed.filtering.entry_lists import EntryError, find_lists
+from testbed.filtering.subsets import subset_problems
 from testbed.lists.addresses import check_address, listed_names
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
@@ -38,6 +39,7 @@ def file_problems(config: Mapping) -> Iterator[str]:
             yield from testset_problems(name, testset["path"])
     for name, entry in config["filters"].items():
         yield from entry_problems(name, entry.get("entries", []))
+        yield from selection_problems(name, entry)
         yield from checkpoint_problems(f"filters.{name}.teacher", entry.get("teacher", {}), f"results/teachers/{name}")
     for name, entry in config["pretrained"].items():
         yield from checkpoint_problems(f"pretrained.{name}", entry, f"results/pretrained/{name}")
@@ -98,6 +100,17 @@ def entry_problems(filter: str, lists: list[Mapping]) -> Iterator[str]:
                 find_lists(entry["path"])
         except EntryError as error:
             yield f"filters.{filter}.entries.{index}.path: {error}."
+
+
+def selection_problems(filter: str, entry: Mapping) -> Iterator[str]:
+    """Yield a line for each problem with the table or the list of uids that a filter selects by."""
+    # DuckDB is slow to import, and most experiments do not need it here.
+    if "columns_from" in entry:
+        from testbed.filtering.user_tables import table_problems as problems_of_table
+
+        yield from (f"filters.{filter}.columns_from: {line}" for line in problems_of_table(entry["columns_from"]))
+    if "path" in entry:
+        yield from (f"filters.{filter}.path: {line}" for line in subset_problems(entry["path"]))
 
 
 def checkpoint_problems(key: str, entry: Mapping, product: str) -> Iterator[str]:

@@ -26,8 +26,16 @@ FACTS = {
 """Facts of the image: SHA-256 of the stored file, its size in pixels, and the size of the fetched image."""
 
 LOCATION = {"shard": pa.string(), "offset": pa.int64(), "bytes": pa.int64()}
-REASONS = {"clip_score": pa.float32(), "reference_class": pa.string(), "keep_probability": pa.float64()}
+REASONS = {
+    "clip_score": pa.float32(),
+    "reference_class": pa.string(),
+    "keep_probability": pa.float64(),
+    "original_caption": pa.string(),
+}
 """Columns that filters add to the samples that they keep."""
+
+MATCHED = "_matched"
+"""Column beside those of a user's table: whether the sample has a row there."""
 
 BLOCK = tarfile.BLOCKSIZE
 
