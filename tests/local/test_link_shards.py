@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from local_runs import TarSource
 from pyarrow import parquet
 
 from link_trainset import link_trainset
 from list_samples import list_samples
+from local_runs import TarSource
 from reshard_samples import reshard_samples
 from tars import draw, members_of, sample, write_hub_tars, write_tar
 from testbed.records.manifest import problem, read_json, write_json
@@ -106,7 +106,9 @@ def test_tars_are_linked_until_they_have_the_samples_asked_for(source, most):
 
 
 def test_too_few_samples_are_an_error(source):
-    with pytest.raises(ShardError, match=r"source mine: its tars have 35 usable samples, .* needs 36\. Lower the sizes"):
+    with pytest.raises(
+        ShardError, match=r"source mine: its tars have 35 usable samples, .* needs 36\. Lower the sizes"
+    ):
         source.link(needed=36)
 
 
@@ -121,7 +123,9 @@ def test_a_restart_writes_only_what_is_missing(source):
     assert changed == {"manifest.json", *(f"000002.{suffix}" for suffix in ("tar", "npy", "parquet", "json"))}
 
 
-def refused(tmp_path: Path, change: Callable[[list[list[tuple[str, bytes]]]], list[tuple[str, bytes]]], **options) -> None:
+def refused(
+    tmp_path: Path, change: Callable[[list[list[tuple[str, bytes]]]], list[tuple[str, bytes]]], **options
+) -> None:
     samples = [members_of(number) for number in range(3)]
     write_tar(tmp_path / "tars/0.tar", change(samples), **options)
     TarSource(tmp_path, tmp_path / "tars").link()

@@ -57,8 +57,12 @@ def run(tmp_path_factory) -> Path:
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     plan = run_snakemake(folder, "plan", "--configfile", "mine.yaml").stdout
     (folder / "plan.txt").write_text(plan)
-    targets = ("results/tables/trends.csv", "results/provenance.csv", "results/samples/wide/manifest.json",
-        "results/trainsets/wide_linked/100/manifest.json")
+    targets = (
+        "results/tables/trends.csv",
+        "results/provenance.csv",
+        "results/samples/wide/manifest.json",
+        "results/trainsets/wide_linked/100/manifest.json",
+    )
     run_snakemake(folder, *targets, "--configfile", "mine.yaml")
     server.shutdown()
     return folder
@@ -116,7 +120,9 @@ def test_tars_as_they_are(run):
     assert sum(file["samples"] for file in linked) == 220
     assert not (run / "results/shuffled/linked").exists()
     with tarfile.open(run / "results/shards/wide_linked/000000.tar") as archive:
-        assert sum(name.endswith(".jpg") for name in archive.getnames()) == manifest(run, "samples/wide_linked")["samples"]
+        assert (
+            sum(name.endswith(".jpg") for name in archive.getnames()) == manifest(run, "samples/wide_linked")["samples"]
+        )
 
 
 def test_a_filter_sees_the_columns_of_the_tars(run):

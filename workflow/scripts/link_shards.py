@@ -65,7 +65,9 @@ def rows_by_tar(pairs: Path) -> Iterator[tuple[str, pa.Table]]:
 def check_keys(source: str, pairs: Path, memory: str) -> None:
     """Raise `ShardError` if two tars have a sample of the same key: readers of WebDataset would take them for one."""
     with duckdb.connect(config={"memory_limit": memory}) as database:
-        query = "SELECT file_key, min(file), max(file) FROM read_parquet(?) GROUP BY file_key HAVING count(*) > 1 LIMIT 1"
+        query = (
+            "SELECT file_key, min(file), max(file) FROM read_parquet(?) GROUP BY file_key HAVING count(*) > 1 LIMIT 1"
+        )
         repeated = database.execute(query, [str(pairs)]).fetchone()
     if repeated:
         key, one, other = repeated
@@ -111,8 +113,8 @@ def link_shards(
     """Link the tars with the samples in the list `pairs` into `folder`, and return the manifest.
 
     `tars` are those of the source by their names in the list; tars without a usable sample are left out. With `most`, tars
-    are linked until they have so many samples. DuckDB uses at most `memory`. Raises `ShardError` if there are fewer than `needed` samples, or if a tar
-    cannot be taken as it is.
+    are linked until they have so many samples. DuckDB uses at most `memory`. Raises `ShardError` if there are fewer than
+    `needed` samples, or if a tar cannot be taken as it is.
     """
     check_keys(source, pairs, memory)
     found = {name: len(rows) for name, rows in rows_by_tar(pairs)}

@@ -138,3 +138,92 @@ def write_shard(path: Path, content: pa.Table, folder: Path) -> dict:
     with open(temporary, "wb", buffering=0) as file:
         hashed = HashedFile(file)
         with io.BufferedWriter(hashed, WRITE_BYTES) as buffered:
+            for name, run in runs_of(content):
+                for is_new, rows in groupby(run, key=is_recaptioned):
+                    (rewrite_samples if is_new else copy_samples)(folder, name, list(rows), buffered)
+            end_archive(buffered)
+    # The hash was computed while writing: reading the file again would double the time.
+    entry = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": hashed.hash.hexdigest()}
+    publish_shard(temporary, path)
+    return entry | facts_of(content)
+
+
+def facts_of(content: pa.Table) -> dict:
+    uids = content["uid"]
+    return {"samples": len(content), "first_uid": uids[0].as_py(), "last_uid": uids[-1].as_py()}
+
+
+def whole_shard(content: pa.Table, entries: dict[str, dict]) -> dict | None:
+    """Return the record of the source's shard that has exactly the samples `content`, or None."""
+    if CAPTIONS[1] in content.column_names and not content["caption"].equals(content[CAPTIONS[1]]):
+        return None
+    entry = entries[content["shard"][0].as_py()]
+    is_whole = facts_of(content) == {key: entry[key] for key in ("samples", "first_uid", "last_uid")}
+    # The rows of a tar that is linked as it is are beside it, and not beside a link to it.
+    copied = {key: value for key, value in entry.items() if key != "table"}
+    return copied if is_whole and len(content["shard"].unique()) == 1 else None
+
+
+def check_enough(name: str, manifest: dict, needed: int) -> None:
+    """Raise `ShardError` if a filter keeps fewer samples than the largest trainset needs."""
+    if manifest["samples"] < needed:
+        raise ShardError(
+            f"filter {name}: keeps {manifest['samples']} of the {manifest['of']} samples of {manifest['from']}, but the "
+            f"largest trainset needs {needed}. Lower the sizes that use it (filters.{name}.sizes), or relax the filter."
+        )
+
+
+def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, needed: int) -> dict:
+    """Write the samples in the table in the folder `samples` as shards into `folder`, and return the manifest.
+
+    `shards` is the folder of the source's shards. Raises `ShardError` if there are fewer samples than `needed`, or if a
+    shard of the source is not as recorded.
+    """
+    kept = read_json(samples / "manifest.json")
+    check_enough(folder.name, kept, needed)
+    source = read_json(shards / "manifest.json")
+    entries = {entry["name"]: entry for entry in source["files"]}
+    files, done, reported = [], 0, time.monotonic()
+    for number, content in enumerate(samples_by_shard(samples, shard_size, source.get("as_is", False))):
+        name = f"{number:06d}"
+        request = digest(
+            [content[key].to_pylist() for key in ("uid", "sha256", *CAPTIONS) if key in content.column_names]
+        )
+        entry = recorded(folder, name, request)
+        if entry is None:
+            for shard in content["shard"].unique().to_pylist():
+                if wrong := problem(shards, entries[shard], content=False):
+                    raise ShardError(f"{wrong}. Delete {shards}/manifest.json and run the same command again.")
+            # The record is removed before its file is replaced, so that it never describes another file.
+            (folder / f"{name}.json").unlink(missing_ok=True)
+            path = folder / f"{name}.tar"
+            with write_errors(name):
+                if whole := whole_shard(content, entries):
+                    link(shards / whole["name"], path)
+                    write_index(index_path(path), read_index(shards / whole["name"], whole["samples"]))
+                    file = whole | {"name": path.name}
+                else:
+                    file = write_shard(path, content, shards)
+                entry = {"request": request, "file": file}
+                write_json(folder / f"{name}.json", entry)
+        files.append(entry["file"])
+        done += len(content)
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
+            logging.log(PROGRESS, "%s: %d of %d samples in shards", folder.name, done, kept["samples"])
+    remove_surplus(folder, len(files))
+    return {"source": folder.name, "samples": done, "shard_size": shard_size, "files": files}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    terminate_with_parent()
+    with locked(Path(snakemake.output.manifest).parent) as folder:
+        manifest = reshard_samples(
+            Path(snakemake.input.samples).parent,
+            Path(snakemake.input.shards).parent,
+            folder,
+            shard_size=int(snakemake.params.shard_size),
+            needed=Experiment(snakemake.config).needed(snakemake.wildcards.filter),
+        )
+        write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})
