@@ -1,6 +1,8 @@
 """Handlers of a module are called before those of its Snakefile, and the end of a run waits for event loops."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,6 +83,48 @@ def test_both_handlers_are_called_once_wherever_they_stand(tmp_path, target, end
     output = run_snakemake(tmp_path, target, "--cores", "1", check=False).stdout
     said = [line for line in output.splitlines() if line.startswith(("the module ", "mine "))]
     assert said == ["the module starts", "mine starts", f"the module {end}", f"mine {end}"], output
+
+
+LOOP = """
+import os, signal, sys, threading, time
+from testbed.planning.hooks import interrupt_while_waiting
+from testbed.records.processes import end_jobs_on_interrupt
+
+class Scheduler:
+    _open_jobs = threading.Semaphore(1)
+
+    def schedule(self):
+        try:
+            while True:
+                self._open_jobs.acquire()
+                print("step", flush=True)
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+                print("whole", flush=True)
+                if sys.argv[1] == "more":
+                    self._open_jobs.release()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+
+scheduler, interrupted = Scheduler(), end_jobs_on_interrupt()
+interrupt_while_waiting(scheduler, interrupted)
+scheduler.schedule()
+print(interrupted.held)
+"""
+
+
+@pytest.mark.parametrize("jobs", ["more", "none"])
+def test_ctrl_c_interrupts_the_scheduler_between_two_steps(jobs, scripts_environment):
+    """A step that is interrupted may leave a lock held. It does not matter whether the scheduler would wait for jobs."""
+    result = subprocess.run(
+        [sys.executable, "-c", LOOP, jobs], env=scripts_environment, capture_output=True, text=True, timeout=60
+    )
+    assert result.stdout.split() == ["step", "whole", "interrupted", "False"], result.stderr
+    # What the loop waits at, and who calls it.
+    scheduler = Path(find_spec("snakemake.scheduling.job_scheduler").origin).read_text(encoding="utf-8")
+    assert "                self._open_jobs.acquire()\n" in scheduler
+    workflow = Path(find_spec("snakemake.workflow").origin).read_text(encoding="utf-8")
+    assert "success = self.scheduler.schedule()" in workflow
 
 
 def test_the_end_waits_for_event_loops_of_threads():

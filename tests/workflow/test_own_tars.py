@@ -119,10 +119,7 @@ def test_tars_as_they_are(run):
     linked = manifest(run, "trainsets/linked/220")["files"]
     assert sum(file["samples"] for file in linked) == 220
     assert not (run / "results/shuffled/linked").exists()
-    with tarfile.open(run / "results/shards/wide_linked/000000.tar") as archive:
-        assert (
-            sum(name.endswith(".jpg") for name in archive.getnames()) == manifest(run, "samples/wide_linked")["samples"]
-        )
+    assert len(uids(run, "wide_linked")) == manifest(run, "samples/wide_linked")["samples"] > 100
 
 
 def test_a_filter_sees_the_columns_of_the_tars(run):

@@ -3,7 +3,11 @@ import os
 
 from snakemake.exceptions import WorkflowError
 
-from testbed.planning.hooks import add_handlers, wait_for_event_loops
+from testbed.planning.hooks import (
+    add_handlers,
+    interrupt_while_waiting,
+    wait_for_event_loops,
+)
 from testbed.models.devices import DeviceError, check_gpus
 from testbed.training.slurm import jobs_in
 from testbed.records.warm_worker import WORKER, start_worker
@@ -68,6 +72,7 @@ display = show_messages()
 
 onstart:
     end_jobs_on_terminate()
+    interrupt_while_waiting(workflow.scheduler, interrupted)
     # Who only looks may do so while another run is at work.
     is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
     if not is_looking:

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 from snakemake.exceptions import CliException
 
+from testbed.records.processes import Interruption
+
 if TYPE_CHECKING:
+    from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.workflow import Workflow
+
+INTERRUPT_SECONDS = 0.2
+"""How often the scheduler looks whether Ctrl-C was pressed while it waits for jobs."""
 
 
 def fail_dry_run(workflow: "Workflow", reasons: Callable[[], str]) -> None:
@@ -57,6 +63,32 @@ def wait_for_event_loops(workflow: "Workflow", seconds: float = 5) -> None:
         if time.monotonic() > end:
             return
         time.sleep(0.02)
+
+
+def interrupt_while_waiting(scheduler: "JobScheduler", interrupted: Interruption) -> None:
+    """Let Ctrl-C interrupt the loop of `scheduler` where it waits for jobs, and nowhere else.
+
+    Python raises KeyboardInterrupt between any two steps of the main thread. If that is while a job is handed to a thread, a
+    lock may stay held, and Snakemake would wait for it forever.
+    """
+    schedule, acquire = scheduler.schedule, scheduler._open_jobs.acquire
+
+    def wait() -> None:
+        while not acquire(timeout=INTERRUPT_SECONDS):
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+
+    def schedule_held() -> bool:
+        interrupted.held = True
+        try:
+            return schedule()
+        finally:
+            interrupted.held = False
+
+    scheduler._open_jobs.acquire = wait
+    scheduler.schedule = schedule_held
 
 
 def in_turn(first: Callable[[], None], second: Callable[[object], None]) -> Callable[[object], None]:

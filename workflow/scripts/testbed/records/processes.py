@@ -52,7 +52,13 @@ def terminate_with_parent(seconds: float = 1.0) -> None:
     threading.Thread(target=watch, daemon=True, name="terminate-with-parent").start()
 
 
-def end_jobs_on_interrupt() -> threading.Event:
+class Interruption(threading.Event):
+    """Set by Ctrl-C. While it is `held`, no KeyboardInterrupt is raised: who holds it looks whether it is set."""
+
+    held = False
+
+
+def end_jobs_on_interrupt() -> Interruption:
     """Make Ctrl-C terminate the jobs that this process started, and then this process; returns the event that is then set.
 
     Jobs get SIGTERM, and SIGKILL after a second Ctrl-C or after `JOB_SECONDS`. Jobs must ignore the Ctrl-C that a terminal
@@ -61,7 +67,7 @@ def end_jobs_on_interrupt() -> threading.Event:
     """
     import psutil
 
-    interrupted = threading.Event()
+    interrupted = Interruption()
     sent: set[tuple[int, int]] = set()
 
     def send(number: int) -> None:
@@ -88,7 +94,8 @@ def end_jobs_on_interrupt() -> threading.Event:
         interrupted.set()
         send(signal.SIGTERM)
         threading.Thread(target=end_late_jobs, daemon=True, name="end-late-jobs").start()
-        raise KeyboardInterrupt
+        if not interrupted.held:
+            raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, end_jobs)
     return interrupted
