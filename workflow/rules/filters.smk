@@ -28,6 +28,7 @@ rule select_samples:
     input:
         samples=parent_samples,
         scores=filter_scores,
+        duplicates=filter_duplicates,
     output:
         manifest="results/samples/{filter}/manifest.json",
     log:
@@ -35,7 +36,7 @@ rule select_samples:
     benchmark:
         "results/benchmarks/select_samples/{filter}.tsv"
     wildcard_constraints:
-        filter=filters_of("clip_score", "sql", "basic", "random"),
+        filter=filters_of("clip_score", "sql", "basic", "random", *NEAR_METHODS),
     conda:
         "../../envs/data.yaml"
     resources:

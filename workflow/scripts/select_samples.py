@@ -1,6 +1,7 @@
-"""Select the samples of a pool by CLIP score, by a condition in SQL, by simple rules, or at random.
+"""Select the samples of a pool by CLIP score, by a condition in SQL, by simple rules, at random, or without near-duplicates.
 
-In:  the table of the pool's samples and, for the method clip_score, the scores of its pairs
+In:  the table of the pool's samples and, for the method clip_score, the scores of its pairs or, for deduplicate and
+     decontaminate, its near-duplicates
 Out: a manifest; beside it the kept rows, with their scores, in parts like those of the pool, each with its record
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from testbed.filtering.balancing import draw
 from testbed.filtering.selection import histogram_of, keep_basic, load_classifier
@@ -70,6 +72,18 @@ def score_selector(
     return keep, lambda name: [parts[name]["sha256"], numbers], {"threshold": numbers}
 
 
+def duplicate_selector(duplicates: Path) -> tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], dict]:
+    """As `score_selector`, a function that drops near-duplicates; the facts are their numbers."""
+    manifest, parts = read_json(duplicates / "manifest.json"), parts_of(duplicates)
+
+    def keep(name: str, table: pa.Table) -> pa.Table:
+        dropped = read_part(duplicates, parts[name], ["uid"])["uid"].combine_chunks()
+        return table.filter(compute.invert(compute.is_in(table["uid"], value_set=dropped)))
+
+    facts = {key: manifest[key] for key in ("similarity", "near_duplicates", "testsets") if key in manifest}
+    return keep, lambda name: [parts[name]["sha256"]], facts
+
+
 def row_selector(rules: Mapping, parent: str) -> Callable[[str, pa.Table], pa.Table]:
     """A function that selects rows of a part of the pool `parent` by their own columns."""
     if rules["method"] == "random":
@@ -85,16 +99,20 @@ def row_selector(rules: Mapping, parent: str) -> Callable[[str, pa.Table], pa.Ta
     return lambda name, table: table.filter(pa.array(keep_basic(table, rules, language)))
 
 
-def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | None = None) -> dict:
+def select_samples(
+    samples: Path, rules: Mapping, folder: Path, scores: Path | None = None, duplicates: Path | None = None
+) -> dict:
     """Write the kept rows of the table in the folder `samples` into `folder`; returns the manifest.
 
     `rules` is the filter's section of the experiment (with the experiment's seed for the method random), `scores` the
-    folder of its scores. Raises `SelectionError` if no row is kept.
+    folder of its scores, `duplicates` that of its near-duplicates. Raises `SelectionError` if no row is kept.
     """
     parent, parts = read_json(samples / "manifest.json"), parts_of(samples)
     rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
     if scores:
         select, dependencies, facts = score_selector(scores, rules)
+    elif duplicates:
+        select, dependencies, facts = duplicate_selector(duplicates)
     else:
         select, dependencies, facts = row_selector(rules, parent["pool"]), lambda name: None, {}
     requests = {name: [file["sha256"], rules, dependencies(name)] for name, file in parts.items()}
@@ -124,12 +142,12 @@ def select_samples(samples: Path, rules: Mapping, folder: Path, scores: Path | N
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     terminate_with_parent()
-    scores = snakemake.input.get("scores")
+    found = {name: snakemake.input.get(name) for name in ("scores", "duplicates")}
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = select_samples(
             Path(snakemake.input.samples).parent,
             dict(snakemake.params.filter),
             folder,
-            Path(scores[0]).parent if scores else None,
+            **{name: Path(manifest[0]).parent for name, manifest in found.items() if manifest},
         )
         write_json(snakemake.output.manifest, manifest | {"made_from": made_from(*snakemake.input)})

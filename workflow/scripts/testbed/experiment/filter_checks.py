@@ -21,6 +21,8 @@ KEYS = {
     "sql": {"where"},
     "basic": set(BASIC),
     "random": {"fraction"},
+    "deduplicate": {"distance"},
+    "decontaminate": {"against", "distance"},
 }
 """The keys of each method; no other method has them."""
 
@@ -30,8 +32,16 @@ NEEDED = {
     "sql": [["where"]],
     "basic": [],
     "random": [["fraction"]],
+    "deduplicate": [],
+    "decontaminate": [["against"]],
 }
 """For each method, the groups of keys of which exactly one is required."""
+
+NEAR_METHODS = ("deduplicate", "decontaminate")
+"""The methods that drop near-duplicates."""
+
+NEAR_DISTANCE = 10
+"""Their default distance, in bits; docs/duplicates.md says how it was chosen."""
 
 WITHOUT_FILE = ("numbers", "miniweb")
 """Kinds of entries that need no file."""
@@ -46,6 +56,7 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
                 yield f"filters.{name}: is also the name of a {kind}. Give the filter another name."
         yield from _parent_problems(experiment, name, entry["from"])
         yield from _key_problems(name, entry)
+        yield from _against_problems(experiment, name, entry.get("against", []))
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
@@ -96,6 +107,16 @@ def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
         if ("path" in entry) == (entry["kind"] in WITHOUT_FILE):
             fault = "needs no path" if "path" in entry else "needs a path"
             yield f"filters.{name}.entries.{index}: kind {entry['kind']} {fault}."
+
+
+def _against_problems(experiment: Experiment, name: str, against: list[str]) -> Iterator[str]:
+    """Yield a line for each unknown test set. Test sets of every task have images, so every task is possible."""
+    for testset in against:
+        if testset not in experiment.testsets:
+            yield (
+                f"filters.{name}.against: {testset} is not a test set.{did_you_mean(testset, experiment.testsets)} Name one "
+                f"or more of: {', '.join(experiment.testsets)}."
+            )
 
 
 def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid: list[str]) -> Iterator[str]:
