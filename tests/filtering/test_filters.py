@@ -14,6 +14,9 @@ SQL = {"from": "a", "method": "sql", "where": "similarity > 0.3 AND NSFW = 'UNLI
 BASIC = {"from": "a", "method": "basic", "language": "en"}
 RANDOM = {"from": "a", "method": "random", "fraction": 0.5}
 
+DEDUPLICATE = {"from": "a", "method": "deduplicate"}
+DECONTAMINATE = {"from": "a", "method": "decontaminate", "against": ["mini_sketch"]}
+
 
 @pytest.fixture(autouse=True)
 def list_of_entries(tmp_path, monkeypatch):
@@ -30,7 +33,9 @@ def filters(**entries) -> dict:
     return small(filters=entries)
 
 
-@pytest.mark.parametrize("entry", [METACLIP, SCORED, SQL, BASIC, RANDOM], ids=lambda entry: entry["method"])
+@pytest.mark.parametrize(
+    "entry", [METACLIP, SCORED, SQL, BASIC, RANDOM, DEDUPLICATE, DECONTAMINATE], ids=lambda entry: entry["method"]
+)
 def test_every_method_makes_a_pool(entry):
     experiment = load(filters(f=entry))
     assert experiment.pools == ["a", "b", "f"]
@@ -105,6 +110,18 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
             ["filters.f: is derived from itself (f -> f)"],
         ),
         ({"f": SQL | {"method": "best"}}, ["filters.f.method: 'best'", "metaclip", "clip_score"]),
+        ({"f": without(DECONTAMINATE, "against")}, ["method decontaminate has none of against", "Give it"]),
+        (
+            {"f": DECONTAMINATE | {"against": ["mini_sketsch"]}},
+            [
+                "filters.f.against: mini_sketsch is not a test set. Did you mean mini_sketch?",
+                "Name one or more of: mini_",
+            ],
+        ),
+        ({"f": DECONTAMINATE | {"against": []}}, ["filters.f.against: []"]),
+        ({"f": DECONTAMINATE | {"against": ["mini_sketch"] * 2}}, ["filters.f.against"]),
+        ({"f": DECONTAMINATE | {"distance": 13}}, ["filters.f.distance: 13", "maximum"]),
+        ({"f": DEDUPLICATE | {"against": ["mini_sketch"]}}, ["against does not belong to method deduplicate"]),
         ({"f": SQL | {"t": 3}}, ["filters.f: t does not belong to method sql", "Its keys are: where"]),
         ({"f": SQL | {"wear": "x"}}, ["filters.f: unknown key wear"]),
         ({"f": METACLIP | {"t": 0}}, ["filters.f.t: 0", "minimum"]),

@@ -44,6 +44,7 @@ WITHOUT_DEFAULT = {
     # of one method each
     *["filter.entries", "filter.t", "filter.tail_fraction", "filter.teacher", "filter.threshold", "filter.fraction"],
     *["filter.per_class", "filter.where", "filter.language", "filter.minimum_words", "filter.maximum_words"],
+    *["filter.against", "filter.distance"],
     *["filter.minimum_characters", "filter.maximum_characters", "filter.minimum_side", "filter.maximum_aspect_ratio"],
     *[f"teacher.{key}" for key in ("pool", "size", "architecture", "seed", "model", "tag", "checkpoint", "device")],
     # of one kind each

@@ -34,7 +34,8 @@ ON_DISK = {f"results/indexed/<source>/<group>/{name}" for name in ("manifest.jso
 
 def of_filters() -> set[str]:
     """Those of filters, which have a run of their own (test_filtered_pools)."""
-    return {path for path in documented() if "<filter>" in path or path.startswith("results/samples/")}
+    made = ("results/samples/", "results/hashes/", "results/testset_hashes/")
+    return {path for path in documented() if "<filter>" in path or path.startswith(made)}
 
 
 RARE = (

@@ -35,11 +35,13 @@ filters:
     threshold: -1
     sizes: [60]
   drawn: {from: mini_yfcc, method: random, fraction: 0.8, sizes: [40]}
+  unique: {from: mini_yfcc, method: deduplicate, sizes: []}
+  apart: {from: unique, method: decontaminate, against: [mini_imagenet, mini_sketch], sizes: [40]}
   clean: {from: balanced, method: basic, minimum_words: 2, maximum_aspect_ratio: 3, sizes: [40]}
 mixtures:
   mini_mixed: {shares: {balanced: 1, mini_shutterstock: 1}, sizes: [80]}
 """
-POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80}
+POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "apart": 40, "mini_mixed": 80}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_filters_are_pools_with_models_and_trends(filtered_run):
 
 
 def test_what_is_kept_is_in_the_sources_order_and_in_the_trainset(filtered_run):
-    for pool, source in dict.fromkeys(("balanced", "best", "clean", "drawn"), "mini_yfcc").items():
+    for pool, source in dict.fromkeys(("balanced", "best", "clean", "drawn", "apart"), "mini_yfcc").items():
         kept, everything = (table_of(filtered_run, name)["uid"].to_pylist() for name in (pool, source))
         assert [uid for uid in everything if uid in set(kept)] == kept
         assert 0 < len(kept) < len(everything)
@@ -126,7 +128,7 @@ def test_models_of_filters_are_traced_to_the_lists(filtered_run):
 def test_plan_and_status_know_filters(filtered_run):
     plan = run_snakemake(filtered_run, "plan", "--configfile", TINY, "filters.yaml").stdout.splitlines()
     jobs = {line.split("  ")[0]: line.split()[-7:] for line in plan}
-    assert {"list_samples", "score_pairs", "select, balance", "reshard_samples"} <= set(jobs)
+    assert {"list_samples", "score_pairs", "find_duplicates", "select, balance", "reshard_samples"} <= set(jobs)
     status = run_snakemake(filtered_run, "status", "--configfile", TINY, "filters.yaml").stdout.splitlines()
     line = next(line for line in status if line.startswith("best "))
     assert "select_samples done, reshard_samples done" in line and " of " in line
