@@ -27,7 +27,15 @@ from tables import ROOT
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
 from testbed.filtering.hash_search import pairs_between  # noqa: E402
-from testbed.filtering.image_hashes import Hashes, hash_table, shrink  # noqa: E402
+from testbed.filtering.image_hashes import (  # noqa: E402
+    SIMILAR,
+    Hashes,
+    hash_table,
+    shrink,
+    similarity,
+    transform,
+    weigh,
+)
 from testbed.filtering.near_duplicates import near_between  # noqa: E402
 from testbed.miniweb.scenes import draw  # noqa: E402
 from testbed.miniweb.world import CLASSES, DOMAINS  # noqa: E402
@@ -142,6 +150,26 @@ def measure_changes(number: int, tars: list[str], distances: list[int]) -> None:
         print(f"{1e6 * both / pairs:.2f} by hashes and coefficients.")
 
 
+def measure_flat(number: int = 200) -> None:
+    """Print how near faded drawings are to their JPEGs of quality 50, by the contrast that is left."""
+    print(
+        "\n### Flat images\n\n| standard deviation | bits that differ, 95th percentile | near-duplicates |\n|---|---|---|"
+    )
+    for deviation in (1, 2, 3, 4, 6, 10):
+        faded, copies = [], []
+        for place in range(number):
+            grey = np.asarray(Image.open(io.BytesIO(drawing(place))).convert("L"), float)
+            grey = 128 + (grey - grey.mean()) * deviation / max(1e-9, shrink(drawing(place)).std())
+            image = Image.fromarray(grey.clip(0, 255).round().astype(np.uint8))
+            faded.append(shrink(jpeg(image, 90)))
+            copies.append(shrink(jpeg(image, 50)))
+        signs, others = (transform(np.stack(pixels))[0] for pixels in (faded, copies))
+        far = np.count_nonzero((signs > 0) != (others > 0), axis=1)
+        alike = similarity(*(weigh(one) for one in (signs, others))) >= SIMILAR
+        near = np.mean(alike & (far <= 10))
+        print(f"| {deviation} | {np.quantile(far, 0.95):.0f} | {100 * near:.1f} % |")
+
+
 def measure_hashing(number: int = 300, repeats: int = 5) -> None:
     """Print how many JPEGs of 256 x 256 pixels one core hashes per second."""
     files = [drawing(place, 256) for place in range(number)]
@@ -181,6 +209,7 @@ def main() -> None:
     if asked.samples:
         measure_search(asked.samples, asked.images, asked.distance)
     measure_hashing()
+    measure_flat()
     if asked.originals:
         measure_changes(asked.originals, asked.tars, asked.distances)
 

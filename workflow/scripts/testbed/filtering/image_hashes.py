@@ -77,15 +77,22 @@ def transform(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.round(values @ basis().T, DECIMALS), values.std(axis=1) < FLAT
 
 
+def weigh(coefficients: np.ndarray) -> np.ndarray:
+    """`coefficients` (N, 64) as one signed byte each, by a common scale for each image.
+
+    Higher frequencies have smaller coefficients. Without a weight, the first few would decide the similarity.
+    """
+    weighted = coefficients * np.sqrt(np.arange(1, BITS + 1))
+    largest = np.maximum(np.abs(weighted).max(axis=1, initial=0, keepdims=True), 1e-9)
+    return np.round(127 * weighted / largest).astype(np.int8)
+
+
 def hash_table(uids: list[str], pixels: np.ndarray) -> pa.Table:
     """The table of hashes (`SCHEMA`) of images `pixels` (N, 32, 32)."""
     coefficients, flat = transform(pixels)
     hashes = np.packbits(coefficients > 0, axis=1, bitorder="little").view("<u8")[:, 0].astype(np.uint64)
-    # Higher frequencies have smaller coefficients. Without a weight, the first few would decide the similarity.
-    weighted = coefficients * np.sqrt(np.arange(1, BITS + 1))
-    weighted[flat] = 0
-    largest = np.maximum(np.abs(weighted).max(axis=1, initial=0, keepdims=True), 1e-9)
-    stored = np.round(127 * weighted / largest).astype(np.int8)
+    stored = weigh(coefficients)
+    stored[flat] = 0
     columns = [
         pa.array(uids, pa.string()),
         pa.array(hashes, pa.uint64(), mask=flat),
