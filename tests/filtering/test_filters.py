@@ -266,3 +266,13 @@ def test_conditions_on_a_rows_own_values_are_allowed(where):
 def test_what_could_do_more_than_compare_values_is_refused(where, word):
     with pytest.raises(PredicateError, match=word):
         check_predicate(where)
+
+
+def test_a_pool_without_near_duplicates_has_the_random_part_of_its_parent_as_control():
+    apart = DECONTAMINATE | {"against": ["mini_imagenet", "mini_sketch", "mini_v2"]}
+    drawn = RANDOM | {"fraction": 0.9}
+    experiment = load(filters(f=apart, g=drawn | {"from": "b"}, h=drawn | {"sizes": [70]}, i=drawn, j=drawn))
+    assert experiment.control_of("f") == {"pool": "i", "shifts": ["mini_v2", "mini_sketch"]}
+    assert [pool["name"] for pool in experiment.plotted_pools() if "control" in pool] == ["f"]
+    assert load(filters(f=apart | {"sizes": []}, i=drawn | {"sizes": []})).control_of("f") is None
+    assert load(filters(f=apart | {"against": ["mini_imagenet"]}, i=drawn)).control_of("f") is None

@@ -195,8 +195,21 @@ class Experiment:
         parent = self.filters[pool]["from"]
         return parent if self.sizes(parent) else self.trained_from(parent)
 
+    def control_of(self, pool: str) -> dict | None:
+        """Return the random control of a pool without near-duplicates of test images, and its shifts, or None.
+
+        The control is the first filter that draws samples of the same parent at random and has the same sizes.
+        """
+        entry = self.filters.get(pool, {})
+        shifts = [shift for shift in self.shifts if shift in entry.get("against", [])]
+        for name, other in self.filters.items():
+            same = other["method"] == "random" and other["from"] == entry.get("from")
+            if shifts and same and self.sizes(name) and self.sizes(name) == self.sizes(pool):
+                return {"pool": name, "shifts": shifts}
+        return None
+
     def plotted_pools(self) -> list[dict]:
-        """Return all pools and ensembles in order, for plots: name, title, kind, members if any, and a filter's parent."""
+        """Return all pools and ensembles in order, for plots: name, title, kind, members, a filter's parent and control."""
         entries = self.sources | self.mixtures | self.filters | self.ensembles
         baseline = self.baseline_pool
         pools = [
@@ -212,5 +225,7 @@ class Experiment:
             {"name": name, "kind": "ensemble", "members": self.members(name), "average": entry["average"]}
             for name, entry in self.ensembles.items()
         ]
+        controls = {name: control for name in self.filters if (control := self.control_of(name))}
+        pools = [pool | ({"control": controls[pool["name"]]} if pool["name"] in controls else {}) for pool in pools]
         titles = {name: entry["title"] for name, entry in entries.items() if "title" in entry}
         return [pool | ({"title": titles[pool["name"]]} if pool["name"] in titles else {}) for pool in pools]

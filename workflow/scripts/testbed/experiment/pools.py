@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 Pool = Mapping
 """An entry of `Experiment.plotted_pools`: `name`; `kind`; `title`, if it has one; `members`, the members of a mixture or
-ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with."""
+ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with; `control`, if
+it has one, its random control (`pool`) and the `shifts` that this is for."""
 
 
 def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:

@@ -26,6 +26,7 @@ from testbed.statistics.comparisons import (
     fits_of,
     what_it_lacks,
 )
+from testbed.statistics.controls import decontamination
 from testbed.statistics.gains import measure_gains
 from testbed.statistics.joint_correct import JointCorrect
 from testbed.statistics.mixing import (
@@ -238,6 +239,7 @@ def all_claims(
         *(best_on(fits, sources, claim["best"], claim["shift"], settings, titles) for claim in named),
         *mixing(fits, pools, settings),
         *filtering(fits, pairs, pools, settings, joint, reference),
+        *decontamination(fits, pools, settings),
     ]
 
 
