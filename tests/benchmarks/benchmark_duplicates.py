@@ -110,7 +110,7 @@ def images_of(tars: list[str]) -> Iterator[bytes]:
 
 
 def hashes_of(pixels: list[np.ndarray]) -> Hashes:
-    return Hashes(hash_table([""] * len(pixels), np.stack(pixels)))
+    return Hashes([hash_table([""] * len(pixels), np.stack(pixels))])
 
 
 def measure_changes(number: int, tars: list[str], distances: list[int]) -> None:

@@ -13,16 +13,17 @@ from hash_testset import hash_testset
 from near_images import brightened, cropped, drawing, jpeg, reencoded
 from select_samples import SelectionError, select_samples
 from small_testsets import write_testset
+from testbed.filtering import near_duplicates
 from testbed.filtering.hash_search import Pairs
 from testbed.filtering.image_hashes import Hashes, hash_table, shrink
-from testbed.filtering.near_duplicates import KEPT, keep_first, near_before
+from testbed.filtering.near_duplicates import KEPT, first_of_equal, keep_first, near_before
 from testbed.records.manifest import read_json, write_json
 from testbed.records.parts import PartError
 from testbed.shards.samples import SampleError
 
 FLAT = jpeg(drawing(0).resize((1, 1)).resize((96, 96)))
 COPIES = {12: (3, reencoded), 17: (3, brightened), 25: (12, None), 31: (30, cropped)}
-"""Samples of the pool that are near-duplicates: of which earlier sample, and how it was changed; None for the same bytes."""
+"""Near-duplicates in the pool: the earlier sample that each is one of, and how it was changed; None for the same bytes."""
 
 IN_TESTSET = {5: (0, reencoded), 17: (1, None), 22: (2, cropped)}
 """Samples of the pool that are in the test set: the number of the test image, and how it was changed."""
@@ -202,6 +203,15 @@ def test_no_two_kept_images_are_near_and_each_dropped_one_is_near_the_first_kept
 def test_equal_images_are_compared_once_and_have_one_fate():
     files = [jpeg(drawing(number)) for number in (1, 2, 1, 1)] + [reencoded(drawing(2))] * 3
     table = hash_table([""] * len(files), np.stack([shrink(file) for file in files]))
-    near, distance = near_before(Hashes(table), len(table), 10)
+    near, distance = near_before(Hashes([table]), 10)
     assert near.tolist() == [KEPT, KEPT, 0, 0, 1, 1, 1]
     assert (distance[:4] == 0).all() and len(set(distance[4:].tolist())) == 1
+
+
+def test_images_with_one_hash_are_equal_only_with_equal_coefficients(monkeypatch):
+    files = [jpeg(drawing(number)) for number in (1, 2, 1)]
+    hashes = Hashes([hash_table([""] * 3, np.stack([shrink(file) for file in files]))])
+    assert first_of_equal(hashes).tolist() == [0, 1, 0]
+    # With this number, all keys are equal.
+    monkeypatch.setattr(near_duplicates, "SPREAD", np.uint64(0))
+    assert first_of_equal(hashes).tolist() == [0, 1, 0]

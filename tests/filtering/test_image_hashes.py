@@ -24,7 +24,8 @@ NUMBER = 200
 
 
 def hashes_of(files: list[bytes]) -> Hashes:
-    return Hashes(hash_table([str(number) for number in range(len(files))], np.stack([shrink(file) for file in files])))
+    pixels = np.stack([shrink(file) for file in files])
+    return Hashes([hash_table([str(number) for number in range(len(files))], pixels)])
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,12 @@ def test_flat_images_have_no_hash():
     table = hash_table(["flat", "drawn"], np.stack([noise, shrink(jpeg(drawing(1)))]))
     assert table["hash"].is_null().to_pylist() == [True, False]
     assert table["coefficients"][0].as_py() == bytes(BITS)
-    assert Hashes(table).rows.tolist() == [1] and Hashes(table).coefficients.shape == (1, BITS)
+    assert Hashes([table]).rows.tolist() == [1] and Hashes([table]).coefficients.shape == (1, BITS)
 
 
 def test_hashes_of_a_slice_are_those_of_its_rows(originals):
     table = hash_table(list("abc"), np.stack([shrink(jpeg(drawing(number))) for number in range(3)]))
-    part = Hashes(table.slice(1))
+    part = Hashes([table.slice(1)])
     assert part.hashes.tolist() == originals.hashes[1:3].tolist()
     assert (part.coefficients == originals.coefficients[1:3]).all()
 

@@ -81,10 +81,9 @@ class Duplicates:
         return requests
 
     def search(self) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-        tables = [self.pool.table(name).drop_columns("uid") for name in self.pool.parts]
-        table = pa.concat_tables(tables)
-        logging.log(PROGRESS, "%s: comparing %d images with each other", self.pool.samples.name, len(table))
-        near, distances = near_before(Hashes(table), len(table), self.distance, self.threads)
+        hashes = Hashes(map(self.pool.table, self.pool.parts))
+        logging.log(PROGRESS, "%s: comparing %d images with each other", self.pool.samples.name, hashes.size)
+        near, distances = near_before(hashes, self.distance, self.threads)
         wanted, uids = np.unique(near[near != KEPT]), {}
         for name, start in self.starts.items():
             rows = wanted[(wanted >= start) & (wanted < start + self.pool.parts[name]["rows"])]
@@ -131,7 +130,7 @@ class Contamination:
                 tables.append(read_part(folder, file))
                 names += [name] * file["rows"]
         table = pa.concat_tables(tables)
-        return pa.table({"testset": names, "key": table["uid"]}), Hashes(table)
+        return pa.table({"testset": names, "key": table["uid"]}), Hashes([table])
 
     def batch(self, name: str) -> list[str]:
         """The parts from `name` on that are compared together."""
@@ -150,7 +149,7 @@ class Contamination:
             names, images = self.images
             parts = self.batch(name)
             table = pa.concat_tables([self.pool.table(one) for one in parts])
-            found = near_between(Hashes(table), images, self.distance, self.threads)
+            found = near_between(Hashes([table]), images, self.distance, self.threads)
             start = 0
             for one in parts:
                 stop = start + self.pool.parts[one]["rows"]

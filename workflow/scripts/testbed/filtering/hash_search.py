@@ -57,17 +57,18 @@ def bands_of(hashes: np.ndarray, count: int) -> list[tuple[np.ndarray, int]]:
     """
     bands = []
     for band in range(count):
-        values = np.zeros(len(hashes), np.uint32)
         bits = range(band, BITS, count)[:KEY_BITS]
+        kind = np.uint8 if len(bits) <= 8 else np.uint32
+        values = np.zeros(len(hashes), kind)
         for place, bit in enumerate(bits):
-            values |= (hashes >> np.uint64(bit) & np.uint64(1)).astype(np.uint32) << place
+            values |= (hashes >> np.uint64(bit) & np.uint64(1)).astype(kind) << place
         bands.append((values, len(bits)))
     return bands
 
 
 def join_keys(bands: list[tuple[np.ndarray, int]], chosen: tuple[int, ...]) -> tuple[np.ndarray, int]:
     """One number for the values of the `chosen` bands of each hash, and its number of bits (at most `KEY_BITS`)."""
-    keys = np.zeros_like(bands[0][0])
+    keys = np.zeros(len(bands[0][0]), np.uint32)
     bits = min(KEY_BITS, sum(bands[band][1] for band in chosen))
     for band in chosen:
         # The highest bits are lost if there are too many. Then more pairs are compared, and none is missed.

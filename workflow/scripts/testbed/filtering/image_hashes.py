@@ -11,6 +11,7 @@ drawings of one subject before a white background often agree in their signs, an
 """
 
 import io
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -102,15 +103,23 @@ def hash_table(uids: list[str], pixels: np.ndarray) -> pa.Table:
 
 
 class Hashes:
-    """The hashes of a table's images that have one: `rows` (N, their rows in the table), `hashes` and `coefficients`."""
+    """The hashes of a table's images that have one: `rows` (N, their rows in the table), `hashes` and `coefficients`.
 
-    def __init__(self, table: pa.Table):
-        known = table["hash"].is_valid().to_numpy()
-        self.rows = np.flatnonzero(known)
-        self.hashes = table["hash"].drop_null().to_numpy()
-        stored = table["coefficients"].combine_chunks()
-        content = np.frombuffer(stored.buffers()[1] or b"", np.int8).reshape(-1, BITS)
-        self.coefficients = content[stored.offset : stored.offset + len(stored)][known]
+    `size` is the number of rows of the table, and `tables` are its parts. They are read one after the other, so that only
+    the hashes stay in memory.
+    """
+
+    def __init__(self, tables: Iterable[pa.Table]):
+        parts, start = [(np.empty(0, np.int64), np.empty(0, np.uint64), np.empty((0, BITS), np.int8))], 0
+        for table in tables:
+            known = table["hash"].is_valid().to_numpy()
+            stored = table["coefficients"].combine_chunks()
+            content = np.frombuffer(stored.buffers()[1] or b"", np.int8).reshape(-1, BITS)
+            content = content[stored.offset : stored.offset + len(stored)]
+            parts.append((start + np.flatnonzero(known), table["hash"].drop_null().to_numpy(), content[known]))
+            start += len(table)
+        self.size = start
+        self.rows, self.hashes, self.coefficients = (np.concatenate(columns) for columns in zip(*parts, strict=True))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -12,6 +12,9 @@ from testbed.filtering.image_hashes import SIMILAR, Hashes, similarity
 KEPT = -1
 """What a sample that is kept has in place of the sample that it is a near-duplicate of."""
 
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number that spreads the bits of keys."""
+
 CHECKED = 1 << 20
 """Pairs whose coefficients are compared at once."""
 
@@ -33,10 +36,18 @@ def near_between(first: Hashes, second: Hashes, distance: int, threads: int = 1)
 
 def first_of_equal(hashes: Hashes) -> np.ndarray:
     """For each image, the index of the first with the same hash and the same coefficients (N)."""
-    content = np.column_stack([hashes.hashes.view(np.uint8).reshape(-1, 8), hashes.coefficients.view(np.uint8)])
-    keys = np.ascontiguousarray(content).view(np.dtype((np.void, content.shape[1])))[:, 0]
+    words = hashes.coefficients.view(np.uint64)
+    keys = hashes.hashes.copy()
+    for column in words.T:
+        keys = (keys ^ keys >> np.uint64(29) ^ column) * SPREAD
     _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return firsts[inverse]
+    equal = firsts[inverse]
+    # Should two different images ever have the same key, they are told apart here.
+    for start in range(0, len(equal), CHECKED):
+        own = slice(start, start + CHECKED)
+        same = (words[own] == words[equal[own]]).all(axis=1) & (hashes.hashes[own] == hashes.hashes[equal[own]])
+        equal[own] = np.where(same, equal[own], np.arange(start, start + len(same)))
+    return equal
 
 
 def keep_first(number: int, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +78,8 @@ def keep_first(number: int, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     return near, distance
 
 
-def near_before(hashes: Hashes, size: int, distance: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """`keep_first` for the `size` rows of the table that `hashes` are of."""
+def near_before(hashes: Hashes, distance: int, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """`keep_first` for the rows of the table that `hashes` are of."""
     # An image that is equal to an earlier one has the same near-duplicates, so it has the same fate.
     equal = first_of_equal(hashes)
     own = np.flatnonzero(equal == np.arange(len(hashes)))
@@ -80,7 +91,7 @@ def near_before(hashes: Hashes, size: int, distance: int, threads: int = 1) -> t
     originals = equal[copies]
     of_hashes[copies] = np.where(of_hashes[originals] == KEPT, originals, of_hashes[originals])
     distances[copies] = distances[originals]
-    near, far = np.full(size, KEPT), np.zeros(size, np.int64)
+    near, far = np.full(hashes.size, KEPT), np.zeros(hashes.size, np.int64)
     dropped = of_hashes != KEPT
     near[hashes.rows[dropped]], far[hashes.rows[dropped]] = hashes.rows[of_hashes[dropped]], distances[dropped]
     return near, far
