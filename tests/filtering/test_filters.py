@@ -8,7 +8,6 @@ from testbed.experiment.errors import ExperimentError
 from testbed.experiment.experiment import Model
 from testbed.experiment.pools import partner_of
 from testbed.experiment.products import figure_metrics
-from testbed.filtering.conditions import PredicateError, check_predicate
 
 LIST = [{"kind": "list", "path": "list.txt"}]
 METACLIP = {"from": "a", "method": "metaclip", "entries": LIST, "t": 20}
@@ -21,6 +20,9 @@ REMOVE = {"from": "a", "method": "remove", "where": "caption ILIKE '%sketch%'"}
 SUBSET = {"from": "a", "method": "subset", "path": "subset.npy"}
 JOINED = ALL | {"columns_from": {"path": "own.csv", "key": "uid"}, "caption": "mine", "share": 0.5}
 CONTROL = {"from": "a", "method": "random", "as_many_as": "f"}
+
+DEDUPLICATE = {"from": "a", "method": "deduplicate"}
+DECONTAMINATE = {"from": "a", "method": "decontaminate", "against": ["mini_sketch"]}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def filters(**entries) -> dict:
     return small(filters=entries)
 
 
-METHODS = [METACLIP, SCORED, SQL, BASIC, RANDOM, ALL, REMOVE, SUBSET]
+METHODS = [METACLIP, SCORED, SQL, BASIC, RANDOM, ALL, REMOVE, SUBSET, DEDUPLICATE, DECONTAMINATE]
 
 
 @pytest.mark.parametrize("entry", [*METHODS, JOINED], ids=lambda entry: entry["method"])
@@ -132,6 +134,18 @@ def test_a_teacher_is_never_the_first_of_several(change, key, names):
             ["filters.f: is derived from itself (f -> f)"],
         ),
         ({"f": SQL | {"method": "best"}}, ["filters.f.method: 'best'", "metaclip", "clip_score"]),
+        ({"f": without(DECONTAMINATE, "against")}, ["method decontaminate has none of against", "Give it"]),
+        (
+            {"f": DECONTAMINATE | {"against": ["mini_sketsch"]}},
+            [
+                "filters.f.against: mini_sketsch is not a test set. Did you mean mini_sketch?",
+                "Name one or more of: mini_",
+            ],
+        ),
+        ({"f": DECONTAMINATE | {"against": []}}, ["filters.f.against: []"]),
+        ({"f": DECONTAMINATE | {"against": ["mini_sketch"] * 2}}, ["filters.f.against"]),
+        ({"f": DECONTAMINATE | {"distance": 13}}, ["filters.f.distance: 13", "maximum"]),
+        ({"f": DEDUPLICATE | {"against": ["mini_sketch"]}}, ["against does not belong to method deduplicate"]),
         ({"f": SQL | {"t": 3}}, ["filters.f: t does not belong to method sql", "Its keys are: where"]),
         ({"f": SQL | {"wear": "x"}}, ["filters.f: unknown key wear"]),
         ({"f": METACLIP | {"t": 0}}, ["filters.f.t: 0", "minimum"]),
@@ -242,57 +256,8 @@ def test_filters_of_the_demo_are_refused_with_the_demos_own_names():
         load(changed(filters={"f": SQL | {"from": "mini_yffc"}}))
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "similarity > 0.3 AND NSFW = 'UNLIKELY'",
-        "caption LIKE '%dog%' OR caption ILIKE 'x' OR caption SIMILAR TO 'y'",
-        "likes IN (1, 2) AND likes BETWEEN 1 AND 2 AND likes NOT IN (3)",
-        "CASE WHEN likes > 1 THEN width ELSE height END::DOUBLE > 2.5",
-        "NOT (url IS NULL) AND regexp_matches(caption, 'a;b') AND length(caption) > 3 -- a remark",
-        "len(list_filter(tags, lambda tag: tag = 'x')) > 0",
-        "coalesce(likes, 0) + 1 > 2 AND samples.likes < 5 AND caption || url <> ''",
-    ],
-)
-def test_conditions_on_a_rows_own_values_are_allowed(where):
-    assert check_predicate(where)
-
-
-@pytest.mark.parametrize(
-    ("where", "word"),
-    [
-        ("", "empty"),
-        ("likes >", "syntax error"),
-        ("likes > 1; SELECT 1", "syntax error"),
-        ("true) IS TRUE AS kept FROM samples; DROP TABLE samples; SELECT (true", "more than one condition|statements"),
-        ("true) IS TRUE AS kept, (1", "more than one condition"),
-        ("likes) OR (true", "more than one condition"),
-        ("true) IS TRUE FROM samples UNION SELECT (true", "more than one condition"),
-        ("likes IN (SELECT 1)", "subquery"),
-        ("EXISTS (FROM read_text('list.txt'))", "subquery"),
-        ("CASE WHEN (SELECT true) THEN true END", "subquery"),
-        ("likes = ANY (SELECT 1)", "subquery"),
-        ("{'a': (FROM read_csv('x'))} IS NULL", "subquery"),
-        ("row_number() OVER () < 5", "window"),
-        ("count(*) > 1", "count_star"),
-        ("max(likes) > 1", "max"),
-        ("COLUMNS('.*') = 1", "star"),
-        ("random() < 0.5", "random"),
-        ("uuid() = uid", "uuid"),
-        ("now() > taken", "now"),
-        ("CURRENT_TIMESTAMP > taken", "CURRENT_TIMESTAMP"),
-        ("current_date > taken", "current_date"),
-        ("today() > taken", "today"),
-        ("age(taken) > INTERVAL 1 DAY", "age"),
-        ("getenv('HOME') = 'x'", "getenv"),
-        ("current_setting('threads') = '1'", "current_setting"),
-        ("nextval('x') > 1", "nextval"),
-        ("read_blob('list.txt') IS NULL", "read_blob"),
-        ("glob('*') IS NULL", "glob"),
-        ("nothing_of_this_name(likes)", "nothing_of_this_name"),
-        ("$1 = 2", "more than one condition|parameter"),
-    ],
-)
-def test_what_could_do_more_than_compare_values_is_refused(where, word):
-    with pytest.raises(PredicateError, match=word):
-        check_predicate(where)
+def test_pools_say_which_near_duplicates_they_lack_and_what_is_their_control():
+    apart = DECONTAMINATE | {"against": ["mini_imagenet", "mini_sketch", "mini_v2"]}
+    pools = load(filters(f=apart, g=CONTROL)).plotted_pools()
+    assert {pool["name"]: pool["against"] for pool in pools if "against" in pool} == {"f": ["mini_v2", "mini_sketch"]}
+    assert {pool["name"]: pool["control_of"] for pool in pools if "control_of" in pool} == {"g": "f"}

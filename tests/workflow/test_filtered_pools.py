@@ -36,6 +36,8 @@ filters:
     threshold: -1
     sizes: [60]
   drawn: {from: mini_yfcc, method: random, fraction: 0.8, sizes: [40]}
+  unique: {from: mini_yfcc, method: deduplicate, sizes: []}
+  apart: {from: unique, method: decontaminate, against: [mini_imagenet, mini_sketch], sizes: [40]}
   clean: {from: balanced, method: basic, minimum_words: 2, maximum_aspect_ratio: 3, sizes: [40]}
   recaptioned:
     from: mini_yfcc
@@ -51,7 +53,7 @@ mixtures:
   mini_mixed: {shares: {balanced: 1, mini_shutterstock: 1}, sizes: [80]}
 """
 POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80, "recaptioned": 40}
-POOLS |= {"removed": 40, "removed_control": 40}
+POOLS |= {"removed": 40, "removed_control": 40, "apart": 40}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ def test_filters_are_pools_with_models_and_trends(filtered_run):
 
 
 def test_what_is_kept_is_in_the_sources_order_and_in_the_trainset(filtered_run):
-    pools = ("balanced", "best", "clean", "drawn", "removed", "removed_control")
+    pools = ("balanced", "best", "clean", "drawn", "removed", "removed_control", "apart")
     for pool, source in dict.fromkeys(pools, "mini_yfcc").items():
         kept, everything = (table_of(filtered_run, name)["uid"].to_pylist() for name in (pool, source))
         assert [uid for uid in everything if uid in set(kept)] == kept
@@ -176,7 +178,7 @@ def test_models_of_filters_are_traced_to_the_lists(filtered_run):
 def test_plan_and_status_know_filters(filtered_run):
     plan = run_snakemake(filtered_run, "plan", "--configfile", TINY, "filters.yaml").stdout.splitlines()
     jobs = {line.split("  ")[0]: line.split()[-7:] for line in plan}
-    assert {"list_samples", "score_pairs", "select, balance", "reshard_samples"} <= set(jobs)
+    assert {"list_samples", "score_pairs", "find_duplicates", "select, balance", "reshard_samples"} <= set(jobs)
     status = run_snakemake(filtered_run, "status", "--configfile", TINY, "filters.yaml").stdout.splitlines()
     line = next(line for line in status if line.startswith("best "))
     assert "select_samples done, reshard_samples done" in line and " of " in line

@@ -57,6 +57,7 @@ rule select_samples:
         columns=filter_columns,
         subset=filter_subset,
         other=controlled_samples,
+        duplicates=filter_duplicates,
     output:
         manifest="results/samples/{filter}/manifest.json",
     log:
@@ -65,7 +66,14 @@ rule select_samples:
         "results/benchmarks/select_samples/{filter}.tsv"
     wildcard_constraints:
         filter=filters_of(
-            "clip_score", "sql", "basic", "random", "all", "remove", "subset"
+            "clip_score",
+            "sql",
+            "basic",
+            "random",
+            "all",
+            "remove",
+            "subset",
+            *NEAR_METHODS,
         ),
     conda:
         "../../envs/data.yaml"

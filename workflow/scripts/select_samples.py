@@ -1,7 +1,7 @@
-"""Select the samples of a pool by CLIP score, by a condition in SQL, by simple rules, by a list of uids, or at random.
+"""Select the samples of a pool: by CLIP score, SQL, simple rules, a list of uids, at random, or without near-duplicates.
 
-In:  the table of the pool's samples; where the filter has them, the scores of its pairs, the columns of the user's table,
-     the file of uids, and the table of the filter that keeps as many
+In:  the table of the pool's samples; where the filter has them, the scores of its pairs, its near-duplicates, the columns of
+     the user's table, the file of uids, and the table of the filter that keeps as many
 Out: a manifest; beside it the kept rows, with their scores, in parts like those of the pool, each with its record
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from testbed.filtering.balancing import draw
 from testbed.filtering.recaptioning import Recaptioning
@@ -77,11 +78,15 @@ def score_selector(
 
 @dataclass(frozen=True)
 class Given:
-    """What a filter selects by, beside samples and scores: the folder of a user's columns, a file of uids, a number."""
+    """What a filter selects by, beside samples and scores.
+
+    Folders of a user's columns and of near-duplicates, a file of uids, and a number of samples.
+    """
 
     columns: Path | None = None
     subset: Path | None = None
     as_many: int | None = None
+    duplicates: Path | None = None
 
 
 NOTHING = Given()
@@ -90,6 +95,18 @@ Selector = tuple[Callable[[str, pa.Table], pa.Table], Callable[[str], object], d
 
 def nothing(name: str) -> None:
     """What a selection by a part's own rows depends on, beside the part and the rules."""
+
+
+def duplicate_selector(duplicates: Path) -> Selector:
+    """As `score_selector`, a function that drops near-duplicates; the facts are their numbers."""
+    manifest, parts = read_json(duplicates / "manifest.json"), parts_of(duplicates)
+
+    def keep(name: str, table: pa.Table) -> pa.Table:
+        dropped = read_part(duplicates, parts[name], ["uid"])["uid"].combine_chunks()
+        return table.filter(compute.invert(compute.is_in(table["uid"], value_set=dropped)))
+
+    facts = {key: manifest[key] for key in ("similarity", "near_duplicates", "testsets") if key in manifest}
+    return keep, lambda name: [parts[name]["sha256"]], facts
 
 
 def random_limit(samples: Path, key: str, rules: Mapping, as_many: int | None) -> float:
@@ -150,6 +167,8 @@ def select_samples(
     rules = {key: value for key, value in rules.items() if key not in ("from", "sizes", "teacher")}
     if scores:
         select, depends_on, facts = score_selector(scores, rules)
+    elif given.duplicates:
+        select, depends_on, facts = duplicate_selector(given.duplicates)
     else:
         select, depends_on, facts = row_selector(rules, samples, given)
     requests = {name: [file["sha256"], rules, depends_on(name)] for name, file in parts.items()}
@@ -207,13 +226,15 @@ def select_samples(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     terminate_with_parent()
-    scores, columns, subset, other = (
-        next(iter(snakemake.input.get(name) or []), None) for name in ("scores", "columns", "subset", "other")
+    scores, columns, subset, other, duplicates = (
+        next(iter(snakemake.input.get(name) or []), None)
+        for name in ("scores", "columns", "subset", "other", "duplicates")
     )
     given = Given(
         Path(columns).parent if columns else None,
         Path(subset) if subset else None,
         read_json(other)["samples"] if other else None,
+        Path(duplicates).parent if duplicates else None,
     )
     with locked(Path(snakemake.output.manifest).parent) as folder:
         manifest = select_samples(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from plan import table_of
 from testbed.experiment.experiment import Experiment
+from testbed.experiment.filter_checks import NEAR_METHODS
 from testbed.experiment.products import is_linked, is_local, is_retrieved
 from testbed.planning.local_costs import groups_of
 from testbed.records.log import failure_in, log_to, progress_of, read_progress
@@ -137,6 +138,7 @@ def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[
     rules = {
         "metaclip": {"match_entries": "matches", "balance_samples": "samples"},
         "clip_score": {"score_pairs": "scores", "select_samples": "samples"},
+        **dict.fromkeys(NEAR_METHODS, {"find_duplicates": "duplicates", "select_samples": "samples"}),
     }.get(entry["method"], {"select_samples": "samples"})
     rules = ({"join_columns": "columns"} if "columns_from" in entry else {}) | rules
     for rule, kind in {**rules, "reshard_samples": "shards"}.items():

@@ -1,4 +1,5 @@
 # What filters.smk asks of the experiment.
+from testbed.experiment.filter_checks import NEAR_METHODS
 from testbed.experiment.products import filters_by, is_linked, is_local, metadata_of
 from testbed.lists.pairs import ListError
 from testbed.lists.released import find_list
@@ -120,3 +121,11 @@ def filter_scores(wildcards):
     if entry["method"] != "clip_score":
         return []
     return [f"results/scores/{wildcards.filter}/manifest.json"]
+
+
+def filter_duplicates(wildcards):
+    """The near-duplicates that a filter drops."""
+    entry = experiment.filters[wildcards.filter]
+    if entry["method"] not in NEAR_METHODS:
+        return []
+    return [f"results/duplicates/{wildcards.filter}/manifest.json"]

@@ -199,6 +199,13 @@ class Experiment:
         parent = self.filters[pool]["from"]
         return parent if self.sizes(parent) else self.trained_from(parent)
 
+    def _selection_of(self, pool: str) -> dict:
+        """Return what a random control has as many samples as, or the shifts whose near-duplicates a filter drops."""
+        entry = self.filters.get(pool, {})
+        if "as_many_as" in entry:
+            return {"control_of": entry["as_many_as"]}
+        return {"against": [one for one in self.shifts if one in entry["against"]]} if "against" in entry else {}
+
     def plotted_pools(self) -> list[dict]:
         """Return all pools and ensembles in order, for plots: see `testbed.experiment.pools.Pool`."""
         entries = self.sources | self.mixtures | self.filters | self.ensembles
@@ -209,7 +216,7 @@ class Experiment:
                 "kind": "baseline" if pool == baseline else self.kind(pool),
                 "members": self.members(pool) if pool in self.mixtures else {},
                 "of": self.trained_from(pool),
-                **({"control_of": controlled} if (controlled := self.filters.get(pool, {}).get("as_many_as")) else {}),
+                **self._selection_of(pool),
             }
             for pool in self.pools
         ]

@@ -24,6 +24,8 @@ KEYS = {
     "all": set(),
     "remove": {"where"},
     "subset": {"path"},
+    "deduplicate": {"distance"},
+    "decontaminate": {"against", "distance"},
 }
 """The keys of each method; no other method has them."""
 
@@ -39,8 +41,16 @@ NEEDED = {
     "all": [],
     "remove": [["where"]],
     "subset": [["path"]],
+    "deduplicate": [],
+    "decontaminate": [["against"]],
 }
 """For each method, the groups of keys of which exactly one is required."""
+
+NEAR_METHODS = ("deduplicate", "decontaminate")
+"""The methods that drop near-duplicates."""
+
+NEAR_DISTANCE = 10
+"""Their default distance, in bits; docs/duplicates.md says how it was chosen."""
 
 WITHOUT_FILE = ("numbers", "miniweb")
 """Kinds of entries that need no file."""
@@ -57,6 +67,7 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         yield from _key_problems(name, entry)
         yield from _caption_problems(name, entry)
         yield from _control_problems(experiment, name, entry)
+        yield from _against_problems(experiment, name, entry.get("against", []))
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
@@ -146,6 +157,16 @@ def _entry_problems(name: str, lists: list[Mapping]) -> Iterator[str]:
         if ("path" in entry) == (entry["kind"] in WITHOUT_FILE):
             fault = "needs no path" if "path" in entry else "needs a path"
             yield f"filters.{name}.entries.{index}: kind {entry['kind']} {fault}."
+
+
+def _against_problems(experiment: Experiment, name: str, against: list[str]) -> Iterator[str]:
+    """Yield a line for each unknown test set. Test sets of every task have images, so every task is possible."""
+    for testset in against:
+        if testset not in experiment.testsets:
+            yield (
+                f"filters.{name}.against: {testset} is not a test set.{did_you_mean(testset, experiment.testsets)} Name one "
+                f"or more of: {', '.join(experiment.testsets)}."
+            )
 
 
 def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid: list[str]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 Pool = Mapping
 """An entry of `Experiment.plotted_pools`: `name`; `kind`; `title`, if it has one; `members`, the members of a mixture or
 ensemble and their shares; `average`, what an ensemble averages; `of`, the pool that a filter is compared with;
-`control_of`, the filter that keeps as many samples as this random one."""
+`control_of`, the filter that keeps as many samples as this random one; `against`,
+the shifts whose near-duplicates a filter drops."""
 
 
 def in_order(pools: Mapping[str, Pool], config: Mapping) -> list[Pool]:

@@ -13,6 +13,7 @@ from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.planning.hash_checks import hash_hours
 from testbed.planning.local_costs import index_stages, local_shard_stages
+from testbed.planning.near_costs import near_stages
 from testbed.planning.retrieval_costs import retrieval_stages
 from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
 
@@ -130,8 +131,8 @@ def maximum_samples(experiment: Experiment, expected: dict[str, Expected], pool:
     return round(maximum_samples(experiment, expected, entry["from"]) * entry.get("fraction", 1))
 
 
-def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list[Stage]:
-    """Return the stages of filters; an empty list if the experiment has no filter."""
+def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
+    """Return the stages of filters; an empty list if the experiment has no filter. `tested` is as for `stages_of`."""
     costs, filters = experiment.config["costs"], experiment.filters
     listed = list(dict.fromkeys(experiment.root(name) for name in filters))
     images = sum(expected[source].images for source in listed)
@@ -157,6 +158,7 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected]) -> list
             cpu=sum(hours.values()) * (1 + experiment.config["evaluation"]["workers"]),
             gpu=sum(hours[name] for name in scored if devices[name] == "cuda"),
         ),
+        *near_stages(experiment, expected, read, tested),
         Stage(
             "join_columns",
             f"{to_join:,} samples",
@@ -233,7 +235,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
             cpu=images / costs["sharded_per_second"] / HOUR,
         ),
         *local_shard_stages(experiment, expected),
-        *filter_stages(experiment, expected),
+        *filter_stages(experiment, expected, tested),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(
             "train_clip",

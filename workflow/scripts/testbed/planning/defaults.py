@@ -1,6 +1,7 @@
 """Defaults that depend on other keys of the experiment, so that the schema cannot set them."""
 
 from testbed.experiment.experiment import Experiment
+from testbed.experiment.filter_checks import NEAR_DISTANCE, NEAR_METHODS
 from testbed.filtering.entry_lists import MINIMUM
 from testbed.lists.formats import GENERIC
 
@@ -22,6 +23,8 @@ def fill_defaults(experiment: Experiment) -> None:
         for one in entry.get("entries", []):
             if one["kind"] in MINIMUM:
                 one.setdefault("minimum", MINIMUM[one["kind"]])
+        if entry["method"] in NEAR_METHODS:
+            entry.setdefault("distance", NEAR_DISTANCE)
         if entry["method"] == "clip_score":
             entry.setdefault("per_class", False)
             if model := experiment.teacher(name):

@@ -26,7 +26,7 @@ from testbed.statistics.comparisons import (
     fits_of,
     what_it_lacks,
 )
-from testbed.statistics.controls import selection
+from testbed.statistics.controls import decontamination, selection
 from testbed.statistics.gains import measure_gains
 from testbed.statistics.joint_correct import JointCorrect
 from testbed.statistics.mixing import (
@@ -240,6 +240,7 @@ def all_claims(
         *mixing(fits, pools, settings),
         *filtering(fits, pairs, pools, settings, joint, reference),
         *selection(fits, pools, evaluated, settings),
+        *decontamination(fits, pools, evaluated, settings),
     ]
 
 

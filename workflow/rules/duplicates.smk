@@ -1,0 +1,74 @@
+# Near-duplicates: perceptual hashes of images, and the pairs that are near.
+include: "inputs/duplicates.smk"
+
+
+rule hash_images:
+    input:
+        samples="results/samples/{source}/manifest.json",
+        shards="results/shards/{source}/manifest.json",
+    output:
+        manifest="results/hashes/{source}/manifest.json",
+    log:
+        "results/logs/hash_images/{source}.log",
+    benchmark:
+        "results/benchmarks/hash_images/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(720),
+    message:
+        "Hashing the images of {wildcards.source}"
+    script:
+        "../scripts/hash_images.py"
+
+
+rule hash_testset:
+    input:
+        testset=own_files,
+    output:
+        manifest="results/testset_hashes/{testset}/manifest.json",
+    log:
+        "results/logs/hash_testset/{testset}.log",
+    benchmark:
+        "results/benchmarks/hash_testset/{testset}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        testset=own_folder,
+    message:
+        "Hashing the images of {wildcards.testset}"
+    script:
+        "../scripts/hash_testset.py"
+
+
+rule find_duplicates:
+    input:
+        samples=parent_samples,
+        hashes=root_hashes,
+        testsets=testset_hashes,
+    output:
+        manifest="results/duplicates/{filter}/manifest.json",
+    log:
+        "results/logs/find_duplicates/{filter}.log",
+    benchmark:
+        "results/benchmarks/find_duplicates/{filter}.tsv"
+    wildcard_constraints:
+        filter=filters_of(*NEAR_METHODS),
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        distance=lookup(within=settings, dpath="filters/{filter}/distance"),
+    message:
+        "Finding near-duplicates for {wildcards.filter}"
+    script:
+        "../scripts/find_duplicates.py"
