@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
@@ -147,7 +148,12 @@ DATACOMP = """
 """
 FILTER = """
 filters:
-  my_best: {from: my_pool, method: sql, where: "clip_l14_similarity_score > 0.5 AND source_uid != ''", sizes: []}
+  my_best:
+    from: my_pool
+    method: sql
+    columns_from: {path: labels.tsv, key: sha256}
+    where: "clip_l14_similarity_score > 0.5 AND source_uid != '' AND label = 'photo'"
+    sizes: []
 """
 
 
@@ -174,10 +180,12 @@ def test_images_of_datacomp_that_have_changed_are_left_out_and_scores_are_for_fi
     text = (workflow_copy / "mine.yaml").read_text(encoding="utf-8")
     allowed = text.replace("download: {", "download: {private_networks: [127.0.0.1/32], ")
     (workflow_copy / "mine.yaml").write_text(allowed + FILTER, encoding="utf-8")
+    labels = f"sha256\tlabel\n{hashlib.sha256(image('ok')).hexdigest()}\tphoto\n"
+    (workflow_copy / "labels.tsv").write_text(labels)
     plan = run_snakemake(workflow_copy, "plan", "--configfile", "mine.yaml").stdout
     assert "Hash check of my_pool: 44 images are compared with the SHA-256 of the list." in plan
     asked = ("results/trainsets/my_pool/60/manifest.json", "results/samples/my_best/manifest.json")
-    run_snakemake(workflow_copy, *asked, "--configfile", "mine.yaml")
+    run_snakemake(workflow_copy, *asked, "results/subsets/my_best.npy", "--configfile", "mine.yaml")
     assert json.loads((workflow_copy / "results/shards/my_pool/manifest.json").read_text())["samples"] == 70
     manifests = (workflow_copy / "results/downloads/my_pool").glob("*/manifest.json")
     assert sum(json.loads(path.read_text())["causes"].get("changed", 0) for path in manifests) == 10
@@ -185,4 +193,6 @@ def test_images_of_datacomp_that_have_changed_are_left_out_and_scores_are_for_fi
     samples = pa.concat_tables(map(parquet.read_table, (workflow_copy / "results/samples/my_best").glob("*.parquet")))
     best = [number for number in range(PAIRS) if number % 8 and number / PAIRS > 0.5]
     assert sorted(samples["source_uid"].to_pylist()) == [f"{number:032x}" for number in best]
+    # As DataComp names them.
+    assert np.load(workflow_copy / "results/subsets/my_best.npy").tolist() == [(0, number) for number in best]
     assert samples["expected_sha256"].to_pylist() == samples["sha256"].to_pylist()
