@@ -64,7 +64,7 @@ rule find_duplicates:
         "../../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     params:
         distance=lookup(within=settings, dpath="filters/{filter}/distance"),
