@@ -118,6 +118,7 @@ onsuccess:
         logger.info(
             "effective robustness  results/plots/effective_robustness.pdf, and other plots beside it\n"
             "to explore            results/report/explore.html, in a browser\n"
+            "what is in the data   results/report/pools.html\n"
             "the paper's findings  results/report/claims.html\n"
             "tables                results/tables/\n"
             "where it comes from   results/provenance.csv; what to cite: results/citations.bib"

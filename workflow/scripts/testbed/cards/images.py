@@ -74,25 +74,19 @@ def look_at_samples(shards: Path, rows: pa.Table, thumbnails: int) -> list[Look]
     """
     listed = rows.select(["uid", "shard", "offset"]).to_pylist()
     looks: list[Look | None] = [None] * len(listed)
-    # In the order of the shards, each of which is opened once.
-    order = sorted(range(len(listed)), key=lambda place: (listed[place]["shard"], listed[place]["offset"]))
-    file = None
-    try:
-        for place in order:
-            row = listed[place]
-            if file is None or Path(file.name).name != row["shard"]:
-                if file:
-                    file.close()
-                file = open(shards / row["shard"], "rb")
-            try:
-                looks[place] = look_at(read_image(file, row["offset"]), place < thumbnails)
-            except (OSError, ValueError, SyntaxError) as error:
-                raise SampleError(
-                    f"{file.name}: image {row['uid']} cannot be decoded ({error}). Run `snakemake verify`."
-                ) from error
-    finally:
-        if file:
-            file.close()
+    by_shard: dict[str, list[int]] = {}
+    for place, row in enumerate(listed):
+        by_shard.setdefault(row["shard"], []).append(place)
+    for name, places in sorted(by_shard.items()):
+        with open(shards / name, "rb") as file:
+            for place in sorted(places, key=lambda place: listed[place]["offset"]):
+                try:
+                    looks[place] = look_at(read_image(file, listed[place]["offset"]), place < thumbnails)
+                except (OSError, ValueError, SyntaxError) as error:
+                    raise SampleError(
+                        f"{shards / name}: image {listed[place]['uid']} cannot be decoded ({error}). "
+                        "Run `snakemake verify`."
+                    ) from error
     return looks
 
 

@@ -26,11 +26,14 @@ def octaves(first: int, last: int, steps: int) -> np.ndarray:
     return 2.0 ** (np.arange(first * steps, last * steps + 1) / steps)
 
 
+RATIOS = 2.0 ** ((np.arange(-15, 16) + 0.5) / 5)
+"""A square, and each ratio of 2 or 1/2, is in the middle of its bin."""
+
 MEASURES: Mapping[str, Measure] = {
     "words": Measure("Words of a caption", "words", np.arange(0.0, 61.0)),
-    "characters": Measure("Characters of a caption", "characters", np.arange(0.0, 401.0, 10)),
+    "characters": Measure("Characters of a caption", "characters", np.arange(0.0, 401.0, 5)),
     "side": Measure("Shorter side of the image", "pixels", octaves(3, 14, 3), True),
-    "aspect_ratio": Measure("Aspect ratio of the image", "width / height", octaves(-3, 3, 5), True),
+    "aspect_ratio": Measure("Aspect ratio of the image", "width / height", RATIOS, True),
     "bytes": Measure("Size of the stored file", "bytes", octaves(8, 24, 3), True),
 }
 """Captions, and images as they were fetched, of all samples; `bytes` of the decoded sample of images."""
