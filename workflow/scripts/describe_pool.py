@@ -10,7 +10,7 @@ Out: description.json; words.parquet, the most frequent words of each group; she
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -100,12 +100,13 @@ class Pool:
 
 
 def describe_pool(
-    pool: Pool, shards: Path, classes: Sequence[str], sampling: Mapping[str, int]
+    pool: Pool, shards: Path, classes: Sequence[str], sampling: Mapping[str, int], language: Callable[[str], str]
 ) -> tuple[dict, dict[str, Counter], pa.Table]:
     """Return the description of a pool, the words of each of its groups, and its contact sheet.
 
     `shards` is the folder of the source's shards, `classes` are the names of the reference's classes. `sampling` has the
-    keys `images`, `caption_sample` and `image_sample` of the section `cards`. A filter's sheet has half of the images kept.
+    keys `images`, `caption_sample` and `image_sample` of the section `cards`. `language` classifies captions.
+    Each of a filter's two groups has half of the images of the sheet.
     """
     sizes, names = pool.groups(), ClassNames(classes)
     groups = {group: Group(group, size, names, sampling["caption_sample"]) for group, size in sizes.items()}
@@ -115,7 +116,6 @@ def describe_pool(
             groups[part.group].add(part.rows, part.places, part.predicted)
             done += len(part.rows)
             progress.update(done)
-    language = load_classifier()
     images = -(-sampling["images"] // len(groups))
     found = {
         name: group.result(shards, language, images, sampling["image_sample"], pool.captions_at)
@@ -149,7 +149,7 @@ if __name__ == "__main__":
     shards = Path(files.shards).parent
     pool = Pool(Path(files.samples).parent, folders.get("parent"), folders.get("scores"))
     description, words, sheet = describe_pool(
-        pool, shards, read_lines(Path(params.reference) / "classnames.txt"), dict(params.sampling)
+        pool, shards, read_lines(Path(params.reference) / "classnames.txt"), dict(params.sampling), load_classifier()
     )
     if files.get("counts"):
         description["list"] = describe_list(Path(files.counts[0]))

@@ -9,8 +9,8 @@ import numpy as np
 from testbed.cards.measures import MEASURES, Measure, shares_of
 from testbed.cards.text import in_bytes, percent
 
-WIDTH, HEIGHT = 300, 180
-LEFT, RIGHT, TOP, BOTTOM = 42, 12, 10, 42
+WIDTH, HEIGHT = 300, 184
+LEFT, RIGHT, TOP, BOTTOM = 42, 12, 10, 44
 MOST_TICKS = 6
 TICK_STEPS = (1, 2, 5)
 NARROW = 4
@@ -66,10 +66,10 @@ def histogram(name: str, groups: Sequence[Counted], others: Sequence[Sequence[in
     parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>')
     parts += _x_ticks(measure, name, first, last, start, step, bottom)
     if above:
-        parts.append(_label(WIDTH - RIGHT - step / 2, bottom + 16, f"\u2265{_value(name, measure.edges[-1])}", "end"))
+        parts.append(_label(WIDTH - RIGHT - step / 2, bottom + 18, f"\u2265{_value(name, measure.edges[-1])}", "end"))
     if below:
-        parts.append(_label(LEFT + step / 2, bottom + 16, f"<{_value(name, measure.edges[0])}"))
-    parts.append(_label(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 5, f"{_unit(name, measure)}", extra="unit"))
+        parts.append(_label(LEFT + step / 2, bottom + 18, f"<{_value(name, measure.edges[0])}"))
+    parts.append(_label(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 4, f"{_unit(name, measure)}", extra="unit"))
     said = "; ".join(f"{group.label}: {sum(group.counts):,} samples" for group in groups)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(f"{measure.title}. {said}")}">'
@@ -145,7 +145,7 @@ def _x_ticks(measure: Measure, name: str, first: int, last: int, start: float, s
             continue
         x = start + (place + middle) * step
         found.append(f'<path class="axis" d="M{x:.1f} {bottom}v4"/>')
-        found.append(_label(x, bottom + 16, _value(name, value)))
+        found.append(_label(x, bottom + 18, _value(name, value)))
     return found
 
 
