@@ -134,7 +134,7 @@ rule plot_pools:
         mem_mb=1000,
         runtime=10,
     params:
-        pools=plotted_pools,
+        pools=drawn_pools,
         reference=title_of(experiment.reference),
     message:
         "Drawing what is in the pools"

@@ -13,10 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from testbed.cards.measures import MEASURES, shares_of
-from testbed.experiment.pools import in_order
 from testbed.figures.layout import lettered_grid
 from testbed.figures.style import STYLE, Series, make_series, save_figure
 from testbed.records.log import log_to
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 LABELS = {"words": "Words of a caption", "side": "Shorter side of the fetched image (pixels, logarithmic)"}
-SHARES = {"repeated\ncaptions": "repeated_captions", "English\ncaptions": "en", "captions that\nname a class": "naming"}
+SHARES = {"repeated\ncaptions": "repeated_captions", "English": "en", "name\na class": "naming"}
 SHARES |= {"repeated\nimages": "repeated_images", "grey\nimages": "grey_images"}
 AREA = 20.0
 SHOWN = 0.999
@@ -70,19 +69,28 @@ def _draw_cumulative(axes: Axes, name: str, series: Sequence[Series], groups: Ma
         edges, below = cumulative(name, counts)
         # Below the edge n + 1 are the captions of at most n words.
         x = edges - 1 if name == "words" else edges
-        axes.plot(x, below, color=one.colour, linestyle=one.dashes, linewidth=1.2, drawstyle=_steps(name))
+        axes.plot(x, 100 * below, color=one.colour, linestyle=one.dashes, linewidth=1.2, drawstyle=_steps(name))
         inside = np.flatnonzero((below > 1 - SHOWN) & (below < SHOWN))
         ends += [x[max(0, inside[0] - 1)], x[min(len(x) - 1, inside[-1] + 1)]] if len(inside) else []
     if name == "side":
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    if ends:
-        axes.set_xlim(
-            max(0, min(ends)) if name == "words" else min(ends) / 1.1, max(ends) * (1 if name == "words" else 1.1)
-        )
-    axes.set(xlabel=LABELS[name], ylabel="samples up to it" if name == "words" else "samples below it", ylim=(0, 1.02))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    if ends and name == "words":
+        axes.set_xlim(max(0, min(ends)), max(ends))
+    elif ends:
+        axes.set_xlim(min(ends) / 1.1, max(ends) * 1.1)
+        ticks = _powers(*axes.get_xlim())
+        axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+        axes.minorticks_off()
+    axes.set(xlabel=LABELS[name], ylabel=f"samples {'up to' if name == 'words' else 'below'} it (%)", ylim=(0, 102))
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Powers of two between two numbers, at most six; with numbers between them where there are fewer than three."""
+    powers = 2.0 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
+    if len(powers) < 3:
+        between = 2.0 ** np.arange(np.floor(np.log2(low)), np.ceil(np.log2(high)) + 1)
+        powers = np.unique(np.concatenate([between, 1.25 * between, 1.5 * between, 1.75 * between]))
+    return powers[(powers >= low) & (powers <= high)][:: -(-len(powers) // 6)].tolist()
 
 
 def _steps(name: str) -> str:
@@ -90,7 +98,7 @@ def _steps(name: str) -> str:
 
 
 def _plain(value: float, position: int) -> str:
-    return f"{value:,.0f}"
+    return f"{value:,.15g}"
 
 
 def _draw_classes(axes: Axes, series: Sequence[Series], groups: Mapping[str, Mapping]) -> None:
@@ -98,23 +106,21 @@ def _draw_classes(axes: Axes, series: Sequence[Series], groups: Mapping[str, Map
     for one in series:
         group = groups[one.pool]
         named = np.sort(np.array(group["named"]))[::-1]
-        named = named[named > 0] / max(1, group["samples"])
+        named = 100 * named[named > 0] / max(1, group["samples"])
         axes.plot(np.arange(1, len(named) + 1), named, color=one.colour, linestyle=one.dashes, linewidth=1.2)
     classes = max((len(group["named"]) for group in groups.values()), default=1)
     axes.set_yscale("log")
     if classes > 100:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(LogLocator(10))
-    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()
     axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
-    axes.set(xlabel="rank of the class", ylabel="captions that name it (logarithmic)")
-
-
-def _percent(value: float, position: int) -> str:
-    return f"{100 * value:g} %"
+    axes.set(xlabel="rank of the class", ylabel="captions that name it (%, logarithmic)")
 
 
 def _draw_shares(axes: Axes, series: Sequence[Series], groups: Mapping[str, Mapping]) -> None:
@@ -127,8 +133,7 @@ def _draw_shares(axes: Axes, series: Sequence[Series], groups: Mapping[str, Mapp
                 [share(group, key)], [row + offset], linestyle="", clip_on=False, zorder=3, **one.marker_style(AREA)
             )
     axes.set_yticks(range(len(SHARES)), list(SHARES))
-    axes.set(xlim=(0, 1), ylim=(len(SHARES) - 0.5, -0.5), xlabel="share of samples")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(xlim=(0, 100), ylim=(len(SHARES) - 0.5, -0.5), xlabel="samples (%)")
 
 
 def share(group: Mapping, key: str) -> float:
@@ -145,5 +150,7 @@ def share(group: Mapping, key: str) -> float:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     descriptions = {one["pool"]: one for one in map(read_json, snakemake.input.descriptions)}
-    figure = plot_pools(descriptions, in_order(snakemake.params.pools, snakemake.config), snakemake.params.reference)
+    config, pools = snakemake.config, snakemake.params.pools
+    order = [pools[name] for name in [*config["sources"], *config["filters"]] if name in pools]
+    figure = plot_pools(descriptions, order, snakemake.params.reference)
     save_figure(figure, snakemake.output.pdf, snakemake.output.png)

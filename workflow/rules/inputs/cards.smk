@@ -84,6 +84,13 @@ def card_of_pool(wildcards):
     return entry | {"reference": title_of(experiment.reference)}
 
 
+def drawn_pools(wildcards):
+    """The described pools as figures have them, by name."""
+    return canonical(
+        {name: plotted_pools[name] for name in described_pools(experiment)}
+    )
+
+
 def card_entries(wildcards):
     return canonical(
         {
