@@ -30,7 +30,8 @@ OF_TRENDS = {"plot_effective_robustness", "plot_claims", "explore_robustness", "
 PLOTS = OF_TRENDS | {"plot_data_efficiency"}
 PROVENANCE = {"trace_provenance", "collect_citations"}
 EVALUATIONS = {"evaluate_clip", "evaluate_ensemble", "collect_evaluations", "count_joint_correct"}
-FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE
+CONCEPTS = {"measure_concepts", "plot_concepts"}
+FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE | CONCEPTS
 FROM_TRAININGS = {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS
 CARDS = {"describe_pool", "draw_card", "compare_pools", "plot_pools"}
 FROM_SHARDS = {"shard_samples", "list_samples", "link_trainset"} | CARDS | FROM_TRAININGS
@@ -39,11 +40,11 @@ THEORY = {"simulate_theory", "plot_theory", "simulate_contrastive", "plot_contra
 CHANGES = {
     "architectures.mini_rn.learning_rate": (1.0e-3, FROM_TRAININGS),
     "cards.blur": ("all", {"draw_card", "compare_pools"}),
-    "cards.images": (12, CARDS),
+    "cards.images": (12, CARDS | CONCEPTS),
     "architectures.mini_rn.extra": ({"accum-freq": 2}, FROM_TRAININGS),
     "download.image_size": (32, {"download_images"} | FROM_SHARDS),
     "download.retry_failed": (["timeout"], {"download_images"} | FROM_SHARDS),
-    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"}),
+    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"} - CONCEPTS),
     "experiment": ("another", {"explore_robustness", "compare_pools"} | PROVENANCE),
     "miniweb.testset_images": (90, {"make_testset", "decode_testset"} | CARDS | FROM_EVALUATIONS),
     "mixtures.mini_blend.shares.mini_yfcc": (

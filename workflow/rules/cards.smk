@@ -7,6 +7,8 @@ localrules:
     draw_card,
     compare_pools,
     plot_pools,
+    measure_concepts,
+    plot_concepts,
 
 
 rule describe_pool:
@@ -140,3 +142,67 @@ rule plot_pools:
         "Drawing what is in the pools"
     script:
         "../scripts/plot_pools.py"
+
+
+rule measure_concepts:
+    input:
+        descriptions=described_with_models,
+        predictions=concept_predictions,
+        testsets=class_files,
+    output:
+        concepts=report(
+            "results/tables/concepts.csv",
+            caption="../report/concepts_table.rst",
+            category="Pools",
+            labels={"pool": "all", "content": "concepts, table"},
+        ),
+        classes="results/tables/concept_classes.csv",
+    log:
+        "results/logs/measure_concepts.log",
+    benchmark:
+        "results/benchmarks/measure_concepts.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        models=concept_models,
+        testsets=class_folders,
+        reference=lookup(within=settings, dpath="reference"),
+        confidence=lookup(within=settings, dpath="statistics/line_confidence"),
+    message:
+        "Measuring the accuracy of classes over captions that name them"
+    script:
+        "../scripts/measure_concepts.py"
+
+
+rule plot_concepts:
+    input:
+        concepts="results/tables/concepts.csv",
+        classes="results/tables/concept_classes.csv",
+    output:
+        pdf="results/plots/concepts.pdf",
+        png=report(
+            "results/plots/concepts.png",
+            caption="../report/concepts.rst",
+            category="Pools",
+            labels={"pool": "all", "content": "concepts, figure"},
+        ),
+    log:
+        "results/logs/plot_concepts.log",
+    benchmark:
+        "results/benchmarks/plot_concepts.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        testsets=sorted(experiment.classifications),
+        pools=drawn_pools,
+        reference=lookup(within=settings, dpath="reference"),
+    message:
+        "Drawing the accuracy of classes over captions that name them"
+    script:
+        "../scripts/plot_concepts.py"

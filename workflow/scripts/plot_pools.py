@@ -24,7 +24,7 @@ from testbed.records.manifest import read_json
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-LABELS = {"words": "Words of a caption", "side": "Shorter side of the fetched image (pixels, logarithmic)"}
+LABELS = {"words": "Words of a caption", "side": "Shorter side of the fetched image (pixels)"}
 SHARES = {"repeated\ncaptions": "repeated_captions", "English": "en", "name\na class": "naming"}
 SHARES |= {"repeated\nimages": "repeated_images", "grey\nimages": "grey_images"}
 AREA = 20.0
@@ -130,9 +130,14 @@ def _draw_shares(axes: Axes, series: Sequence[Series], groups: Mapping[str, Mapp
         offset = 0.6 * ((place + 0.5) / len(series) - 0.5)
         for row, key in enumerate(SHARES.values()):
             axes.plot(
-                [share(group, key)], [row + offset], linestyle="", clip_on=False, zorder=3, **one.marker_style(AREA)
+                [100 * share(group, key)],
+                [row + offset],
+                linestyle="",
+                clip_on=False,
+                zorder=3,
+                **one.marker_style(AREA),
             )
-    axes.set_yticks(range(len(SHARES)), list(SHARES))
+    axes.set_yticks(range(len(SHARES)), list(SHARES), fontsize=6.5)
     axes.set(xlim=(0, 100), ylim=(len(SHARES) - 0.5, -0.5), xlabel="samples (%)")
 
 

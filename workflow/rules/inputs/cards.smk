@@ -104,3 +104,33 @@ def mixture_entries(wildcards):
     return canonical(
         {name: paths.card_entry(experiment, name) for name in experiment.mixtures}
     )
+
+
+def concept_models(wildcards):
+    """By pool, architecture and size: the predictions of the models of the largest trainset of each described pool."""
+    return paths.largest_predictions(experiment)
+
+
+def concept_predictions(wildcards):
+    return [file for files in concept_models(wildcards).values() for file in files]
+
+
+def described_with_models(wildcards):
+    """The descriptions of the pools that have models."""
+    pools = dict.fromkeys(key.split("/")[0] for key in concept_models(wildcards))
+    return [f"results/descriptions/{pool}/description.json" for pool in pools]
+
+
+def class_files(wildcards):
+    return [
+        file
+        for testset in experiment.classifications
+        for file in files_of_testset(testset)
+    ]
+
+
+def class_folders(wildcards):
+    return {
+        testset: testset_folder(experiment, testset)
+        for testset in sorted(experiment.classifications)
+    }

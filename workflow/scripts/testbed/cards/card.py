@@ -235,7 +235,8 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
         ]
         columns.append(f"<div><h3>{title}</h3>{bars(rows, STYLES)}</div>")
     never = sum(not any(group["named"][label] for group in groups) for label in range(len(classes)))
-    said = f"{len(classes):,} classes of {escape(reference)}; no caption names {never:,} of them."
+    unnamed = f"no caption names {never:,} of them" if never else "captions name all of them"
+    said = f"{len(classes):,} classes of {escape(reference)}; {unnamed}."
     shown = f" The {SHOWN_CLASSES} most frequent ones:" if len(classes) > SHOWN_CLASSES else ""
     head = "".join(
         f"<th class=number>{LABELS[group['name']]}: {field}</th>" for field in ways.values() for group in groups
@@ -252,6 +253,6 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
     )
     table = f'<div class="scroll"><table><tr><th>class</th>{head}</tr>{body}</table></div>'
     return (
-        f'<section><h2>Classes of the reference</h2><p>{said}{shown}</p><div class="charts">{"".join(columns)}</div>'
+        f'<section><h2>Classes of the reference</h2><p>{said}{shown}</p><div class="charts classes">{"".join(columns)}</div>'
         f"<details><summary>All classes</summary>{table}</details></section>"
     )

@@ -24,6 +24,9 @@ LANGUAGES = {
     **{"ja": "Japanese", "ko": "Korean", "la": "Latin", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay"},
     **{"nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian"},
     **{"sk": "Slovak", "sl": "Slovenian", "sv": "Swedish", "th": "Thai", "tl": "Tagalog", "tr": "Turkish"},
+    **{"af": "Afrikaans", "bcl": "Bikol", "cy": "Welsh", "eu": "Basque", "fy": "Frisian", "ga": "Irish"},
+    **{"gd": "Gaelic", "is": "Icelandic", "kab": "Kabyle", "lb": "Luxembourgish", "nn": "Nynorsk", "oc": "Occitan"},
+    **{"pcm": "Nigerian Pidgin", "rw": "Kinyarwanda", "se": "Sami"},
     **{"uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese", "zxx": "no language"},
 }
 

@@ -190,13 +190,25 @@ def card_entry(experiment: Experiment, pool: str) -> dict:
     return entry
 
 
+def largest_predictions(experiment: Experiment) -> dict[str, list[str]]:
+    """By "pool/architecture/size": the predictions of all seeds, of the largest trainset of each described pool."""
+    found: dict[str, list[str]] = {}
+    for pool in sorted(described_pools(experiment)):
+        largest = max(experiment.sizes(pool), default=0)
+        for model in sorted(experiment.models([pool]), key=astuple):
+            if model.size == largest:
+                found.setdefault(f"{pool}/{model.architecture}/{largest}", []).extend(predictions_of([model]))
+    return found
+
+
 def card_products(experiment: Experiment) -> list[str]:
     """The cards of all pools, what shows them side by side, and their figure; none with `cards.make: false`."""
     pools = described_pools(experiment)
     if not experiment.config["cards"]["make"] or not pools:
         return []
     cards = [f"results/report/pools/{pool}.html" for pool in pools]
-    return ["results/report/pools.html", *cards, "results/plots/pools.pdf"]
+    concepts = ["results/plots/concepts.pdf"] if largest_predictions(experiment) else []
+    return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts]
 
 
 def all_products(experiment: Experiment) -> list[str]:
