@@ -9,14 +9,17 @@ import pytest
 from pyarrow import parquet
 
 from describe_pool import words_table
-from example_cards import CLASSES, SAMPLING, captions, describe, draw, with_column, write_example
+from example_cards import CLASSES, SAMPLING, captions, describe, draw, page_of, with_column, write_example
 from filter_tables import table_of
+from list_samples import list_samples
+from local_runs import FileSource
 from mini_parts import make_rows, write_downloads
+from tars import write_folder
 from testbed.cards.classes import ClassNames
 from testbed.cards.drawn import Repeats, Smallest
 from testbed.cards.images import is_flagged
 from testbed.cards.measures import MEASURES, count_bins, quantiles_of
-from testbed.cards.outcomes import Hosts, count_endings, describe_downloads, describe_list, hosts_of
+from testbed.cards.outcomes import Hosts, count_endings, describe_downloads, describe_list, describe_rewriting, hosts_of
 from testbed.records.manifest import read_json, write_json
 
 
@@ -208,3 +211,23 @@ def test_outcomes_are_counted_by_cause_and_host(tmp_path):
         "kept": 20,
         "dropped": {"bad_url": 10},
     }
+
+
+def test_a_source_on_disk_says_what_was_encoded_anew(tmp_path):
+    write_folder(tmp_path / "files", 40)
+    source = FileSource(tmp_path, tmp_path / "files")
+    counts = source.shuffle()
+    write_json(tmp_path / "counts.json", counts)
+    write_json(tmp_path / "shards/manifest.json", source.rewrite(counts=counts))
+    rows = parquet.read_schema(sorted(source.shuffled.glob("*.parquet"))[0]).remove_metadata()
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    write_json(samples / "manifest.json", list_samples(tmp_path / "shards", rows, samples))
+    description, words, sheet = describe(samples)
+    description["list"] = describe_list(tmp_path / "counts.json")
+    description["rewriting"] = describe_rewriting(tmp_path / "shards")
+    assert description["samples"] == 40 and description["list"]["kind"] == "files"
+    assert sum(description["rewriting"]["encoded"].values()) > 0
+    page = page_of((description, words, sheet))
+    assert "samples in the files" in page and "Images that were encoded anew" in page
+    assert "URLs that were asked" not in page

@@ -101,6 +101,6 @@ def is_flagged(row: dict, columns: Sequence[str]) -> bool:
         value = row[name]
         if isinstance(value, str):
             value = value.strip().lower() in MARKED
-        if value is not None and float(value) >= UNSAFE:
+        if isinstance(value, bool | int | float) and value >= UNSAFE:
             return True
     return False
