@@ -151,11 +151,11 @@ def test_a_run_makes_a_plot_for_each_mixture_pool_and_filter(paper):
 
 
 def test_every_pool_that_gives_samples_has_a_card(demo):
-    teacher = {"pool": "mini_wit", "size": 512}
+    teacher = {"pool": "mini_wit", "size": 600}
     entries = {
         "scored": {"from": "mini_laion", "method": "clip_score", "teacher": teacher, "fraction": 0.5, "sizes": []},
         "seen": {"from": "mini_laion", "method": "clip_score", "teacher": teacher, "fraction": 0.5, "per_class": True},
-        "after": {"from": "seen", "method": "basic", "minimum_words": 2, "sizes": [512]},
+        "after": {"from": "seen", "method": "basic", "minimum_words": 2, "sizes": [600]},
     }
     experiment = load(changed(filters=entries))
     described = products.described_pools(experiment)
@@ -169,5 +169,5 @@ def test_every_pool_that_gives_samples_has_a_card(demo):
     assert products.scores_with_classes(experiment, "mini_wit") is None
     assert products.card_entry(experiment, "after")["from"] == "seen"
     largest = products.largest_predictions(experiment)
-    assert "after/mini_rn/512" in largest and all(key.split("/")[0] in described for key in largest)
+    assert "after/mini_rn/600" in largest and all(key.split("/")[0] in described for key in largest)
     assert products.card_products(load(changed(cards__make=False))) == []
