@@ -1,18 +1,24 @@
 """The pages of cards: small, without scripts and requests, harmless and legible, in a real browser."""
 
 import html
+import io
 import re
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
+from pyarrow import parquet
 
 from compare_pools import read_described, write_table
+from describe_pool import words_table
 from draw_card import read_words
 from example_cards import CLASSES, HOSTILE, describe, page_of, write_example
 from testbed.cards.charts import Counted, histogram
-from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, class_rows, pool_rows, pools_page
+from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, Described, class_rows, pool_rows, pools_page
 from testbed.cards.images import blurred, look_at
 from testbed.cards.measures import MEASURES
+from testbed.records.manifest import write_json
 
 BOXES = """[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelectorAll('text')]
 .map((one) => one.getBoundingClientRect()).map((one) => [one.left, one.top, one.right, one.bottom]))"""
@@ -45,8 +51,6 @@ def compared(described) -> str:
         (({"name": kind, "title": f"The {kind} <b>", "kind": kind}), description, sheet.to_pylist())
         for kind, (description, _, sheet) in described.items()
     ]
-    from testbed.cards.compared import Described
-
     mixtures = [{"title": "Both", "members": {"source": 0.25, "filter": 0.75}}]
     return pools_page([Described(*one) for one in shown], mixtures, "example", "flagged")
 
@@ -137,11 +141,6 @@ def test_flagged_images_are_blurred_and_the_sharp_ones_are_not_in_the_page(descr
 
 
 def test_a_blurred_image_has_no_shapes():
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     random = np.random.default_rng(0)
     noise = np.kron(random.integers(0, 2, (40, 40)), np.ones((4, 4))).astype(np.uint8) * 255
     file = io.BytesIO()
@@ -154,9 +153,21 @@ def test_a_blurred_image_has_no_shapes():
     assert np.abs(np.diff(soft)).mean() < 0.05 * np.abs(np.diff(sharp)).mean()
 
 
-def test_tables_have_a_row_for_each_group(described, tmp_path):
-    from testbed.cards.compared import Described
+def test_pages_of_noise_are_small(described):
+    """Noise has the largest JPEGs; a card has 96 images at most, and an experiment may have twenty pools."""
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    thumbnail = look_at(file.getvalue(), True).thumbnail
+    description, words, sheet = described["source"]
+    row = sheet.to_pylist()[0] | {"thumbnail": thumbnail, "caption": HOSTILE["long"]}
+    worst = pa.Table.from_pylist([row] * 96, sheet.schema)
+    assert len(page_of((description, words, worst)).encode()) < 2_000_000
+    pools = [Described({"name": "a", "title": "a", "kind": "source"}, description, [row] * 96)] * 20
+    assert len(pools_page(pools, [], "example", "none").encode()) < 2_000_000
 
+
+def test_tables_have_a_row_for_each_group(described, tmp_path):
     shown = [Described({"name": kind, "title": kind, "kind": kind}, found[0], []) for kind, found in described.items()]
     rows = pool_rows(shown)
     assert [(row["pool"], row["group"]) for row in rows] == [
@@ -173,11 +184,6 @@ def test_tables_have_a_row_for_each_group(described, tmp_path):
 
 
 def test_what_a_description_leaves_is_read_in_the_experiments_order(described, tmp_path):
-    from pyarrow import parquet
-
-    from describe_pool import words_table
-    from testbed.records.manifest import write_json
-
     for kind, (description, words, sheet) in described.items():
         write_json(tmp_path / kind / "description.json", description)
         parquet.write_table(sheet, tmp_path / kind / "sheet.parquet")

@@ -9,8 +9,8 @@ from testbed.cards.measures import MEASURES
 from testbed.cards.template import fill_page, picture
 from testbed.cards.text import in_bytes, number, percent
 
-STRIP = 12
-"""Thumbnails of each pool."""
+STRIP, SIDE = 12, 80
+"""Thumbnails of each pool, and the pixels of their longer side."""
 
 COLUMNS = [
     "pool",
@@ -118,7 +118,7 @@ def pools_page(described: Sequence[Described], mixtures: Sequence[Mapping], expe
 def _article(one: Described, described: Sequence[Described], blur: str) -> str:
     group, name = one.description["groups"][0], one.pool["name"]
     shown = [sample for sample in one.sheet if sample["group"] == group["name"]][:STRIP]
-    strip = "".join(picture(sample, blur) for sample in shown)
+    strip = "".join(picture(sample, blur, SIDE) for sample in shown)
     kind = f"{one.pool['kind'].capitalize()}" + (f" of {one.pool['from']}" if one.pool.get("from") else "")
     charts = "".join(
         f"<h3>{MEASURES[measure].title}</h3>{_chart(measure, group, described)}"

@@ -58,6 +58,14 @@ def as_jpeg(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
+def reduced(thumbnail: bytes, side: int) -> bytes:
+    """Return a thumbnail as a JPEG with at most `side` pixels on its longer side."""
+    with Image.open(io.BytesIO(thumbnail)) as image:
+        image = image.convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return as_jpeg(image)
+
+
 def blurred(thumbnail: bytes) -> bytes:
     """Return a thumbnail as a JPEG in which only rough colours are left."""
     with Image.open(io.BytesIO(thumbnail)) as image:

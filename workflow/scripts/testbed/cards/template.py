@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from testbed.cards.images import blurred
+from testbed.cards.images import blurred, reduced
 from testbed.cards.text import caption_html, number, percent
 
 HERE = Path(__file__).parent
@@ -48,9 +48,10 @@ def is_blurred(sample: dict, blur: str) -> bool:
     return blur == "all" or (blur == "flagged" and bool(sample["flagged"]))
 
 
-def picture(sample: dict, blur: str) -> str:
-    """Return the thumbnail of a sample as HTML, blurred if the key `cards.blur` says so."""
+def picture(sample: dict, blur: str, side: int | None = None) -> str:
+    """Return the thumbnail of a sample as HTML, of `side` pixels at most; blurred if the key `cards.blur` says so."""
     content = blurred(sample["thumbnail"]) if is_blurred(sample, blur) else sample["thumbnail"]
+    content = content if side is None else reduced(content, side)
     # The caption is the text beside it, so the image has no text of its own.
     return f'<span class="frame"><img alt="" src="data:image/jpeg;base64,{b64encode(content).decode()}"></span>'
 
