@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from example_cards import HOSTILE
-from testbed.cards.text import caption_html, cut, number, percent, printable
+from testbed.cards.text import caption_html, cut, in_bytes, number, percent, printable
 from testbed.cards.words import count_words_in, log_odds, most_frequent
 
 
@@ -94,3 +94,4 @@ def test_numbers_are_short():
         "100 %",
     ]
     assert [number(value) for value in (None, 5, 12.34, 12345.6)] == ["\u2013", "5", "12.3", "12,346"]
+    assert [in_bytes(value) for value in (None, 900, 1536, 3 * 2**20)] == ["\u2013", "900 B", "1.5 KiB", "3 MiB"]

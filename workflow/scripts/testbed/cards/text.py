@@ -94,7 +94,7 @@ def in_bytes(value: float | None) -> str:
     """Return a number of bytes in the largest unit."""
     if value is None:
         return "\u2013"
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+    for unit, size in (("MiB", 2**20), ("KiB", 2**10)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:.0f} B"
