@@ -55,7 +55,15 @@ def plot_concepts(
             own = classes[(classes["pool"] == pool["name"]) & (classes["named"] > 0)]
             axes.set_title(title_of_pool(pool))
             points = own[(own["testset"] == reference) & (own["architecture"] == architectures[0])]
-            axes.plot(points["named"], 100 * points["accuracy"], "o", color=REFERENCE, markersize=2.4, alpha=0.55)
+            axes.plot(
+                points["named"],
+                100 * points["accuracy"],
+                "o",
+                color=REFERENCE,
+                markersize=2.4,
+                alpha=0.55,
+                clip_on=False,
+            )
             for _, fit in fits[fits["pool"] == pool["name"]].iterrows():
                 x = own.loc[(own["testset"] == fit["testset"]) & (own["architecture"] == fit["architecture"]), "named"]
                 _draw_line(
