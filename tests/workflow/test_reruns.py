@@ -39,8 +39,8 @@ THEORY = {"simulate_theory", "plot_theory", "simulate_contrastive", "plot_contra
 
 CHANGES = {
     "architectures.mini_rn.learning_rate": (1.0e-3, FROM_TRAININGS),
-    "cards.blur": ("all", {"draw_card", "compare_pools"}),
-    "cards.images": (12, CARDS | CONCEPTS),
+    "cards.blur": ("all", {"draw_card", "compare_pools"} | PROVENANCE),
+    "cards.images": (12, CARDS | CONCEPTS | PROVENANCE),
     "architectures.mini_rn.extra": ({"accum-freq": 2}, FROM_TRAININGS),
     "download.image_size": (32, {"download_images"} | FROM_SHARDS),
     "download.retry_failed": (["timeout"], {"download_images"} | FROM_SHARDS),
