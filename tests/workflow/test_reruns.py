@@ -49,7 +49,7 @@ CHANGES = {
     "miniweb.testset_images": (90, {"make_testset", "decode_testset"} | CARDS | FROM_EVALUATIONS),
     "mixtures.mini_blend.shares.mini_yfcc": (
         2,
-        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"},
+        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS,
     ),
     "seed": (1, {"shuffle_metadata", "download_images"} | FROM_SHARDS | THEORY),
     "seeds": ([1], {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS),
