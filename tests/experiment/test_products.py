@@ -148,3 +148,26 @@ def test_a_run_makes_a_plot_for_each_mixture_pool_and_filter(paper):
     assert "results/plots/entries/redcaps_balanced.pdf" in made
     assert "results/plots/scores/yfcc_clip.pdf" in made
     assert "results/plots/scores/redcaps_balanced.pdf" not in made
+
+
+def test_every_pool_that_gives_samples_has_a_card(demo):
+    teacher = {"pool": "mini_wit", "size": 600}
+    entries = {
+        "scored": {"from": "mini_laion", "method": "clip_score", "teacher": teacher, "fraction": 0.5, "sizes": []},
+        "seen": {"from": "mini_laion", "method": "clip_score", "teacher": teacher, "fraction": 0.5, "per_class": True},
+        "after": {"from": "seen", "method": "basic", "minimum_words": 2, "sizes": [600]},
+    }
+    experiment = load(changed(filters=entries))
+    described = products.described_pools(experiment)
+    assert "scored" not in described and {"mini_laion", "seen", "after"} <= set(described)
+    made = products.card_products(experiment)
+    assert "results/report/pools/after.html" in made and set(made) <= set(all_products(experiment))
+    # The card of a source or of a filter shows the classes that a teacher sees in the same table.
+    assert products.scores_with_classes(experiment, "mini_laion") == "seen"
+    assert products.scores_with_classes(experiment, "seen") == "seen"
+    assert products.scores_with_classes(experiment, "after") is None
+    assert products.scores_with_classes(experiment, "mini_wit") is None
+    assert products.card_entry(experiment, "after")["from"] == "seen"
+    largest = products.largest_predictions(experiment)
+    assert "after/mini_rn/600" in largest and all(key.split("/")[0] in described for key in largest)
+    assert products.card_products(load(changed(cards__make=False))) == []

@@ -20,7 +20,7 @@ LAYERS = (
     {"filtering", "training", "evaluation", "theory", "local"},
     {"statistics"},
     {"figures"},
-    {"explorer", "planning"},
+    {"cards", "explorer", "planning"},
 )
 """Packages from the ground up; one imports only from the layers before its own."""
 

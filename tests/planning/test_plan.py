@@ -38,6 +38,9 @@ def test_the_stages_are_counted_from_the_experiment():
         "shuffle_metadata": (2, "2,000 pairs"),
         "download_images": (8, "2,000 URLs"),
         "shard_samples": (2, "1,000 images"),
+        # Cards need the table of samples of each source.
+        "list_samples": (2, "1,000 images"),
+        "describe_pool": (2, "1,000 samples"),
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),
         "decode_testset": (5, "20,000 images"),
@@ -104,6 +107,8 @@ def test_filters_are_planned_with_what_they_keep_at_most():
     # Of 500 images of a, 250 and at most as many; of 500 of b at most all.
     work = {rule: (len(stages[rule].products), stages[rule].work) for rule in stages}
     assert work["list_samples"] == (2, "1,000 images")
+    # Of a filter, what it keeps and what it drops is counted.
+    assert work["describe_pool"] == (5, "2,250 samples")
     assert work["score_pairs"] == (2, "1,000 pairs")
     assert work["select, balance"] == (3, "1,250 samples")
     assert work["reshard_samples"] == (3, "at most 1,000 images")

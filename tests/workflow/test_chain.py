@@ -135,9 +135,9 @@ def test_trainsets_hold_links_and_at_most_one_file(tiny_run):
 
 def test_a_run_ends_with_where_its_results_are(tiny_run):
     end = (tiny_run / "run.log").read_text().partition("100%) done\n")[2].splitlines()
-    paths = re.findall(r"results/[\w./]+", "\n".join(end[:5]))
-    assert len(paths) == 6 and all((tiny_run / path).exists() for path in paths)
-    assert "Complete log" in end[5]
+    paths = re.findall(r"results/[\w./]+", "\n".join(end[:6]))
+    assert len(paths) == 7 and all((tiny_run / path).exists() for path in paths)
+    assert "Complete log" in end[6]
     for command in (["plan"], ["status"], ["verify"], []):
         assert "report/explore.html" not in run_snakemake(tiny_run, *command, "--configfile", TINY).stdout
 

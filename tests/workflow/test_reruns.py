@@ -30,20 +30,27 @@ OF_TRENDS = {"plot_effective_robustness", "plot_claims", "explore_robustness", "
 PLOTS = OF_TRENDS | {"plot_data_efficiency"}
 PROVENANCE = {"trace_provenance", "collect_citations"}
 EVALUATIONS = {"evaluate_clip", "evaluate_ensemble", "collect_evaluations", "count_joint_correct"}
-FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE
+CONCEPTS = {"measure_concepts", "plot_concepts"}
+FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE | CONCEPTS
 FROM_TRAININGS = {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS
-FROM_SHARDS = {"shard_samples", "link_trainset"} | FROM_TRAININGS
+CARDS = {"describe_pool", "draw_card", "compare_pools", "plot_pools"}
+FROM_SHARDS = {"shard_samples", "list_samples", "link_trainset"} | CARDS | FROM_TRAININGS
 THEORY = {"simulate_theory", "plot_theory", "simulate_contrastive", "plot_contrastive"}
 
 CHANGES = {
     "architectures.mini_rn.learning_rate": (1.0e-3, FROM_TRAININGS),
+    "cards.blur": ("all", {"draw_card", "compare_pools"} | PROVENANCE),
+    "cards.images": (12, CARDS | CONCEPTS | PROVENANCE),
     "architectures.mini_rn.extra": ({"accum-freq": 2}, FROM_TRAININGS),
     "download.image_size": (32, {"download_images"} | FROM_SHARDS),
     "download.retry_failed": (["timeout"], {"download_images"} | FROM_SHARDS),
-    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"}),
-    "experiment": ("another", {"explore_robustness"} | PROVENANCE),
-    "miniweb.testset_images": (90, {"make_testset", "decode_testset"} | FROM_EVALUATIONS),
-    "mixtures.mini_blend.shares.mini_yfcc": (2, {"link_trainset"} | FROM_TRAININGS - {"evaluate_ensemble"}),
+    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"} - CONCEPTS),
+    "experiment": ("another", {"explore_robustness", "compare_pools"} | PROVENANCE),
+    "miniweb.testset_images": (90, {"make_testset", "decode_testset"} | CARDS | FROM_EVALUATIONS),
+    "mixtures.mini_blend.shares.mini_yfcc": (
+        2,
+        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS,
+    ),
     "seed": (1, {"shuffle_metadata", "download_images"} | FROM_SHARDS | THEORY),
     "seeds": ([1], {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS),
     "shards.shard_size": (50, FROM_SHARDS),
@@ -140,7 +147,7 @@ def test_edits_that_change_products_plan_these_alone(tiny_run, tmp_path, key):
     *sections, last = key.split(".")
     entry = config
     for section in sections:
-        entry = entry[section]
+        entry = entry.setdefault(section, {})
     entry[last] = value
     jobs = jobs_of(dry_run(tiny_run, config, tmp_path / "edited.yaml"))
     assert set(jobs) - {"all"} == rules

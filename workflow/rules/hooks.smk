@@ -120,9 +120,11 @@ onsuccess:
         display.stop()
     # Not where a run made single files, or told something (plan, status, verify).
     if any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+        cards = "what is in the data   results/report/pools.html\n"
         logger.info(
             "effective robustness  results/plots/effective_robustness.pdf, and other plots beside it\n"
             "to explore            results/report/explore.html, in a browser\n"
+            f"{cards if config['cards']['make'] else ''}"
             "the paper's findings  results/report/claims.html\n"
             "tables                results/tables/\n"
             "where it comes from   results/provenance.csv; what to cite: results/citations.bib"

@@ -18,7 +18,8 @@ from testbed.records.manifest import read_json, write_json
 from testbed.records.parts import make_parts
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
-from testbed.shards.samples import list_shard, own_columns
+from testbed.shards.listing import list_shard
+from testbed.shards.samples import own_columns
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -164,6 +164,58 @@ def has_ratios(experiment: Experiment) -> bool:
     return any(len(pair) == 2 and pairs.count(pair) > 1 for pair in pairs)
 
 
+def described_pools(experiment: Experiment) -> list[str]:
+    """The sources and filters that have a card: those that a trainset takes samples from, and those behind them."""
+    return [name for name in [*experiment.sources, *experiment.filters] if experiment.needed(name)]
+
+
+def scores_with_classes(experiment: Experiment, pool: str) -> str | None:
+    """The filter whose scores have the class of each image that the card of `pool` shows, or None.
+
+    The card of a filter shows all samples of the pool that it selects from. Its own scores come first.
+    """
+    table = experiment.filters[pool]["from"] if pool in experiment.filters else pool
+    scored = [
+        name
+        for name in sorted(filters_by(experiment, "clip_score"), key=lambda name: name != pool)
+        if experiment.filters[name]["from"] == table and experiment.filters[name].get("per_class")
+    ]
+    return next((name for name in scored if experiment.needed(name)), None)
+
+
+def card_entry(experiment: Experiment, pool: str) -> dict:
+    """What a card says of a pool: its name, title, kind, the title of what a filter selects from, a mixture's members."""
+    entries = experiment.sources | experiment.filters | experiment.mixtures
+    entry = {"name": pool, "title": entries[pool].get("title", pool), "kind": experiment.kind(pool)}
+    if pool in experiment.filters:
+        parent = experiment.filters[pool]["from"]
+        entry["from"] = entries[parent].get("title", parent)
+    if pool in experiment.mixtures:
+        entry["members"] = experiment.members(pool)
+    return entry
+
+
+def largest_predictions(experiment: Experiment) -> dict[str, list[str]]:
+    """By "pool/architecture/size": the predictions of all seeds, of the largest trainset of each described pool."""
+    found: dict[str, list[str]] = {}
+    for pool in sorted(described_pools(experiment)):
+        largest = max(experiment.sizes(pool), default=0)
+        for model in sorted(experiment.models([pool]), key=astuple):
+            if model.size == largest:
+                found.setdefault(f"{pool}/{model.architecture}/{largest}", []).extend(predictions_of([model]))
+    return found
+
+
+def card_products(experiment: Experiment) -> list[str]:
+    """The cards of all pools, what shows them side by side, and their figure; none with `cards.make: false`."""
+    pools = described_pools(experiment)
+    if not experiment.config["cards"]["make"] or not pools:
+        return []
+    cards = [f"results/report/pools/{pool}.html" for pool in pools]
+    concepts = ["results/plots/concepts.pdf"] if largest_predictions(experiment) else []
+    return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts]
+
+
 def all_products(experiment: Experiment) -> list[str]:
     """What a whole run makes: all plots and tables."""
     return [
@@ -182,6 +234,7 @@ def all_products(experiment: Experiment) -> list[str]:
         *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools if experiment.sizes(pool)),
         *(f"results/plots/entries/{name}.pdf" for name in filters_by(experiment, "metaclip")),
         *(f"results/plots/scores/{name}.pdf" for name in filters_by(experiment, "clip_score")),
+        *card_products(experiment),
         "results/plots/theory.pdf",
         "results/plots/contrastive.pdf",
         "results/provenance.csv",

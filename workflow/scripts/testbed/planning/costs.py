@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.evaluation.testsets import expected_counts
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import is_linked, is_local
+from testbed.experiment.products import described_pools, is_linked, is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.planning.hash_checks import hash_hours
@@ -132,9 +132,15 @@ def maximum_samples(experiment: Experiment, expected: dict[str, Expected], pool:
 
 
 def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
-    """Return the stages of filters; an empty list if the experiment has no filter. `tested` is as for `stages_of`."""
+    """Return the stages of filters, and of the cards of pools; an empty list if the experiment has none.
+
+    `tested` is as for `stages_of`.
+    """
     costs, filters = experiment.config["costs"], experiment.filters
-    listed = list(dict.fromkeys(experiment.root(name) for name in filters))
+    described = described_pools(experiment) if experiment.config["cards"]["make"] else []
+    listed = list(dict.fromkeys(experiment.root(name) for name in [*described, *filters]))
+    counted = [filters[name]["from"] if name in filters else name for name in described]
+    rows = sum(maximum_samples(experiment, expected, name) for name in counted)
     images = sum(expected[source].images for source in listed)
     read = {name: maximum_samples(experiment, expected, entry["from"]) for name, entry in filters.items()}
     scored = [name for name, entry in filters.items() if entry["method"] == "clip_score"]
@@ -181,6 +187,14 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested:
             cpu=kept / costs["sharded_per_second"] / HOUR,
         ),
     ]
+    stages.append(
+        Stage(
+            "describe_pool",
+            f"{rows:,} samples",
+            [f"results/descriptions/{name}/description.json" for name in described],
+            cpu=rows / costs["described_per_second"] / HOUR,
+        )
+    )
     return [stage for stage in stages if stage.products]
 
 

@@ -9,11 +9,8 @@ of the source that the pool is derived from.
 import json
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
-
-from testbed.records.manifest import problem
 
 PAIR = {"uid": pa.string(), "url": pa.string(), "caption": pa.string()}
 FACTS = {
@@ -85,40 +82,6 @@ def is_json(kind: pa.DataType) -> bool:
         pa.types.is_large_string,
     )
     return any(check(kind) for check in plain)
-
-
-def list_shard(folder: Path, entry: dict, own: dict[str, tuple[str, pa.DataType]]) -> pa.Table:
-    """Return the table of the samples in the shard that `entry` records. Raises `SampleError` if samples are missing."""
-    if wrong := problem(folder, entry, content=False):
-        raise SampleError(f"{wrong}. Delete {folder}/manifest.json and run the same command again.")
-    rows, offsets, ends = [], [], []
-    try:
-        with tarfile.open(folder / entry["name"], "r:") as archive:
-            for member in archive:
-                if member.name.endswith(".jpg"):
-                    offsets.append(member.offset)
-                elif member.name.endswith(".json"):
-                    rows.append(json.loads(archive.extractfile(member).read()))
-                else:
-                    ends.append(member.offset_data + -(-member.size // BLOCK) * BLOCK)
-    except (OSError, tarfile.TarError, ValueError) as error:
-        raise SampleError(
-            f"{folder / entry['name']}: cannot be read ({error}). Delete it and the manifest.json beside "
-            "it, and run the same command again."
-        ) from error
-    if not len(rows) == len(offsets) == len(ends) == entry["samples"]:
-        raise SampleError(
-            f"{folder / entry['name']}: has {len(rows)} samples, but its record says {entry['samples']}. "
-            "Delete it and the manifest.json beside it, and run the same command again."
-        )
-    # When the shard was written, the facts replaced columns of the same name.
-    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in (PAIR | FACTS).items()}
-    for original, (name, kind) in own.items():
-        if original not in FACTS:
-            columns[name] = pa.array([as_text(row.get(original), kind) for row in rows], kind)
-    sizes = [end - start for start, end in zip(offsets, ends, strict=True)]
-    locations = {"shard": [entry["name"]] * len(rows), "offset": offsets, "bytes": sizes}
-    return pa.table(columns | {name: pa.array(locations[name], kind) for name, kind in LOCATION.items()})
 
 
 def as_text(value: object, kind: pa.DataType) -> object:

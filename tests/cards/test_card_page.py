@@ -1,0 +1,195 @@
+"""The pages of cards: small, without scripts and requests, harmless and legible, in a real browser."""
+
+import html
+import io
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from compare_pools import read_described, write_table
+from describe_pool import words_table
+from draw_card import read_words
+from example_cards import CLASSES, HOSTILE, describe, page_of, write_example
+from testbed.cards.charts import Counted, histogram
+from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, Described, class_rows, pool_rows, pools_page
+from testbed.cards.images import blurred, look_at
+from testbed.cards.measures import MEASURES
+from testbed.records.manifest import write_json
+
+BOXES = """[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelectorAll('text')]
+.map((one) => one.getBoundingClientRect()).map((one) => [one.left, one.top, one.right, one.bottom]))"""
+SPILLED = """[...document.querySelectorAll('figcaption, .name, .figure, dd, td, h1, h3')]
+.filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display != 'inline').length"""
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    samples, kept = write_example(tmp_path_factory.mktemp("example"))
+    return {"source": describe(samples), "filter": describe(kept, samples)}
+
+
+@pytest.fixture(scope="module")
+def pages(described, tmp_path_factory):
+    """The cards of a source and of a filter, and the page of both."""
+    folder = tmp_path_factory.mktemp("pages")
+    rivals = {"other": {"dog": 3, "sale": 400, "the": 200, "": 100}}
+    files = {}
+    for kind, found in described.items():
+        files[kind] = folder / f"{kind}.html"
+        files[kind].write_text(page_of(found, rivals if kind == "source" else {}, kind=kind), encoding="utf-8")
+    files["pools"] = folder / "pools.html"
+    files["pools"].write_text(compared(described), encoding="utf-8")
+    return files
+
+
+def compared(described) -> str:
+    shown = [
+        (({"name": kind, "title": f"The {kind} <b>", "kind": kind}), description, sheet.to_pylist())
+        for kind, (description, _, sheet) in described.items()
+    ]
+    mixtures = [{"title": "Both", "members": {"source": 0.25, "filter": 0.75}}]
+    return pools_page([Described(*one) for one in shown], mixtures, "example", "flagged")
+
+
+@pytest.mark.parametrize("kind", ["source", "filter", "pools"])
+def test_pages_are_small_and_lead_to_each_other_alone(pages, browser, kind):
+    text = pages[kind].read_text(encoding="utf-8")
+    assert len(text.encode()) < 2_000_000
+    assert "default-src 'none'" in text
+    browser.open(pages[kind])
+    assert browser.run("document.querySelectorAll('script, iframe, object, embed, form, base').length") == 0
+    named = browser.run(
+        "[...document.querySelectorAll('*')].flatMap((one) => [...one.attributes]).map((one) => [one.name, one.value])"
+    )
+    assert {name for name, _ in named if name.startswith("on")} == set()
+    leads = {value.partition(",")[0] for name, value in named if name in ("src", "href", "srcset", "action")}
+    pages_of_pools = {"../pools.html", "pools/source.html", "pools/filter.html"}
+    assert leads <= {"data:", "data:image/jpeg;base64", *pages_of_pools}
+
+
+def test_every_caption_of_strangers_is_on_the_card_as_text(pages, browser):
+    browser.open(pages["source"])
+    assert browser.run("document.title") == "Pool card: Mine & <yours>"
+    shown = browser.run("[...document.querySelectorAll('figcaption bdi')].map((one) => one.textContent)")
+    listed = " ".join(shown)
+    assert "<script>document.title = 'broken'</script><img src=x" in listed
+    assert "[[main]] {{ snakemake }}" in listed
+    for name in ("hebrew", "emoji", "url"):
+        assert HOSTILE[name] in shown
+    cut = browser.run("[...document.querySelectorAll('figcaption .cut')].map((one) => one.textContent)")
+    assert " \u2026 10,008 characters" in cut
+    # Right-to-left captions begin at the right, and what stands below them does not.
+    rule = "getComputedStyle([...document.querySelectorAll('figcaption bdi')].find((one) => one.textContent.startsWith"
+    assert browser.run(f"{rule}('{HOSTILE['hebrew'][:3]}'))).direction") == "rtl"
+    assert browser.run(f"{rule}('photo'))).direction") == "ltr"
+    assert browser.faults == []
+
+
+@pytest.mark.parametrize("kind", ["source", "filter", "pools"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_overlaps_and_nothing_is_cut(pages, browser, kind, width):
+    browser.requests.clear()
+    browser.faults.clear()
+    browser.open(pages[kind], size=(width, 900))
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run(SPILLED) == 0
+    assert browser.run("[...document.images].filter((one) => !one.naturalWidth).length") == 0
+    for boxes in browser.run(BOXES):
+        for place, one in enumerate(boxes):
+            for other in boxes[place + 1 :]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 2 or other[3] <= one[1] + 2
+    assert {address.split(":")[0] for address in browser.requests} <= {"file", "about", "data"}
+    assert browser.faults == []
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_bars_are_as_high_as_their_shares(name):
+    counts = [0] * (len(MEASURES[name].edges) + 1)
+    counts[3], counts[8], counts[-1] = 10, 20, 10
+    drawn = histogram(name, [Counted("all", "first", counts)])
+    heights = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', drawn)]
+    assert len(heights) == 3
+    assert heights[1] == pytest.approx(2 * heights[0], rel=0.01) and heights[2] == pytest.approx(heights[0], rel=0.01)
+    assert "\u2265" in html.unescape(drawn)
+
+
+def test_equal_shares_have_equal_heights_on_common_axes():
+    counts = [0] * (len(MEASURES["words"].edges) + 1)
+    few, many = counts.copy(), counts.copy()
+    few[3] = few[30] = 1
+    many[10] = 7
+    drawn = [histogram("words", [Counted("all", "first", one)], [few, many]) for one in (few, many)]
+    ticks = [re.findall(r"<text[^>]*>([^<]*)</text>", one) for one in drawn]
+    assert ticks[0] == ticks[1]
+
+
+def test_flagged_images_are_blurred_and_the_sharp_ones_are_not_in_the_page(described):
+    description, words, sheet = described["source"]
+    flags = pa.array([place == 0 for place in range(len(sheet))])
+    marked = sheet.set_column(sheet.schema.get_field_index("flagged"), "flagged", flags)
+    group = description["groups"][0] | {"flags": ["NSFW"], "flagged": 1}
+    flagged = (description | {"groups": [group]}, words, marked)
+    pages = {blur: page_of(flagged, blur=blur) for blur in ("flagged", "all", "none")}
+    count = {blur: page.count('class="mark"') for blur, page in pages.items()}
+    assert count == {"flagged": 1, "all": len(sheet), "none": 0}
+    assert "the column NSFW flags" in pages["flagged"]
+    assert "has no column that flags" in page_of(described["source"])
+
+
+def test_a_blurred_image_has_no_shapes():
+    random = np.random.default_rng(0)
+    noise = np.kron(random.integers(0, 2, (40, 40)), np.ones((4, 4))).astype(np.uint8) * 255
+    file = io.BytesIO()
+    Image.fromarray(np.stack([noise] * 3, axis=2)).save(file, "PNG")
+    thumbnail = look_at(file.getvalue(), True).thumbnail
+    sharp, soft = (
+        np.asarray(Image.open(io.BytesIO(one)).convert("L"), float) for one in (thumbnail, blurred(thumbnail))
+    )
+    assert soft.shape == sharp.shape
+    assert np.abs(np.diff(soft)).mean() < 0.05 * np.abs(np.diff(sharp)).mean()
+
+
+def test_pages_of_noise_are_small(described):
+    """Noise has the largest JPEGs; a card has 96 images at most, and an experiment may have twenty pools."""
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    thumbnail = look_at(file.getvalue(), True).thumbnail
+    description, words, sheet = described["source"]
+    row = sheet.to_pylist()[0] | {"thumbnail": thumbnail, "caption": HOSTILE["long"]}
+    worst = pa.Table.from_pylist([row] * 96, sheet.schema)
+    assert len(page_of((description, words, worst)).encode()) < 2_000_000
+    pools = [Described({"name": "a", "title": "a", "kind": "source"}, description, [row] * 96)] * 20
+    assert len(pools_page(pools, [], "example", "none").encode()) < 2_000_000
+
+
+def test_tables_have_a_row_for_each_group(described, tmp_path):
+    shown = [Described({"name": kind, "title": kind, "kind": kind}, found[0], []) for kind, found in described.items()]
+    rows = pool_rows(shown)
+    assert [(row["pool"], row["group"]) for row in rows] == [
+        ("source", "all"),
+        ("filter", "kept"),
+        ("filter", "dropped"),
+    ]
+    assert rows[0]["samples"] == rows[1]["samples"] + rows[2]["samples"]
+    assert all(list(row) == COLUMNS for row in rows)
+    classes = class_rows(shown)
+    assert len(classes) == 3 * len(CLASSES) and all(list(row) == CLASS_COLUMNS for row in classes)
+    write_table(tmp_path / "pools.csv", COLUMNS, rows)
+    assert (tmp_path / "pools.csv").read_text().count("\n") == 4
+
+
+def test_what_a_description_leaves_is_read_in_the_experiments_order(described, tmp_path):
+    for kind, (description, words, sheet) in described.items():
+        write_json(tmp_path / kind / "description.json", description)
+        parquet.write_table(sheet, tmp_path / kind / "sheet.parquet")
+        parquet.write_table(words_table(words), tmp_path / kind / "words.parquet")
+        read = read_words(tmp_path / kind / "words.parquet")
+        assert {group: {**counts, "": 0} for group, counts in words.items()} == read
+    pools = {kind: {"name": kind} for kind in described}
+    found = read_described(pools, [tmp_path / kind for kind in described], ["filter", "missing", "source"])
+    assert [one.pool["name"] for one in found] == ["filter", "source"]

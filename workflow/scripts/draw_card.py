@@ -1,0 +1,44 @@
+"""Draw the card of a pool: one self-contained HTML page that shows what is in it, without scripts and without a network.
+
+In:  the description of the pool, its words, its contact sheet, and of a source the words of the other sources
+Out: results/report/pools/<pool>.html
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyarrow import parquet
+
+from testbed.cards.card import card_page
+from testbed.records.log import log_to
+from testbed.records.manifest import read_json
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def read_words(path: Path) -> dict[str, dict[str, int]]:
+    """Return the words of each group of a pool with their counts; the empty word stands for those that are not listed."""
+    words: dict[str, dict[str, int]] = {}
+    for row in parquet.read_table(path).to_pylist():
+        words.setdefault(row["group"], {})[row["word"]] = row["count"]
+    return words
+
+
+def words_of_others(paths: Iterable[Path]) -> dict[str, dict[str, int]]:
+    """Return the words of other sources, by the source."""
+    return {path.parent.name: read_words(path)["all"] for path in map(Path, paths)}
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    page = card_page(
+        read_json(snakemake.input.description),
+        snakemake.params.pool,
+        parquet.read_table(snakemake.input.sheet).to_pylist(),
+        read_words(Path(snakemake.input.words)),
+        words_of_others(snakemake.input.rivals),
+        snakemake.params.blur,
+    )
+    Path(snakemake.output.page).write_text(page, encoding="utf-8")

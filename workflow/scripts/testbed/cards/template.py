@@ -1,0 +1,75 @@
+"""What all pages of cards share: the template, the style, facts and contact sheets."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from testbed.cards.images import blurred, reduced
+from testbed.cards.text import caption_html, number, percent
+
+HERE = Path(__file__).parent
+STYLES = ("first", "second")
+KEYS = (("kept", "first"), ("dropped", "second"))
+LABELS = {"all": "all", "kept": "kept", "dropped": "dropped"}
+
+
+def fill_page(**parts: str) -> str:
+    """Return the page with its `title` (plain text), `header`, `main` and `footer` (HTML)."""
+    parts |= {"style": (HERE / "page.css").read_text(encoding="utf-8"), "title": escape(parts["title"])}
+    pieces = (HERE / "page.html").read_text(encoding="utf-8").split("[[")
+    # Split before anything is inserted, so that brackets in a caption are not replaced.
+    filled = [parts[name] + rest for name, rest in (piece.split("]]", 1) for piece in pieces[1:])]
+    return pieces[0] + "".join(filled)
+
+
+def facts(entries: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Return a list of facts: what, and one value (HTML) for each group."""
+    rows = []
+    for what, values in entries:
+        of = [""] if len(values) == 1 else [f'<i class="of {style}">{label}</i>' for label, style in KEYS]
+        shown = "".join(f"<span>{label}{value}</span>" for label, value in zip(of, values, strict=True))
+        rows.append(f"<div><dt>{escape(what)}</dt><dd>{shown}</dd></div>")
+    return f'<dl class="facts">{"".join(rows)}</dl>'
+
+
+def key(groups: Sequence[dict]) -> str:
+    """Return the key to the colours of two groups; empty for one."""
+    if len(groups) == 1:
+        return ""
+    entries = "".join(
+        f'<span class="{style}">{LABELS[group["name"]]}: {group["samples"]:,} samples</span>'
+        for group, style in zip(groups, STYLES, strict=False)
+    )
+    return f'<p class="key">{entries}</p>'
+
+
+def is_blurred(sample: dict, blur: str) -> bool:
+    return blur == "all" or (blur == "flagged" and bool(sample["flagged"]))
+
+
+def picture(sample: dict, blur: str, side: int | None = None) -> str:
+    """Return the thumbnail of a sample as HTML, of `side` pixels at most; blurred if the key `cards.blur` says so."""
+    content = blurred(sample["thumbnail"]) if is_blurred(sample, blur) else sample["thumbnail"]
+    content = content if side is None else reduced(content, side)
+    # The caption is the text beside it, so the image has no text of its own.
+    return f'<span class="frame"><img alt="" src="data:image/jpeg;base64,{b64encode(content).decode()}"></span>'
+
+
+def contact_sheet(samples: Sequence[dict], blur: str) -> str:
+    """Return samples with thumbnails and captions as an HTML list."""
+    items = []
+    for sample in samples:
+        sides = [sample[f"original_{side}"] for side in ("width", "height")]
+        size = "" if None in sides else f"<small>{sides[0]:,} \u00d7 {sides[1]:,}</small>"
+        mark = '<span class="mark">blurred</span> ' if is_blurred(sample, blur) else ""
+        items.append(
+            f"<li><figure>{picture(sample, blur)}<figcaption>{mark}{caption_html(sample['caption'])}{size}"
+            "</figcaption></figure></li>"
+        )
+    return f'<ul class="sheet">{"".join(items)}</ul>'
+
+
+def count_of(count: int, whole: int) -> str:
+    """Return a share in per cent with its count."""
+    return f"{percent(count / max(1, whole))} <small>{number(count)}</small>"
