@@ -285,21 +285,3 @@ def test_filters_of_the_paper_share_three_sizes_with_their_source():
 def test_a_list_says_where_it_comes_from():
     assert origin_of(SOURCES, "redcaps") == ". RedCaps comes from: redcaps.xyz, version 1.0, zip of 1.06 GB."
     assert origin_of(SOURCES, "csv") == ""
-
-
-def test_near_duplicates_are_planned_by_source_and_test_set():
-    entries = {
-        "apart": {"from": "a", "method": "decontaminate", "against": ["mini_v2", "mini_sketch"]},
-        "unique": {"from": "apart", "method": "deduplicate"},
-    }
-    rates = {"success": 0.5, "hashed_per_second": 10, "compared_per_second": 5, "hashed_kb": 1000}
-    experiment, expected, images = planned(filters=entries, costs=rates)
-    stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
-    names = ("hash_images", "hash_testset", "find_duplicates")
-    work = {rule: (len(stages[rule].products), stages[rule].work) for rule in names}
-    tested = images["mini_v2"] + images["mini_sketch"]
-    assert work["hash_images"] == (1, "500 images")
-    assert work["hash_testset"] == (2, f"{tested:,} images")
-    assert work["find_duplicates"] == (2, "1,000 samples")
-    assert [stages[rule].cpu for rule in names] == [50 / 3600, pytest.approx(tested / 36000), 200 / 3600]
-    assert stages["hash_images"].disk == 0.5

@@ -9,6 +9,7 @@ of the source that the pool is derived from.
 import json
 import tarfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
