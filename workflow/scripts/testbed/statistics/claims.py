@@ -26,7 +26,6 @@ from testbed.statistics.comparisons import (
     fits_of,
     what_it_lacks,
 )
-from testbed.statistics.controls import selection
 from testbed.statistics.gains import measure_gains
 from testbed.statistics.joint_correct import JointCorrect
 from testbed.statistics.mixing import (
@@ -38,6 +37,7 @@ from testbed.statistics.mixing import (
     mixings_of,
     with_unequal_members,
 )
+from testbed.statistics.selection import selection
 from testbed.statistics.settings import Settings
 
 
