@@ -129,7 +129,8 @@ def _panel(
         single = _fractions(dilution, titles) if name == "mixing_dilutes" else []
         return Panel(claim, (*together, *single), unit, digits, (0.0, 1.0), 0.0)
     chosen = _chosen(name, own).head(SHOWN)
-    equal = name in ("sources_differ", "filtering_moves_the_line", "filtering_moves_models_along")
+    with_margin = ("sources_differ", "filtering_moves_the_line", "filtering_moves_models_along", "not_from_duplicates")
+    equal = name in with_margin
     rows = tuple(_row(_label(row, titles), row) for _, row in chosen.iterrows())
     return Panel(claim, rows, unit, digits, (0.0,), settings.margin if equal and measure != SLOPE else 0.0)
 
