@@ -32,8 +32,9 @@ SHOWN = 6
 
 OF_EQUALITY = {
     *("sources_differ", "filtering_moves_the_line", "filtering_moves_models_along", "selection_moves_the_line"),
+    "not_from_duplicates",
 }
-"""Claims that pools with equal lines contradict: the margin is drawn."""
+"""Claims whose verdict depends on the margin, which is drawn."""
 
 # inches: a line of text, the space for labels and for numbers beside an axis, and around a claim
 LINE, LABELS, NUMBERS, AXIS, GAP, TOP = 0.148, 2.75, 1.35, 0.33, 0.08, 0.1
