@@ -232,6 +232,7 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
                 [(int(own[label]), group["samples"]) for own, group in zip(counts, groups, strict=True)],
             )
             for label in order
+            if counts[:, label].any()
         ]
         columns.append(f"<div><h3>{title}</h3>{bars(rows, STYLES)}</div>")
     never = sum(not any(group["named"][label] for group in groups) for label in range(len(classes)))
