@@ -24,6 +24,8 @@ TOOLS = (
 """Packages that every run uses."""
 
 METHODS = ("clip", "effective_robustness", "trends")
+CARD_METHODS = ("pool_words", "concepts")
+"""Methods of the cards of pools, which an experiment may leave out."""
 
 RECORDED = {"torch": "torch", "open_clip_torch": "open_clip", "clip_benchmark": "clip_benchmark"}
 """Tools whose versions are in results/provenance.csv, and their columns there."""
@@ -84,6 +86,7 @@ def uses_of(experiment: dict) -> list[str]:
     return [
         "paper",
         *(f"method:{name}" for name in METHODS),
+        *(f"method:{name}" for name in CARD_METHODS if experiment.get("cards", {}).get("make")),
         *(f"format:{name}" for name in formats if name and name not in GENERIC),
         *(f"testset:{name}" for name in testsets),
         *(f"filter:{name}" for name in filters),
