@@ -29,7 +29,10 @@ OF_PUBLISHED_TABLES = {
 OF_RATIOS = {*(f"results/plots/mixture_ratios.{kind}" for kind in ("pdf", "png")), "results/tables/mixture_law.csv"}
 OF_FETCHED_LISTS = {"results/lists/<source>/manifest.json"}
 # Of sources on disk, which have a run of their own (test_own_tars).
-ON_DISK = {f"results/indexed/<source>/<group>/{name}" for name in ("manifest.json", "NNNNNN.parquet", "NNNNNN.json")}
+ON_DISK = {
+    *(f"results/indexed/<source>/<group>/{name}" for name in ("manifest.json", "NNNNNN.parquet", "NNNNNN.json")),
+    "results/shards/<source>/NNNNNN.parquet",
+}
 
 
 OF_REQUESTS = {"results/subsets/<pool>.npy"}
