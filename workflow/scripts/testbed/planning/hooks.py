@@ -83,7 +83,8 @@ def interrupt_while_waiting(scheduler: "JobScheduler", interrupted: Interruption
     def schedule_held() -> bool:
         interrupted.held = True
         try:
-            return schedule()
+            # Also if the last job had just ended: a run that was interrupted does not succeed.
+            return schedule() and not interrupted.is_set()
         finally:
             interrupted.held = False
 
