@@ -91,12 +91,15 @@ def _finish(axes: Axes, own: pd.DataFrame, reference: pd.DataFrame) -> None:
         axes.set_xticks(ticks, [f"{tick:,.15g}" for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
-    axes.set_ylim(0, 100)
+    # Above 100 % is the place of the correlation, so that it hides no point.
+    axes.set_ylim(0, 116)
+    axes.set_yticks(range(0, 101, 20))
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     if len(reference) and np.isfinite(reference.iloc[0]["correlation"]):
         first = reference.iloc[0]
         text = f"r = {first['correlation']:.2f} ({first['correlation_low']:.2f} to {first['correlation_high']:.2f})"
-        axes.text(0.03, 0.96, text.replace("-", "\u2212"), transform=axes.transAxes, va="top", fontsize=6.5)
+        text = text.replace("-0.00", "0.00").replace("-", "\u2212")
+        axes.text(0.03, 0.98, text, transform=axes.transAxes, va="top", fontsize=6.5)
 
 
 def _ticks(low: float, high: float) -> list[float]:
