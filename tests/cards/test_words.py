@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from example_cards import HOSTILE
+from testbed.cards.languages import LANGUAGES
 from testbed.cards.text import caption_html, cut, in_bytes, number, percent, printable
 from testbed.cards.words import count_words_in, log_odds, most_frequent
+from testbed.filtering.selection import known_languages
 
 
 def test_words_are_letters_with_hyphens_and_apostrophes():
@@ -95,3 +97,8 @@ def test_numbers_are_short():
     ]
     assert [number(value) for value in (None, 5, 12.34, 12345.6)] == ["\u2013", "5", "12.3", "12,346"]
     assert [in_bytes(value) for value in (None, 900, 1536, 3 * 2**20)] == ["\u2013", "900 B", "1.5 KiB", "3 MiB"]
+
+
+def test_every_language_that_is_recognised_has_a_name():
+    assert set(LANGUAGES) == known_languages()
+    assert len(set(LANGUAGES.values())) == len(LANGUAGES)

@@ -1,10 +1,12 @@
 """Tars as they are: whole, in a seeded order, with the places of usable samples only."""
 
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -77,13 +79,13 @@ def test_the_order_does_not_depend_on_names(source):
 
 def test_uids_are_those_of_rewritten_samples(source):
     source.link()
-    linked = {uid for path in (source.folder / "linked").glob("*.parquet") for uid in uids_of(path)}
+    linked = {uid for path in (source.folder / "linked").glob("*.parquet") for uid in column(path, "uid")}
     source.rewrite()
     assert linked == set(source.order())
 
 
-def uids_of(path: Path) -> list[str]:
-    return parquet.read_table(path)["uid"].to_pylist()
+def column(path: Path, name: str) -> list:
+    return parquet.read_table(path)[name].to_pylist()
 
 
 def test_samples_that_are_left_out_are_in_no_index(tmp_path):
@@ -217,3 +219,31 @@ def test_filters_see_columns_and_facts_and_copy_samples(source):
     write_json(folder / "manifest.json", reshard_samples(kept, source.folder / "linked", folder, 8, needed=12))
     numbers = numbers_in(folder)
     assert numbers == [number for number in numbers_in(source.folder / "linked") if number % 3 == 0]
+
+
+def test_samples_of_linked_tars_take_other_captions(source):
+    """Their members have the names and the metadata of the user's tar."""
+    source.link()
+    pool, kept, folder = (source.folder / name for name in ("samples", "kept", "resharded"))
+    for path in (pool, kept, folder):
+        path.mkdir()
+    schema = parquet.read_schema(source.folder / "pairs.parquet").remove_metadata()
+    listed = list_samples(source.folder / "linked", schema, pool)
+    files = []
+    for file in listed["files"]:
+        part = parquet.read_table(pool / file["name"])
+        old = part["caption"].to_pylist()
+        new = [f"another {text}" if number % 2 else text for number, text in enumerate(old)]
+        part = part.set_column(part.column_names.index("caption"), "caption", pa.array(new))
+        parquet.write_table(part.append_column("original_caption", pa.array(old)), kept / file["name"])
+        files.append({"name": file["name"], "rows": len(part), "bytes": (kept / file["name"]).stat().st_size})
+    write_json(kept / "manifest.json", {"samples": 35, "of": 35, "from": "mine", "files": files})
+    write_json(folder / "manifest.json", reshard_samples(kept, source.folder / "linked", folder, 8, needed=35))
+    captions = [caption for path in sorted(kept.glob("*.parquet")) for caption in column(path, "caption")]
+    keys = [key for path in sorted(kept.glob("*.parquet")) for key in column(path, "file_key")]
+    assert sum(caption.startswith("another") for caption in captions) == 17
+    found = [pair for file in read_json(folder / "manifest.json")["files"] for pair in samples_in(folder, file)]
+    assert found == [(draw(int(key)), caption) for key, caption in zip(keys, captions, strict=True)]
+    with tarfile.open(folder / "000000.tar") as tar:
+        facts = json.load(tar.extractfile(f"{keys[1]}.json"))
+    assert (facts["caption"], facts["url"]) == (captions[1], sample(int(keys[1]))["url"])

@@ -222,7 +222,8 @@ def difference_in_words(one: Comparison) -> str:
     value, low, high = one.value, one.low, one.high
     if one.measure == FRACTION:
         one_for_all = f"; one fraction for all: p = {one.heterogeneity:.2g}" if np.isfinite(one.heterogeneity) else ""
-        return f"over all comparisons together, the fraction is {value:.2f} ({low:.2f} to {high:.2f}){one_for_all}"
+        numbers = f"{value:.2f} ({low:.2f} to {high:.2f})".replace("-", "\u2212")
+        return f"over all comparisons together, the fraction is {numbers}{one_for_all}"
     where, unit = f"on {one.testset}", UNITS[one.measure]
     if low <= 0 <= high:
         return (

@@ -3,32 +3,13 @@
 import unicodedata
 from html import escape
 
+from testbed.cards.languages import LANGUAGES
+
 CUT = 160
 """Characters of a caption that a card shows."""
 
 JOINER, VARIATIONS, TONES = "\u200d", ("\ufe0e", "\ufe0f"), ("\U0001f3fb", "\U0001f3ff")
 FLAG_LETTERS = ("\U0001f1e6", "\U0001f1ff")
-
-LANGUAGES = {
-    **{
-        "ar": "Arabic",
-        "bg": "Bulgarian",
-        "ca": "Catalan",
-        "cs": "Czech",
-        "da": "Danish",
-        "de": "German",
-        "el": "Greek",
-    },
-    **{"en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fr": "French"},
-    **{"he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "it": "Italian"},
-    **{"ja": "Japanese", "ko": "Korean", "la": "Latin", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay"},
-    **{"nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian"},
-    **{"sk": "Slovak", "sl": "Slovenian", "sv": "Swedish", "th": "Thai", "tl": "Tagalog", "tr": "Turkish"},
-    **{"af": "Afrikaans", "bcl": "Bikol", "cy": "Welsh", "eu": "Basque", "fy": "Frisian", "ga": "Irish"},
-    **{"gd": "Gaelic", "is": "Icelandic", "kab": "Kabyle", "lb": "Luxembourgish", "nn": "Nynorsk", "oc": "Occitan"},
-    **{"pcm": "Nigerian Pidgin", "rw": "Kinyarwanda", "se": "Sami"},
-    **{"uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese", "zxx": "no language"},
-}
 
 
 def printable(text: str) -> str:
