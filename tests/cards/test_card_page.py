@@ -16,7 +16,7 @@ from draw_card import read_words
 from example_cards import CLASSES, HOSTILE, describe, page_of, write_example
 from testbed.cards.charts import Counted, histogram
 from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, Described, class_rows, pool_rows, pools_page
-from testbed.cards.images import blurred, look_at
+from testbed.cards.images import blurred, is_flagged, look_at
 from testbed.cards.measures import MEASURES
 from testbed.records.manifest import write_json
 
@@ -125,6 +125,22 @@ def test_equal_shares_have_equal_heights_on_common_axes():
     drawn = [histogram("words", [Counted("all", "first", one)], [few, many]) for one in (few, many)]
     ticks = [re.findall(r"<text[^>]*>([^<]*)</text>", one) for one in drawn]
     assert ticks[0] == ticks[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "flagged"),
+    [
+        ({"punsafe": 0.97}, True),
+        ({"punsafe": "0.97"}, True),
+        ({"punsafe": "0.2"}, False),
+        ({"NSFW": "NSFW"}, True),
+        ({"NSFW": "UNLIKELY"}, False),
+        ({"over_18": True}, True),
+        ({"punsafe": None}, False),
+    ],
+)
+def test_flags_are_words_numbers_and_numbers_as_text(row, flagged):
+    assert is_flagged(row, list(row)) == flagged
 
 
 def test_flagged_images_are_blurred_and_the_sharp_ones_are_not_in_the_page(described):

@@ -1,5 +1,7 @@
 """DataComp's subset files: read and written as DataComp's own code does, and what else keeps samples by their identity."""
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -156,3 +158,23 @@ def test_a_control_has_exactly_as_many_random_samples(pool, tmp_path, number):
 def test_more_than_there_are_cannot_be_drawn(pool, tmp_path):
     with pytest.raises(SelectionError, match="as_many_as: f keeps 41 samples, but the pool has 40"):
         selected(pool, tmp_path / "drawn", Given(as_many=41), method="random", seed=0, as_many_as="f")
+
+
+def test_a_control_is_drawn_again_when_its_pool_has_grown(tmp_path):
+    """A part that the smaller pool had, too, takes part in another draw."""
+    captions, rules = [f"caption number {number}" for number in range(COUNT)], {"method": "random", "seed": 0}
+    small, large = (write_pool(tmp_path / f"pool{count}", captions[:count], 10) for count in (10, COUNT))
+    selected(small, tmp_path / "drawn", Given(as_many=8), as_many_as="f", **rules)
+    _, drawn = selected(large, tmp_path / "drawn", Given(as_many=8), as_many_as="f", **rules)
+    _, fresh = selected(large, tmp_path / "fresh", Given(as_many=8), as_many_as="f", **rules)
+    assert len(drawn) == 8 and drawn == fresh
+
+
+def test_another_pool_of_the_same_samples_is_another_draw(pool, tmp_path):
+    renamed = shutil.copytree(pool, tmp_path / "renamed")
+    write_json(renamed / "manifest.json", read_json(renamed / "manifest.json") | {"pool": "renamed"})
+    rules = {"method": "random", "seed": 0, "fraction": 0.5}
+    _, before = selected(pool, tmp_path / "drawn", **rules)
+    _, drawn = selected(renamed, tmp_path / "drawn", **rules)
+    _, fresh = selected(renamed, tmp_path / "fresh", **rules)
+    assert before != drawn == fresh

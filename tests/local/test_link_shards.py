@@ -149,6 +149,9 @@ def test_tars_in_another_layout_are_refused(tmp_path):
     long = "folder/" * 20 + "photo"
     with pytest.raises(ShardError, match=f"the name of sample {long} is too long, {way_out}"):
         refused(tmp_path / "long", lambda _: members_of(0, long), format=tarfile.PAX_FORMAT)
+    # Its image and its caption have short names, and its metadata would not.
+    with pytest.raises(ShardError, match=f"the name of sample {'k' * 96} is too long"):
+        refused(tmp_path / "longer", lambda _: members_of(0, "k" * 96), format=tarfile.GNU_FORMAT)
 
 
 def test_a_cut_tar_is_refused(source):
@@ -247,3 +250,33 @@ def test_samples_of_linked_tars_take_other_captions(source):
     with tarfile.open(folder / "000000.tar") as tar:
         facts = json.load(tar.extractfile(f"{keys[1]}.json"))
     assert (facts["caption"], facts["url"]) == (captions[1], sample(int(keys[1]))["url"])
+
+
+def test_suffixes_in_capitals_and_fields_named_like_places_are_taken(tmp_path):
+    samples = [members_of(number, bytes=number, shard="mine", offset=3) for number in range(4)]
+    named = [(name.replace(".jpg", ".JPG").replace(".txt", ".TXT"), content) for name, content in flat(samples)]
+    write_tar(tmp_path / "tars/0.tar", named)
+    source = TarSource(tmp_path, tmp_path / "tars")
+    source.link()
+    pool, folder = tmp_path / "samples", tmp_path / "trainset"
+    pool.mkdir()
+    folder.mkdir()
+    schema = parquet.read_schema(tmp_path / "pairs.parquet").remove_metadata()
+    list_samples(tmp_path / "linked", schema, pool)
+    assert column(pool / "000000.parquet", "source_bytes") == [0, 1, 2, 3]
+    assert column(pool / "000000.parquet", "shard") == 4 * ["000000.tar"]
+    assert link_trainset({"mine": 3}, {"mine": tmp_path / "linked"}, folder)["samples"] == 3
+
+
+def test_two_sources_with_the_same_keys_are_mixed(tmp_path):
+    folders = {}
+    for name, numbers in {"one": range(4), "two": range(10, 14)}.items():
+        members = [members_of(number, f"{place:09d}") for place, number in enumerate(numbers)]
+        write_tar(tmp_path / name / "tars/0.tar", flat(members))
+        TarSource(tmp_path / name, tmp_path / name / "tars").link()
+        folders[name] = tmp_path / name / "linked"
+    folder = tmp_path / "trainset"
+    folder.mkdir()
+    (file,) = link_trainset({"one": 3, "two": 2}, folders, folder)["files"]
+    found = pairs_at(folder / file["name"], load_index(folder / "index.npy", 5))
+    assert [image for image, _ in found] == [draw(number) for number in (0, 1, 2, 10, 11)]

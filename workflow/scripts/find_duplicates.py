@@ -150,6 +150,8 @@ class Contamination:
             parts = self.batch(name)
             table = pa.concat_tables([self.pool.table(one) for one in parts])
             found = near_between(Hashes([table]), images, self.distance, self.threads)
+            # What is left is of parts that were made before.
+            self.made.clear()
             start = 0
             for one in parts:
                 stop = start + self.pool.parts[one]["rows"]

@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from testbed.experiment.pools import testsets_in_order
 from testbed.experiment.titles import title_of, title_of_pool
 from testbed.figures.layout import new_figure, note_figure
-from testbed.figures.style import COLOURS, STYLE, save_figure
+from testbed.figures.style import COLOURS, PLAIN, STYLE, save_figure
 from testbed.records.log import log_to
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def _finish(axes: Axes, own: pd.DataFrame, reference: pd.DataFrame) -> None:
         low, high = own["named"].min(), own["named"].max()
         axes.set_xlim(low / 1.25, high * 1.25)
         ticks = _ticks(low / 1.25, high * 1.25)
-        axes.set_xticks(ticks, [f"{tick:,.15g}" for tick in ticks])
+        axes.set_xticks(ticks, [PLAIN.format(x=tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     # Above 100 % is the place of the correlation, so that it hides no point.
     axes.set_ylim(0, 116)
     axes.set_yticks(range(0, 101, 20))
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_major_formatter(StrMethodFormatter(PLAIN))
     if len(reference) and np.isfinite(reference.iloc[0]["correlation"]):
         first = reference.iloc[0]
         text = f"r = {first['correlation']:.2f} ({first['correlation_low']:.2f} to {first['correlation_high']:.2f})"
@@ -110,10 +110,6 @@ def _ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 2:
             break
     return ticks[:: -(-len(ticks) // 5)]
-
-
-def _plain(value: float, position: int) -> str:
-    return f"{value:,.15g}"
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from testbed.cards.measures import MEASURES, shares_of
 from testbed.figures.layout import lettered_grid
-from testbed.figures.style import STYLE, Series, make_series, save_figure
+from testbed.figures.style import PLAIN, STYLE, Series, make_series, save_figure
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json
 
@@ -97,10 +97,6 @@ def _steps(name: str) -> str:
     return "steps-post" if name == "words" else "default"
 
 
-def _plain(value: float, position: int) -> str:
-    return f"{value:,.15g}"
-
-
 def _draw_classes(axes: Axes, series: Sequence[Series], groups: Mapping[str, Mapping]) -> None:
     """The share of captions that name each class, the most frequent class first; classes that none names are left out."""
     for one in series:
@@ -112,11 +108,11 @@ def _draw_classes(axes: Axes, series: Sequence[Series], groups: Mapping[str, Map
     axes.set_yscale("log")
     if classes > 100:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+        axes.xaxis.set_major_formatter(StrMethodFormatter(PLAIN))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(LogLocator(10))
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_major_formatter(StrMethodFormatter(PLAIN))
     axes.yaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()
     axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))

@@ -186,9 +186,10 @@ def reshard_samples(samples: Path, shards: Path, folder: Path, shard_size: int, 
     files, done, reported = [], 0, time.monotonic()
     for number, content in enumerate(samples_by_shard(samples, shard_size, source.get("as_is", False))):
         name = f"{number:06d}"
-        request = digest(
-            [content[key].to_pylist() for key in ("uid", "sha256", *CAPTIONS) if key in content.column_names]
-        )
+        # Also what is copied or linked: the same samples may come to lie in another shard.
+        copied = [entries[shard]["sha256"] for shard in content["shard"].unique().to_pylist()]
+        columns = [column for column in content.column_names if column != "bytes"]
+        request = digest([copied, *(content[column].to_pylist() for column in columns)])
         entry = recorded(folder, name, request)
         if entry is None:
             for shard in content["shard"].unique().to_pylist():

@@ -18,7 +18,7 @@ from pyarrow import compute
 from testbed.filtering.balancing import draw
 from testbed.filtering.recaptioning import Recaptioning
 from testbed.filtering.selection import histogram_of, keep_basic, load_classifier
-from testbed.filtering.subsets import Subset, uid_column
+from testbed.filtering.subsets import Subset, uid_column_of
 from testbed.records.files import sha256
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -132,7 +132,8 @@ def row_selector(rules: Mapping, samples: Path, given: Given) -> Selector:
         limit = random_limit(samples, key, rules, given.as_many)
         return (
             lambda name, table: table.filter(pa.array(draw(table["uid"].to_pylist(), key) < limit)),
-            lambda name: given.as_many,
+            # The limit may depend on all parts, and the draw on the name of the pool.
+            lambda name: [key, limit],
             {},
         )
     if method in ("sql", "remove"):
@@ -143,8 +144,7 @@ def row_selector(rules: Mapping, samples: Path, given: Given) -> Selector:
         return lambda name, table: table.filter(pa.array(keep_rows(table, rules["where"]) == kept)), nothing, {}
     if method == "subset":
         subset, digest = Subset(given.subset), sha256(given.subset)
-        filled = [file for file in parts_of(samples).values() if file["rows"]]
-        column = uid_column(read_part(samples, filled[0])) if filled else "uid"
+        column = uid_column_of(samples)
         logging.info("%s names %d samples, by %s", given.subset, len(subset), column)
         return (
             lambda name, table: table.filter(pa.array(subset.contains(table[column].to_pylist()))),
@@ -179,6 +179,8 @@ def select_samples(
     if "caption" in rules:
         key = f"caption {rules.get('seed')} {parent['pool']}"
         recaptioning = Recaptioning(rules["caption"], rules.get("share", 1.0), key)
+        for request in requests.values():
+            request.append(key)
 
     def make(name: str) -> pa.Table:
         table = read_part(samples, parts[name])

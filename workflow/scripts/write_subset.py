@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.filtering.subsets import PAIR, SubsetError, pairs_of, uid_column
+from testbed.filtering.subsets import PAIR, SubsetError, pairs_of, uid_column_of
 from testbed.records.files import publish
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json
-from testbed.records.parts import parts_of, read_part, read_parts
+from testbed.records.parts import read_parts
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -28,9 +28,7 @@ def write_subset(samples: Path, path: Path) -> int:
 
     Raises `SubsetError` if a sample has no uid of 32 hexadecimal digits.
     """
-    pool, parts = read_json(samples / "manifest.json")["pool"], parts_of(samples)
-    filled = [file for file in parts.values() if file["rows"]]
-    column = uid_column(read_part(samples, filled[0])) if filled else "uid"
+    pool, column = read_json(samples / "manifest.json")["pool"], uid_column_of(samples)
     found = []
     for table in read_parts(samples, [column]):
         if missing := table[column].null_count:

@@ -25,7 +25,7 @@ def card_page(
     """Return the page of a pool.
 
     `pool` has its name, title, kind and, of a filter, the pool that it selects `from`. `words` are those of its groups,
-    `rivals` those of other sources, by title. `blur` says which thumbnails are blurred: flagged, all or none.
+    `rivals` those of other sources, by name. `blur` says which thumbnails are blurred: flagged, all or none.
     """
     groups = description["groups"]
     sections = [

@@ -103,12 +103,21 @@ def flag_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.lower() in FLAGS]
 
 
+def number_in(text: str) -> float:
+    """Return the number that `text` is, or 0."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
 def is_flagged(row: dict, columns: Sequence[str]) -> bool:
     """Return whether one of `columns` marks a sample: a word such as NSFW or UNSURE, true, or a probability from 0.5 up."""
     for name in columns:
         value = row[name]
         if isinstance(value, str):
-            value = value.strip().lower() in MARKED
+            # All columns of a list in CSV are text.
+            value = value.strip().lower() in MARKED or number_in(value)
         if isinstance(value, bool | int | float) and value >= UNSAFE:
             return True
     return False

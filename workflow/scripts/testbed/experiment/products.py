@@ -196,9 +196,14 @@ def card_entry(experiment: Experiment, pool: str) -> dict:
 
 
 def largest_predictions(experiment: Experiment) -> dict[str, list[str]]:
-    """By "pool/architecture/size": the predictions of all seeds, of the largest trainset of each described pool."""
+    """By "pool/architecture/size": the predictions of all seeds, of the largest trainset of each described pool.
+
+    Filters with other captions are left out: their descriptions count the captions that they select by.
+    """
     found: dict[str, list[str]] = {}
     for pool in sorted(described_pools(experiment)):
+        if "caption" in experiment.filters.get(pool, {}):
+            continue
         largest = max(experiment.sizes(pool), default=0)
         for model in sorted(experiment.models([pool]), key=astuple):
             if model.size == largest:

@@ -22,6 +22,9 @@ COLOURS = [
     *["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"],
     *["#332288", "#882255", "#117733", "#999933", "#AA4499", "#44AA99"],
 ]
+PLAIN = "{x:,.15g}"
+"""A number on an axis, without an exponent."""
+
 # one marker more than colours, so that a repeated colour has another marker; the factors equalise their visible areas
 MARKERS = dict(zip("os^DvP*Xh<p>d", [1, 0.85, 1.1, 0.7, 1.1, 1.4, 1.9, 1.15, 1.15, 1.1, 1.15, 1.1, 0.9], strict=True))
 PAPER = ("yfcc", "laion", "cc12m", "redcaps", "wit", "shutterstock")

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from testbed.records.parts import parts_of, read_part
+
 PAIR = np.dtype([("f0", "<u8"), ("f1", "<u8")])
 UID = re.compile(r"[0-9a-f]{32}")
 
@@ -38,6 +40,12 @@ def uid_column(tables: pa.Table) -> str:
         if some and all(UID.fullmatch(uid.lower()) for uid in some):
             return "source_uid"
     return "uid"
+
+
+def uid_column_of(samples: Path) -> str:
+    """Return `uid_column` of the table of samples in the folder `samples`, by its first part that has rows."""
+    filled = [file for file in parts_of(samples).values() if file["rows"]]
+    return uid_column(read_part(samples, filled[0])) if filled else "uid"
 
 
 def open_subset(path: str | Path) -> np.ndarray:

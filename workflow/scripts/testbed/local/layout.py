@@ -15,6 +15,9 @@ RANGE = np.dtype([*((name, ENTRY[name]) for name in ENTRY.names), ("start", "<i8
 
 IMAGE_SUFFIXES = ("jpg", "jpeg")
 JPEG_START = b"\xff\xd8"
+LONGEST_NAME = 100
+"""Bytes of a member's name in a plain header."""
+
 REFUSED = "cannot be taken as it is. Remove as_is: its samples are then copied, image by image."
 
 
@@ -74,7 +77,7 @@ def fault_of(descriptor: int, key: str, members: Sequence[Member]) -> str:
     if suffix_of(caption.name) != "txt":
         return f"sample {key} does not end with {key}.txt"
     header = os.pread(descriptor, BLOCK, image.offset - BLOCK)
-    if name_in(header) != image.name:
+    if name_in(header) != image.name or len(f"{key}.json".encode()) > LONGEST_NAME:
         return f"the name of sample {key} is too long"
     return ""
 

@@ -6,6 +6,8 @@ from itertools import chain
 
 import pyarrow as pa
 
+from testbed.shards.samples import LOCATION
+
 PAIR = {"uid": pa.string(), "url": pa.string(), "caption": pa.string()}
 PLACE = {"file": pa.string(), "file_key": pa.string(), "file_offset": pa.int64(), "file_bytes": pa.int64()}
 """Where a sample is: its tar file by the path below the folder that all share, its key there, and the first byte and the
@@ -85,7 +87,8 @@ def merged_columns(schemas: Iterable[pa.Schema]) -> dict[str, tuple[str, pa.Data
         for column in schema:
             if column.name.startswith(OWN):
                 kinds[column.name] = common_kind(kinds.get(column.name, pa.null()), column.type)
-    taken, columns = {*PAIR, *PLACE, *MEASURED}, {}
+    # Where a sample is in its shard is added later, under these names.
+    taken, columns = {*PAIR, *PLACE, *MEASURED, *LOCATION}, {}
     if FILE_SHA256 in kinds:
         # Ours, and needed: it has its name whatever others there are.
         columns[FILE_SHA256] = FILE_SHA256.removeprefix(OWN), kinds.pop(FILE_SHA256)

@@ -4,6 +4,7 @@ It lies beside the shard, as NNNNNN.npy. It is written with the shard, and made 
 """
 
 import tarfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,20 +32,25 @@ def make_index(shard: Path) -> np.ndarray:
 
     Raises `SampleError` if the file cannot be read, or if a sample lacks its image or its caption.
     """
-    images, captions = {}, {}
+    images, captions, found = {}, {}, Counter()
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
-                key, dot, extension = member.name.rpartition(".")
-                if dot + extension in IMAGE_SUFFIXES:
+                name, dot, extension = member.name.rpartition(".")
+                suffix = dot + extension.lower()
+                kind = "image" if suffix in IMAGE_SUFFIXES else suffix
+                # Tars that are linked as they are may share names, and a mixture's last shard has samples of several.
+                key = name, found[kind, name]
+                found[kind, name] += 1
+                if kind == "image":
                     images[key] = (member.offset_data, member.size)
-                elif dot + extension == CAPTION_SUFFIX:
+                elif kind == CAPTION_SUFFIX:
                     captions[key] = (member.offset_data, member.size)
     except (OSError, tarfile.TarError) as error:
         raise SampleError(f"{shard}: cannot be read ({error}). {again(shard)}") from error
     if alone := sorted(images.keys() ^ captions.keys()):
         missing = "caption" if alone[0] in images else "image"
-        raise SampleError(f"{shard}: sample {alone[0]} has no {missing}. {again(shard)}")
+        raise SampleError(f"{shard}: sample {alone[0][0]} has no {missing}. {again(shard)}")
     return np.array([images[key] + captions[key] for key in images], ENTRY)
 
 

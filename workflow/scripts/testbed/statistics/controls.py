@@ -32,7 +32,7 @@ def controlled(pools: Sequence[Pool], evaluated: Collection[str]) -> Iterator[tu
 def selection(fits: Fits, pools: Sequence[Pool], evaluated: Collection[str], settings: Settings) -> list[Claim]:
     """Which samples a filter keeps moves the line, and not only how many. There is no claim without an evaluated control."""
     # What a pool without near-duplicates tells is another claim's.
-    pairs = [(pool["name"], control) for pool, control in controlled(pools, evaluated) if "against" not in pool]
+    pairs = [(pool["name"], control) for pool, control in controlled(pools, evaluated) if not pool.get("against")]
     if not pairs:
         return []
     return [
