@@ -93,6 +93,7 @@ rule explore_robustness:
         joint_correct="results/tables/joint_correct.parquet",
         baselines=shipped_input("resources/baselines.csv"),
         models=reference_models,
+        similarity=accuracy_by_similarity,
         published=[
             f"results/evaluations/{name}/metrics.csv" for name in experiment.pretrained
         ],
@@ -118,6 +119,7 @@ rule explore_robustness:
         shifts=sorted(experiment.shifts),
         pools=plotted_pools,
         statistics=lookup(within=settings, dpath="statistics"),
+        teacher=similarity_teacher_title,
     message:
         "Writing the interactive scatter"
     script:

@@ -1,7 +1,7 @@
 """Write the interactive scatter plot of effective robustness: every shift, scale and baseline in one offline page.
 
 In:  results/tables/evaluations.csv and joint_correct.parquet, resources/baselines.csv, the metrics of published
-     checkpoints and the table of public models
+     checkpoints, the table of public models and, with a teacher of similarity, similarity_accuracy.csv
 Out: results/report/explore.html
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from testbed.experiment.pools import Pool, in_order, testsets_in_order
-from testbed.explorer.data import explorer_data
+from testbed.explorer.data import Similarity, explorer_data
 from testbed.explorer.page import explorer_page
 from testbed.explorer.views import Tables
 from testbed.records.log import log_to
@@ -37,6 +37,7 @@ def explore_robustness(
     baselines: pd.DataFrame | None = None,
     models: pd.DataFrame | None = None,
     joint: JointCorrect = INDEPENDENT,
+    similarity: Similarity | None = None,
 ) -> str:
     """The HTML page; the tables are those of `plot_effective_robustness`.
 
@@ -50,12 +51,13 @@ def explore_robustness(
         baselines,
         joint,
     )
-    return explorer_page(explorer_data(tables, experiment, reference, shifts, pools, settings))
+    return explorer_page(explorer_data(tables, experiment, reference, shifts, pools, settings, similarity))
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     published, models = snakemake.input.get("published"), snakemake.input.get("models")
+    accuracy = snakemake.input.get("similarity")
     page = explore_robustness(
         read_evaluations(snakemake.input.evaluations),
         snakemake.params.experiment,
@@ -67,5 +69,6 @@ if __name__ == "__main__":
         read_baselines(snakemake.input.baselines),
         pd.read_csv(models) if models else None,
         read_joint_correct(snakemake.input.joint_correct),
+        Similarity(pd.read_csv(accuracy[0]), snakemake.params.teacher) if accuracy else None,
     )
     Path(snakemake.output.page).write_text(page, encoding="utf-8")

@@ -20,7 +20,8 @@ from testbed.evaluation.evaluator import load_model
 from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
 from testbed.evaluation.testsets import read_lines
 from testbed.filtering.selection import histogram_of
-from testbed.models.pixels import normalise
+from testbed.models.networks import CONFIG_FILE, memory_format
+from testbed.models.pixels import as_pixels, normalise
 from testbed.models.precision import computing_in
 from testbed.records.files import sha256
 from testbed.records.locks import locked
@@ -56,11 +57,12 @@ class Teacher:
         import torch
 
         self.model, self.tokenizer = load_model(folder, device)
-        preprocess = self.model.visual.preprocess_cfg
+        preprocess, self.memory_format = self.model.visual.preprocess_cfg, memory_format(self.model.visual)
         self.preprocessing = Preprocessing.of(preprocess)
         self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
         self.device, self.precision = device, precision
         self.batch_size, self.workers = batch_size, max(1, workers)
+        self.width = read_json(folder / CONFIG_FILE)["model_cfg"]["embed_dim"]
         self.classes, self.head = [], None
         if reference is not None:
             from clip_benchmark.metrics.zeroshot_classification import zero_shot_classifier
@@ -113,18 +115,24 @@ class Teacher:
                     [row["caption"] for row in rows[start : start + self.batch_size]],
                 )
 
-    def embed(self, images: "torch.Tensor", captions: list[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Normalised embeddings (B, D; float32) of `images` (B, H, W, 3; uint8) and of their captions."""
+    def embed_images(self, images: "torch.Tensor") -> "torch.Tensor":
+        """Normalised embeddings (B, D; float32) of `images` (B, H, W, 3; uint8)."""
         from torch.nn import functional
 
-        # Images travel to the device as bytes, a quarter of their size in float32.
-        pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous()
+        pixels = as_pixels(images, self.device, self.memory_format)
+        with computing_in(self.precision, self.device):
+            embeddings = self.model.encode_image(normalise(pixels, self.mean, self.std), normalize=False)
+        # In bfloat16, similarities would have three digits, and many pairs the same score.
+        return functional.normalize(embeddings.float(), dim=-1)
+
+    def embed_captions(self, captions: list[str]) -> "torch.Tensor":
+        """Normalised embeddings (B, D; float32) of `captions`."""
+        from torch.nn import functional
+
         tokens = self.tokenizer(captions).to(self.device)
         with computing_in(self.precision, self.device):
-            image = self.model.encode_image(normalise(pixels, self.mean, self.std), normalize=False)
-            text = self.model.encode_text(tokens, normalize=False)
-        # In bfloat16, similarities would have three digits, and many pairs the same score.
-        return functional.normalize(image.float(), dim=-1), functional.normalize(text.float(), dim=-1)
+            embeddings = self.model.encode_text(tokens, normalize=False)
+        return functional.normalize(embeddings.float(), dim=-1)
 
     def score(self, shards: Path, table: "pa.Table") -> "pa.Table":
         """Scores of the pairs in `table`, in its order; their images are in the folder `shards`."""
@@ -134,8 +142,8 @@ class Teacher:
         scores, predicted = [], []
         with torch.no_grad():
             for images, captions in self.batches(shards, table):
-                image, text = self.embed(images, captions)
-                scores.append((image * text).sum(dim=1).cpu().numpy())
+                image = self.embed_images(images)
+                scores.append((image * self.embed_captions(captions)).sum(dim=1).cpu().numpy())
                 if self.head is not None:
                     predicted.append((image @ self.head).argmax(dim=1).cpu().numpy())
         columns = {"clip_score": pa.array(np.concatenate(scores) if scores else [], pa.float32())}

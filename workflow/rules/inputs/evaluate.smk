@@ -17,9 +17,9 @@ def evaluation_threads(wildcards):
 
 
 def device_of(wildcards):
-    """Where a training, an evaluation or a filter's teacher runs: cpu or cuda."""
-    if "filter" in wildcards.keys():
-        return experiment.device_of_teacher(wildcards.filter)
+    """Where a training, an evaluation, a filter's teacher, or else the teacher of similarity runs: cpu or cuda."""
+    if not {"architecture", "pretrained"} & set(wildcards.keys()):
+        return experiment.device_of_teacher(wildcards.get("filter"))
     networks = config["architectures"] | experiment.pretrained
     return networks[network_of(wildcards)]["device"]
 

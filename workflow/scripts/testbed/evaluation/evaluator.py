@@ -14,8 +14,8 @@ from testbed.evaluation.class_subsets import Subset
 from testbed.evaluation.preprocessing import Preprocessing
 from testbed.evaluation.testsets import Decoded, read_lines
 from testbed.models.devices import check_gpus
-from testbed.models.networks import CONFIG_FILE, open_tokenizer
-from testbed.models.pixels import normalise
+from testbed.models.networks import CONFIG_FILE, memory_format, open_tokenizer
+from testbed.models.pixels import as_pixels, normalise
 from testbed.records.manifest import problem, read_json
 
 if TYPE_CHECKING:
@@ -29,12 +29,16 @@ class EvaluationError(RuntimeError):
 
 
 class Batches:
-    """Batches of a decoded test set as CLIP_benchmark expects: normalised images (B, 3, H, W) on `device`, and targets."""
+    """Batches of a decoded test set as CLIP_benchmark expects: normalised images (B, 3, H, W) on `device`, and targets.
 
-    def __init__(self, decoded: Decoded, preprocess: dict, batch_size: int, device: str):
+    `visual` is the image tower of the model that they are for.
+    """
+
+    def __init__(self, decoded: Decoded, visual: "torch.nn.Module", batch_size: int, device: str):
         import torch
 
         self.decoded, self.batch_size, self.device = decoded, batch_size, device
+        preprocess, self.memory_format = visual.preprocess_cfg, memory_format(visual)
         self.mean, self.std = (torch.tensor(preprocess[name], device=device).view(-1, 1, 1) for name in ("mean", "std"))
 
     def __iter__(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor | list"]]:
@@ -50,7 +54,7 @@ class Batches:
                 targets = self.decoded.targets[start : start + self.batch_size]
                 if self.decoded.task != "retrieval":
                     targets = torch.tensor(targets)
-                pixels = images.to(self.device).permute(0, 3, 1, 2).contiguous()
+                pixels = as_pixels(images, self.device, self.memory_format)
                 yield normalise(pixels, self.mean, self.std), targets
 
     def read(self, start: int) -> "torch.Tensor":
@@ -95,14 +99,14 @@ class Evaluator:
 
     def batches(self, folder: Path, decoded: Decoded) -> Batches:
         """Batches of the test set in `folder`; raises `EvaluationError` if it was decoded with another preprocessing."""
-        preprocess = self.networks[0][0].visual.preprocess_cfg
-        preprocessing = Preprocessing.of(preprocess)
+        visual = self.networks[0][0].visual
+        preprocessing = Preprocessing.of(visual.preprocess_cfg)
         if decoded.preprocessing != preprocessing:
             raise EvaluationError(
                 f"{folder}: was decoded with {decoded.preprocessing}, and the model needs {preprocessing}. Delete "
                 "results/decoded to have it decoded again."
             )
-        return Batches(decoded, preprocess, self.batch_size, self.device)
+        return Batches(decoded, visual, self.batch_size, self.device)
 
     def logits(self, folders: Sequence[Path], decoded: Decoded) -> tuple[list["torch.Tensor"], "torch.Tensor"]:
         """Each network's logits (N, C) of the first folder's images for the classes of all `folders`; labels (N, ...)."""
@@ -211,7 +215,9 @@ def load_model(folder: Path, device: str):
         if wrong:
             raise EvaluationError(f"{wrong}. Delete {folder}/manifest.json to train the model again.")
     name = f"local-dir:{folder}"
-    return open_clip.create_model(name, device=device).eval(), open_tokenizer(name)
+    model = open_clip.create_model(name, device=device).eval()
+    model.visual.to(memory_format=memory_format(model.visual))
+    return model, open_tokenizer(name)
 
 
 def load_evaluator(

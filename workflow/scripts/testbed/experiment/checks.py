@@ -7,6 +7,7 @@ from testbed.experiment.ensemble_checks import ensemble_problems
 from testbed.experiment.errors import did_you_mean
 from testbed.experiment.experiment import Experiment
 from testbed.experiment.filter_checks import cycles, filter_problems, parents_of
+from testbed.experiment.teacher_checks import teacher_problems
 
 
 def experiment_problems(experiment: Experiment) -> Iterator[str]:
@@ -18,6 +19,8 @@ def experiment_problems(experiment: Experiment) -> Iterator[str]:
     yield from _list_problems(experiment)
     yield from ensemble_problems(experiment, valid)
     yield from filter_problems(experiment, valid)
+    if experiment.config["similarity"]:
+        yield from teacher_problems(experiment, valid)
     yield from _testset_problems(experiment)
     yield from _claim_problems(experiment)
     yield from _setting_problems(experiment)

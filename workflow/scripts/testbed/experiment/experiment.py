@@ -129,19 +129,25 @@ class Experiment:
         """Return the source that `pool`, a source or a filter, is derived from."""
         return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
 
-    def teacher(self, filter: str) -> Model | None:
+    def teacher_entry(self, filter: str | None = None) -> tuple[str, dict]:
+        """Return the key and the entry of the teacher of `filter`, or of `similarity`; {} if it has none."""
+        section = "similarity" if filter is None else f"filters.{filter}"
+        entry = self.config["similarity"] if filter is None else self.filters[filter]
+        return f"{section}.teacher", entry.get("teacher", {})
+
+    def teacher(self, filter: str | None = None) -> Model | None:
         """Return the model of this experiment that scores the pairs of `filter`, or None.
 
-        Raises `ExperimentError` if its architecture or seed is missing and the experiment has several. Their order in the
-        file has no meaning, and it changes if a second file is merged.
+        Without `filter`, it is the model that measures similarity. Raises `ExperimentError` if its architecture or seed is
+        missing and the experiment has several. Their order in the file has no meaning, and it changes if a second file is
+        merged.
         """
-        teacher = self.filters[filter].get("teacher", {})
+        section, teacher = self.teacher_entry(filter)
         if "pool" not in teacher:
             return None
         choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
         unclear = [
-            f"filters.{filter}.teacher: has no {key}, and this experiment has several. Add {key}: one of "
-            f"{', '.join(map(str, names))}."
+            f"{section}: has no {key}, and this experiment has several. Add {key}: one of {', '.join(map(str, names))}."
             for key, names in choices.items()
             if key not in teacher and len(names) > 1
         ]
@@ -154,11 +160,11 @@ class Experiment:
             teacher.get("seed", choices["seed"][0]),
         )
 
-    def device_of_teacher(self, filter: str) -> str:
-        """Return the device on which `filter` scores its pairs: cpu or cuda."""
+    def device_of_teacher(self, filter: str | None = None) -> str:
+        """Return the device on which the teacher of `filter`, or of `similarity`, runs: cpu or cuda."""
         if model := self.teacher(filter):
             return self.config["architectures"][model.architecture]["device"]
-        return self.filters[filter]["teacher"].get("device", "cuda")
+        return self.teacher_entry(filter)[1].get("device", "cuda")
 
     def members(self, mixture: str) -> dict[str, float]:
         """Return the pools of `mixture` or of an ensemble, sorted, with their shares scaled to add up to one."""

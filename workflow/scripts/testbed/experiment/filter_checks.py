@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from testbed.experiment.errors import ExperimentError, did_you_mean
+from testbed.experiment.errors import did_you_mean
 from testbed.experiment.experiment import Experiment
+from testbed.experiment.teacher_checks import teacher_problems
 
 COMMON = {"from", "method", "sizes", "title"}
 BASIC = (
@@ -71,8 +72,7 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
-            problems = list(_teacher_problems(experiment, name, entry["teacher"], valid))
-            yield from problems or _precision_problems(experiment, name)
+            yield from teacher_problems(experiment, valid, name)
 
 
 def _parent_problems(experiment: Experiment, name: str, parent: str) -> Iterator[str]:
@@ -167,53 +167,6 @@ def _against_problems(experiment: Experiment, name: str, against: list[str]) -> 
                 f"filters.{name}.against: {testset} is not a test set.{did_you_mean(testset, experiment.testsets)} Name one "
                 f"or more of: {', '.join(experiment.testsets)}."
             )
-
-
-def _teacher_problems(experiment: Experiment, name: str, teacher: Mapping, valid: list[str]) -> Iterator[str]:
-    key = f"filters.{name}.teacher"
-    own, public = {"pool", "size", "architecture", "seed"}, {"model", "tag", "checkpoint", "device"}
-    given = ", ".join(part for part in teacher if part != "precision")
-    if "pool" not in teacher:
-        if "model" not in teacher or ("tag" in teacher) == ("checkpoint" in teacher) or set(teacher) & own:
-            yield (
-                f"{key}: has {given or 'no model'}. Give pool and size of a model of this experiment, or model and either "
-                "tag or checkpoint."
-            )
-        return
-    if set(teacher) & public or "size" not in teacher:
-        yield f"{key}: has {given}. A model of this experiment is named by pool, size, architecture and seed."
-        return
-    try:
-        experiment.teacher(name)
-    except ExperimentError as error:
-        yield str(error)
-    pool, size = teacher["pool"], teacher["size"]
-    known = {
-        "pool": experiment.pools,
-        "architecture": experiment.config["architectures"],
-        "seed": experiment.config["seeds"],
-    }
-    for part, names in known.items():
-        if part in teacher and teacher[part] not in names:
-            yield (
-                f"{key}.{part}: this experiment has no {part} {teacher[part]}.{did_you_mean(teacher[part], names)} Name one "
-                f"of: {', '.join(map(str, names))}."
-            )
-    if pool in valid and size not in (sizes := experiment.sizes(pool)):
-        yield (
-            f"{key}.size: {pool} has no model of size {size}, only of {', '.join(map(str, sizes)) or 'none'} "
-            f"({experiment.sizes_key(pool)}). Name one of these, or add {size} there."
-        )
-
-
-def _precision_problems(experiment: Experiment, name: str) -> Iterator[str]:
-    """Yield the problem of a precision that the device of the teacher does not have. The teacher has no other problem."""
-    precision = experiment.filters[name]["teacher"]["precision"]
-    if precision == "tf32" and experiment.device_of_teacher(name) == "cpu":
-        yield (
-            f"filters.{name}.teacher.precision: tf32 is a precision of GPUs, and the teacher runs on the CPU. Set fp32 or "
-            "bf16, or run it on a GPU (device: cuda)."
-        )
 
 
 def cycles(experiment: Experiment) -> list[list[str]]:

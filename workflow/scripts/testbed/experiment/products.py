@@ -93,10 +93,14 @@ def testset_folders(experiment: Experiment, network: str) -> dict[str, list[str]
     }
 
 
-def teacher_manifest(experiment: Experiment, filter: str) -> str:
-    """The manifest of the model that a filter scores with: one of the experiment, or a published checkpoint."""
-    model = experiment.teacher(filter)
-    return model_manifest(model) if model else f"results/teachers/{filter}/manifest.json"
+def teacher_manifest(experiment: Experiment, filter: str | None = None) -> str:
+    """The manifest of the model that a filter scores with, or without a filter of the one that measures similarity.
+
+    It is a model of the experiment, or a published checkpoint.
+    """
+    if model := experiment.teacher(filter):
+        return model_manifest(model)
+    return f"results/teachers/{filter}/manifest.json" if filter else "results/similarity_teacher/manifest.json"
 
 
 def published_weights(entry: Mapping) -> dict:
@@ -221,6 +225,38 @@ def card_products(experiment: Experiment) -> list[str]:
     return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts]
 
 
+def compared_prefixes(experiment: Experiment) -> dict[str, list[int]]:
+    """For each source and filter that trainsets take samples from: the numbers of its first samples that they take.
+
+    The trainset of a mixture has prefixes of its members.
+    """
+    found: dict[str, set[int]] = {}
+    for pool in experiment.pools:
+        for size in experiment.sizes(pool):
+            for member, count in experiment.composition(pool, size).items():
+                found.setdefault(member, set()).add(count)
+    return {member: sorted(counts - {0}) for member, counts in sorted(found.items()) if counts - {0}}
+
+
+def compared_trainsets(experiment: Experiment) -> list[dict]:
+    """Each trainset, sorted: pool, size, composition and, by architecture, the predictions of its models."""
+    found: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for model in sorted(experiment.models(), key=astuple):
+        files = found.setdefault((model.pool, model.size), {})
+        files.setdefault(model.architecture, []).extend(predictions_of([model]))
+    return [
+        {"pool": pool, "size": size, "composition": experiment.composition(pool, size), "predictions": files}
+        for (pool, size), files in found.items()
+    ]
+
+
+def similarity_products(experiment: Experiment) -> list[str]:
+    """What says how near test images are to trainsets; none without `similarity`."""
+    if not experiment.config["similarity"] or not compared_prefixes(experiment):
+        return []
+    return ["results/plots/similarity.pdf", "results/tables/similarity.csv"]
+
+
 def all_products(experiment: Experiment) -> list[str]:
     """What a whole run makes: all plots and tables."""
     return [
@@ -240,6 +276,7 @@ def all_products(experiment: Experiment) -> list[str]:
         *(f"results/plots/entries/{name}.pdf" for name in filters_by(experiment, "metaclip")),
         *(f"results/plots/scores/{name}.pdf" for name in filters_by(experiment, "clip_score")),
         *card_products(experiment),
+        *similarity_products(experiment),
         "results/plots/theory.pdf",
         "results/plots/contrastive.pdf",
         "results/provenance.csv",

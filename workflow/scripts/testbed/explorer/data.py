@@ -6,6 +6,7 @@ positions are scaled accuracies within the limits of their axes. Values that can
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from testbed.statistics.baselines import STANDARD_BASELINES
 from testbed.statistics.lines import fit_line
 from testbed.statistics.scales import SCALES, transform
 from testbed.statistics.settings import POOL_BASELINE, Settings
+from testbed.statistics.similarity import FEWEST, compared_sizes
 from testbed.statistics.tables import scaled_points
 
 # ticks at equal distances, for the linear scale
@@ -38,8 +40,21 @@ PUBLISHED, PUBLIC = "published checkpoint", "public CLIP model"
 COMMANDS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
 
 
+class Similarity(NamedTuple):
+    """The accuracy of models by similarity (results/tables/similarity_accuracy.csv), and the name of the teacher."""
+
+    accuracy: pd.DataFrame
+    teacher: str
+
+
 def explorer_data(
-    tables: Tables, experiment: str, reference: str, shifts: Sequence[str], pools: Sequence[Pool], settings: Settings
+    tables: Tables,
+    experiment: str,
+    reference: str,
+    shifts: Sequence[str],
+    pools: Sequence[Pool],
+    settings: Settings,
+    similarity: Similarity | None = None,
 ) -> dict:
     """The data that the page shows, for every shift, scale and baseline, ready for JSON.
 
@@ -78,7 +93,24 @@ def explorer_data(
         "models": _models(models),
         "panels": [_panel(key, points[key], models, settings) for key in keys],
         "views": views,
+        "similarity": None if similarity is None else _similarity(similarity, series, pools),
     }
+
+
+def _similarity(similarity: Similarity, series: Sequence[Series], pools: Sequence[Pool]) -> dict:
+    """The accuracy by similarity of the compared trainset of each series, on each test set."""
+    accuracy = similarity.accuracy
+    sizes = compared_sizes(accuracy, pools)
+    lines = []
+    for index, one in enumerate(series):
+        is_own = (accuracy["pool"] == one.pool) & (accuracy["architecture"] == one.architecture)
+        own = accuracy[is_own & (accuracy["size"] == sizes.get(one.pool)) & (accuracy["n"] >= FEWEST)]
+        for testset, line in own.sort_values("bin").groupby("testset", sort=False):
+            names = {"x": "similarity", "y": "accuracy", "low": "accuracy_low", "high": "accuracy_high"}
+            columns = {name: rounded(line[column], 5) for name, column in names.items()}
+            place = {"shift": testset, "series": index, "samples": size_label(sizes[one.pool]), "n": _whole(line["n"])}
+            lines.append(place | columns)
+    return {"teacher": similarity.teacher, "lines": lines}
 
 
 def _panel_keys(pairs: pd.DataFrame, shifts: Iterable[str]) -> list[tuple[str, str]]:

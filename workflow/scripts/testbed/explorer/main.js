@@ -11,6 +11,7 @@ function draw() {
   syncControls();
   syncLegend();
   drawChart();
+  drawNear();
   fillNotes();
   fillTable();
   if (document.activeElement.point !== undefined) showPoint(document.activeElement.point);

@@ -6,7 +6,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 STYLES = ["page.css", "chart.css"]
-SCRIPTS = ["state.js", "svg.js", "marks.js", "chart.js", "card.js", "controls.js", "table.js", "main.js"]
+SCRIPTS = [
+    "state.js",
+    "svg.js",
+    "marks.js",
+    "chart.js",
+    "card.js",
+    "controls.js",
+    "table.js",
+    "similarity.js",
+    "main.js",
+]
 
 
 def explorer_page(data: Mapping) -> str:

@@ -5,6 +5,7 @@ and the PNG of a figure would differ.
 """
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import NamedTuple
 
 import matplotlib
@@ -83,16 +84,21 @@ def note_figure(text: str) -> Figure:
 
 
 def lettered_grid(
-    headline: str, titles: Sequence[str], columns: int, entries: Sequence[Artist], legend_columns: int
+    headline: str,
+    titles: Sequence[str],
+    columns: int,
+    entries: Sequence[Artist],
+    legend_columns: int,
+    shape: float = SHAPE,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a lettered panel for each of `titles`, row by row, a headline, and a legend of `entries`.
 
-    Call it, and draw on the panels, within `matplotlib.rc_context(STYLE)`.
+    `shape` is a panel's height divided by its width. Call it, and draw on the panels, within `matplotlib.rc_context(STYLE)`.
     """
     space = OWN_LABELS
     rows = -(-len(titles) // columns)
     width = space.panel_width(columns)
-    height = width * SHAPE
+    height = width * shape
     legend = -(-len(entries) // legend_columns) * space.legend_row + 0.1
     above = HEADLINE + space.top
     total = above + rows * height + (rows - 1) * space.between_rows + space.bottom + legend
@@ -104,7 +110,7 @@ def lettered_grid(
         left = space.left + column * (width + space.between_columns)
         bottom = total - above - (row + 1) * height - row * space.between_rows
         axes = figure.add_axes((left / WIDTH, bottom / total, width / WIDTH, height / total))
-        axes.set_title(f"{'abcdefghijkl'[index]}  {title}", loc="left", fontsize=STYLE["axes.labelsize"])
+        axes.set_title(f"{ascii_lowercase[index % 26]}  {title}", loc="left", fontsize=STYLE["axes.labelsize"])
         panels.append(axes)
     _add_legend(figure, entries, legend_columns)
     return figure, panels

@@ -80,6 +80,13 @@ def is_convolutional(network) -> bool:
     return sum(isinstance(layer, torch.nn.Conv2d) for layer in network.modules()) > 1
 
 
+def memory_format(network):
+    """The memory format in which `network` is fastest: channels_last for convolutions, else contiguous_format."""
+    import torch
+
+    return torch.channels_last if is_convolutional(network) else torch.contiguous_format
+
+
 def hub_tokenizer(config: dict) -> str | None:
     """The Hugging Face Hub repository of a model's tokenizer; None if the tokenizer is part of open_clip."""
     return config["model_cfg"].get("text_cfg", {}).get("hf_tokenizer_name")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from testbed.evaluation.testsets import expected_counts
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import described_pools, is_linked, is_local
+from testbed.experiment.products import compared_prefixes, described_pools, is_linked, is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.planning.hash_checks import hash_hours
 from testbed.planning.local_costs import index_stages, local_shard_stages
 from testbed.planning.near_costs import near_stages
 from testbed.planning.retrieval_costs import retrieval_stages
+from testbed.planning.similarity_costs import similarity_stages
 from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
 
 
@@ -138,7 +139,8 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested:
     """
     costs, filters = experiment.config["costs"], experiment.filters
     described = described_pools(experiment) if experiment.config["cards"]["make"] else []
-    listed = list(dict.fromkeys(experiment.root(name) for name in [*described, *filters]))
+    compared = compared_prefixes(experiment) if experiment.config["similarity"] else {}
+    listed = list(dict.fromkeys(experiment.root(name) for name in [*described, *filters, *compared]))
     counted = [filters[name]["from"] if name in filters else name for name in described]
     rows = sum(maximum_samples(experiment, expected, name) for name in counted)
     images = sum(expected[source].images for source in listed)
@@ -250,6 +252,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
         ),
         *local_shard_stages(experiment, expected),
         *filter_stages(experiment, expected, tested),
+        *similarity_stages(experiment, expected, tested),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(
             "train_clip",

@@ -27,7 +27,15 @@ def fill_defaults(experiment: Experiment) -> None:
             entry.setdefault("distance", NEAR_DISTANCE)
         if entry["method"] == "clip_score":
             entry.setdefault("per_class", False)
-            if model := experiment.teacher(name):
-                entry["teacher"] |= {"architecture": model.architecture, "seed": model.seed}
-            else:
-                entry["teacher"].setdefault("device", experiment.device_of_teacher(name))
+            fill_teacher(experiment, name)
+    if experiment.config["similarity"]:
+        fill_teacher(experiment)
+
+
+def fill_teacher(experiment: Experiment, filter: str | None = None) -> None:
+    """Write missing defaults into the entry of the teacher of `filter`, or without one of the teacher of `similarity`."""
+    _, entry = experiment.teacher_entry(filter)
+    if model := experiment.teacher(filter):
+        entry |= {"architecture": model.architecture, "seed": model.seed}
+    else:
+        entry.setdefault("device", experiment.device_of_teacher(filter))

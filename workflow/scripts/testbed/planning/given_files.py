@@ -41,6 +41,8 @@ def file_problems(config: Mapping) -> Iterator[str]:
         yield from entry_problems(name, entry.get("entries", []))
         yield from selection_problems(name, entry)
         yield from checkpoint_problems(f"filters.{name}.teacher", entry.get("teacher", {}), f"results/teachers/{name}")
+    teacher = config["similarity"].get("teacher", {})
+    yield from checkpoint_problems("similarity.teacher", teacher, "results/similarity_teacher")
     for name, entry in config["pretrained"].items():
         yield from checkpoint_problems(f"pretrained.{name}", entry, f"results/pretrained/{name}")
 
