@@ -133,6 +133,7 @@ def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
         "claims": [{"best": ["mini_wti"], "shift": "mini_sketsh"}],
         "costs__trained_per_second": {"mini_rm": 1},
         "statistics__baseline": "pool:mini_imagent",
+        "similarity": {"teacher": {"pool": "mini_wit", "size": 1200, "seed": 7}},
     }
     expected = [
         "the experiment: unknown key sourcs. Did you mean sources?",
@@ -146,6 +147,7 @@ def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
         "filters.f.from: mini_yfc is not a source or a filter of this experiment. Did you mean mini_yfcc?",
         "filters.g: method clip_score has none of threshold, fraction",
         "filters.g.teacher.size: mini_wit has no model of size 600, only of 32, 1200, 4800 (sizes)",
+        "similarity.teacher.seed: this experiment has no seed 7. Name one of: 0",
         "reference: mini_imagnet is not a test set. Did you mean mini_imagenet?",
         "claims: best has mini_wti, which is not a source. Did you mean mini_wit?",
         "claims: mini_sketsh is not a shift. Did you mean mini_sketch?",

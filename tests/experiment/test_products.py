@@ -6,6 +6,8 @@ from experiments import changed, load, read
 from testbed.experiment import products
 from testbed.experiment.products import (
     all_products,
+    compared_prefixes,
+    compared_trainsets,
     curves_of,
     figure_metrics,
     filters_by,
@@ -15,6 +17,7 @@ from testbed.experiment.products import (
     origins_of,
     part_folders,
     published_weights,
+    similarity_products,
     teacher_manifest,
     traced_models,
 )
@@ -61,11 +64,28 @@ def test_a_test_set_lies_where_its_entry_says(tmp_path):
     assert folders["mini_sketch"] == ["/data/sketch", "results/decoded/mini_sketch-mini_rn"]
 
 
+def test_similarity_is_measured_of_the_prefixes_that_trainsets_take():
+    mixtures = {"blend": {"shares": {"mini_wit": 1, "mini_yfcc": 2}, "sizes": [600, 900]}}
+    experiment = load(changed(mixtures=mixtures, ensembles={}, claims=[]))
+    prefixes = compared_prefixes(experiment)
+    assert prefixes["mini_wit"] == [200, 300, 600, 1200, 2400, 4800]
+    assert prefixes["mini_yfcc"] == [400, 600, 1200, 2400, 4800]
+    assert "blend" not in prefixes
+    (blend,) = [one for one in compared_trainsets(experiment) if one["pool"] == "blend" and one["size"] == 900]
+    assert blend["composition"] == {"mini_wit": 300, "mini_yfcc": 600}
+    assert blend["predictions"] == {"mini_rn": ["results/evaluations/blend-mini_rn-900-0/predictions.parquet"]}
+
+
 def test_a_teacher_is_a_model_of_the_experiment_or_a_published_one(demo, paper):
     teacher = demo.teacher("mini_laion_clip")
     assert teacher_manifest(demo, "mini_laion_clip") == f"results/models/{teacher.name}/manifest.json"
     assert teacher_manifest(paper, "yfcc_clip") == "results/teachers/yfcc_clip/manifest.json"
     assert published_weights(paper.filters["yfcc_clip"]["teacher"]) == {"model": "ViT-B-32-quickgelu", "tag": "openai"}
+    assert paper.teacher() is None and similarity_products(load(changed())) == []
+    assert teacher_manifest(paper) == "results/similarity_teacher/manifest.json"
+    own = load(changed(similarity={"teacher": {"pool": "mini_wit", "size": 600}}))
+    assert teacher_manifest(own) == "results/models/mini_wit-mini_rn-600-0/manifest.json"
+    assert "results/plots/similarity.pdf" in similarity_products(own)
     assert filters_by(paper, "metaclip") == ["redcaps_balanced"]
     assert filters_by(paper, "clip_score", "metaclip") == list(paper.filters)
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ import pytest
 
 from experiments import ROOT
 from filter_tables import table_of, write_pool
+from small_testsets import write_testset
+from testbed.filtering.embeddings import Nearest, embeddings_of
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.world import CLASSES
 from testbed.records.manifest import read_json
+from testbed.records.parts import read_parts
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +54,17 @@ def run(pool, model, scripts_environment):
         return done.returncode, json.loads(done.stdout or "null")
 
     return run
+
+
+def images_of(shards: Path) -> dict[str, bytes]:
+    """By uid, the images in the shards of a folder."""
+    found = {}
+    for shard in sorted(shards.glob("*.tar")):
+        with tarfile.open(shard) as archive:
+            for member in archive:
+                if member.name.endswith(".jpg"):
+                    found[member.name.removesuffix(".jpg")] = archive.extractfile(member).read()
+    return found
 
 
 def bytes_of(folder: Path) -> dict[str, str]:
@@ -138,6 +153,24 @@ def test_the_class_of_an_image_is_the_one_most_like_it(run, own, tmp_path):
     wanted = [names[0] if is_first else names[1] for is_first in nearer[:, first, second]]
     assert len(set(wanted)) == 2
     assert table_of(folder)["reference_class"].to_pylist() == wanted
+
+
+def test_embeddings_are_those_of_open_clip_of_a_pool_and_of_a_test_set(run, pool, own, tmp_path):
+    """The images of the pool are those of the test set, too, so each is the nearest to itself."""
+    labelled = [(jpeg, b"0") for _, jpeg in sorted(images_of(pool.parent / "shards").items())]
+    testset = write_testset(tmp_path / "testset", "classification", labelled)
+    assert run(testset=testset, embedded=tmp_path / "made") == (0, "embedded")
+    tables = {name: table_of(tmp_path / "made" / name) for name in ("images", "testset")}
+    found = {name: embeddings_of(table) for name, table in tables.items()}
+    assert np.abs(found["images"] - own["images"]).max() < 1e-3
+    uids = tables["images"]["uid"].to_pylist()
+    assert uids == [uid for table in read_parts(pool, ["uid"]) for uid in table["uid"].to_pylist()]
+    order = np.argsort(uids)
+    assert np.abs(found["testset"] - own["images"][order]).max() < 1e-3
+    nearest = Nearest(found["testset"])
+    nearest.add(tables["images"])
+    assert nearest.uid.tolist() == sorted(uids)
+    assert np.abs(nearest.similarity - 1).max() < 1e-5
 
 
 def test_the_manifest_has_the_histogram_of_all_scores(scores):

@@ -33,6 +33,8 @@ WITHOUT_DEFAULT = {
     "corrupt.of",
     # as huggingface_hub has it
     "checkpoint_origin.url",
+    # nothing is measured
+    "similarity.teacher",
     # by name
     "testset.classes",
     # all that the members have in common
