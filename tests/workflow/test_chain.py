@@ -14,7 +14,7 @@ from runs import TINY, copy_workflow, run_snakemake
 
 MODELS = [
     f"{pool}-mini_rn-{size}-0"
-    for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
+    for pool in ("mini_yfcc", "mini_laion", "mini_imagenet", "mini_blend")
     for size in (100, 220)
 ]
 ENSEMBLES = [f"mini_both-mini_rn-{size}-0" for size in (100, 220)]
@@ -68,7 +68,7 @@ def test_tables_have_the_columns_that_users_rely_on(tiny_run):
     ]
     assert {(row["pool"], row["testset"]) for row in trends} == {
         (pool, shift)
-        for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend", "mini_both")
+        for pool in ("mini_yfcc", "mini_laion", "mini_imagenet", "mini_blend", "mini_both")
         for shift in ("mini_v2", "mini_sketch")
     }
     robustness = rows_of(tiny_run / "results/tables/effective_robustness.csv")
@@ -99,7 +99,7 @@ def test_plots_are_drawn(tiny_run):
 
 
 def test_every_url_of_the_list_is_accounted_for(tiny_run):
-    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+    for source in ("mini_yfcc", "mini_laion", "mini_imagenet"):
         counts = json.loads((tiny_run / f"results/metadata/{source}/counts.json").read_text())
         assert counts["rows"] == counts["kept"] + sum(counts["dropped"].values())
         assert counts["dropped"]
@@ -121,10 +121,10 @@ def test_trainsets_are_nested_and_exact(tiny_run):
 def test_a_mixture_holds_the_first_samples_of_its_members(tiny_run):
     folder = tiny_run / "results/trainsets"
     manifest = json.loads((folder / "mini_blend/220/manifest.json").read_text())
-    assert manifest["composition"] == {"mini_yfcc": 73, "mini_shutterstock": 147}
+    assert manifest["composition"] == {"mini_yfcc": 73, "mini_laion": 147}
     blend = set(uids_of(folder / "mini_blend/220"))
     assert set(uids_of(folder / "mini_blend/100")) < blend
-    assert blend == {*uids_of(folder / "mini_yfcc/220")[:73], *uids_of(folder / "mini_shutterstock/220")[:147]}
+    assert blend == {*uids_of(folder / "mini_yfcc/220")[:73], *uids_of(folder / "mini_laion/220")[:147]}
 
 
 def test_trainsets_hold_links_and_at_most_one_file(tiny_run):
@@ -176,7 +176,7 @@ def test_status_says_what_is_done(tiny_run):
 
 def test_downloads_are_gone_and_their_outcomes_are_not(tiny_run):
     """Raw images stay for the last, not full shard of each source alone."""
-    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+    for source in ("mini_yfcc", "mini_laion", "mini_imagenet"):
         outcomes = list(tiny_run.glob(f"results/downloads/{source}/*/[0-9]*.parquet"))
         assert len(outcomes) == 6
         assert len(list(tiny_run.glob(f"results/downloads/{source}/*/*.tar"))) in (1, 2)
