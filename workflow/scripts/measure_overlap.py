@@ -51,7 +51,7 @@ EXAMPLE_SCHEMA = pa.schema(
 )
 
 
-class Testset(NamedTuple):
+class HashedTestset(NamedTuple):
     """The folders of a test set, and of the hashes of its images."""
 
     folder: Path
@@ -81,7 +81,7 @@ def find_examples(found: Iterable[tuple[str, pa.Table]]) -> list[tuple[str, dict
     return sorted(smallest.values(), key=lambda example: example[1]["uid"])[:EXAMPLES]
 
 
-def draw_examples(pool: HashedPool, shards: Path, testsets: Mapping[str, Testset], examples: list) -> pa.Table:
+def draw_examples(pool: HashedPool, shards: Path, testsets: Mapping[str, HashedTestset], examples: list) -> pa.Table:
     """Return the table (`EXAMPLE_SCHEMA`) of the pairs of `find_examples`, with thumbnails of both images."""
     rows = []
     for name, pair in examples:
@@ -101,7 +101,7 @@ def measure_overlap(
     samples: Path,
     shards: Path,
     hashes: Path,
-    testsets: Mapping[str, Testset],
+    testsets: Mapping[str, HashedTestset],
     folder: Path,
     distance: int,
     threads: int = 1,
@@ -156,7 +156,7 @@ if __name__ == "__main__":
             Path(files.samples).parent,
             Path(files.shards).parent,
             Path(files.hashes).parent,
-            {name: Testset(Path(params.testsets[name]), path) for name, path in hashed.items()},
+            {name: HashedTestset(Path(params.testsets[name]), path) for name, path in hashed.items()},
             folder,
             params.distance,
             snakemake.threads,

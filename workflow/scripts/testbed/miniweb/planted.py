@@ -8,7 +8,7 @@ from numpy.random import Generator
 from PIL import Image, ImageEnhance
 
 from testbed.miniweb.pages import Page
-from testbed.miniweb.testsets import SIZE, Scene, labels_in_turn, testset_scenes
+from testbed.miniweb.testsets import SIZE, Scene, labels_in_turn, scenes_of_testset
 from testbed.miniweb.world import CLASSES, NEAR_PAGES, NEAR_TESTSETS, PLANTED, TESTSETS
 
 CHANGES = ("reencoded", "cropped", "brightened")
@@ -73,6 +73,6 @@ def scenes_by_label(testset_images: int, seed: int) -> dict[str, list[Scene]]:
     labels = [CLASSES[label].name for label in labels_in_turn(testset_images)]
     scenes: dict[str, list[Scene]] = {}
     for kind in TESTSETS:
-        for scene in testset_scenes(kind, labels, seed):
+        for scene in scenes_of_testset(kind, labels, seed):
             scenes.setdefault(scene.label, []).append(scene)
     return scenes

@@ -39,7 +39,7 @@ class Scene(NamedTuple):
     seed: int
 
 
-def testset_scenes(kind: str, labels: Sequence[str], seed: int) -> list[Scene]:
+def scenes_of_testset(kind: str, labels: Sequence[str], seed: int) -> list[Scene]:
     """Return the scenes of the test set for `kind`, one for each of `labels`, which are objects of the mini-web.
 
     Domains and seeds depend on the number of images.
@@ -63,7 +63,7 @@ def draw_testset(
 
     `classes` are pairs of a class's name and the mini-web's object for it.
     """
-    scenes = testset_scenes(kind, [classes[label][1] for label in labels], seed)
+    scenes = scenes_of_testset(kind, [classes[label][1] for label in labels], seed)
     for number, (label, scene) in enumerate(zip(labels, scenes, strict=True)):
         image = draw(*scene, SIZE)
         file = io.BytesIO()
