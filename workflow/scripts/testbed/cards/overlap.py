@@ -45,7 +45,8 @@ def overlap_section(counted: Mapping, examples: Sequence[Mapping], titles: Mappi
     part = "" if within["samples"] == counted["samples"] else f" The first {within['samples']:,} samples are compared."
     note = (
         "Near-duplicates by perceptual hashes: encoded anew, resized, brightened or slightly cropped. Larger crops and"
-        f" mirrored images are missed.{part} docs/duplicates.md says how many are found."
+        " mirrored images are missed, and simple drawings of one object may be near by chance."
+        f"{part} docs/duplicates.md says how many are found."
     )
     return (
         f'<section><h2>Near-duplicates</h2><p class="note">{note}</p>{numbers}<div class="charts" style="margin-top:1.2rem">'
