@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from base64 import b64encode
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,12 @@ from pyarrow import parquet
 from compare_pools import read_described, write_table
 from describe_pool import words_table
 from draw_card import read_words
-from example_cards import CLASSES, HOSTILE, describe, page_of, write_example
+from example_cards import CLASSES, HOSTILE, TITLES, counted, describe, page_of, pairs_of, write_example
 from testbed.cards.charts import Counted, histogram
 from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, Described, class_rows, pool_rows, pools_page
 from testbed.cards.images import blurred, is_flagged, look_at
 from testbed.cards.measures import MEASURES
+from testbed.cards.overlap import overlap_section, overlap_table
 from testbed.records.manifest import write_json
 
 BOXES = """[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelectorAll('text')]
@@ -38,9 +40,11 @@ def pages(described, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     rivals = {"other": {"dog": 3, "sale": 400, "the": 200, "": 100}}
     files = {}
+    overlap = overlap_section(counted("source"), pairs_of(described["source"][2]), TITLES, "flagged")
+    only = {"source": (rivals, overlap), "filter": ({}, "")}
     for kind, found in described.items():
         files[kind] = folder / f"{kind}.html"
-        files[kind].write_text(page_of(found, rivals if kind == "source" else {}, kind=kind), encoding="utf-8")
+        files[kind].write_text(page_of(found, only[kind][0], kind=kind, overlap=only[kind][1]), encoding="utf-8")
     files["pools"] = folder / "pools.html"
     files["pools"].write_text(compared(described), encoding="utf-8")
     return files
@@ -48,11 +52,16 @@ def pages(described, tmp_path_factory):
 
 def compared(described) -> str:
     shown = [
-        (({"name": kind, "title": f"The {kind} <b>", "kind": kind}), description, sheet.to_pylist())
+        (
+            ({"name": kind, "title": f"The {kind} <b>", "kind": kind}),
+            description,
+            sheet.to_pylist(),
+            counted(kind) if kind == "source" else None,
+        )
         for kind, (description, _, sheet) in described.items()
     ]
     mixtures = [{"title": "Both", "members": {"source": 0.25, "filter": 0.75}}]
-    return pools_page([Described(*one) for one in shown], mixtures, "example", "flagged")
+    return pools_page([Described(*one) for one in shown], mixtures, "example", "flagged", TITLES)
 
 
 @pytest.mark.parametrize("kind", ["source", "filter", "pools"])
@@ -180,7 +189,39 @@ def test_pages_of_noise_are_small(described):
     worst = pa.Table.from_pylist([row] * 96, sheet.schema)
     assert len(page_of((description, words, worst)).encode()) < 2_000_000
     pools = [Described({"name": "a", "title": "a", "kind": "source"}, description, [row] * 96)] * 20
-    assert len(pools_page(pools, [], "example", "none").encode()) < 2_000_000
+    assert len(pools_page(pools, [], "example", "none", {}).encode()) < 2_000_000
+
+
+def test_near_duplicates_are_shown_with_shares_and_pairs(described, browser, pages):
+    browser.open(pages["source"])
+    section = "[...document.querySelectorAll('section')].find((one) => one.textContent.startsWith('Near-duplicates'))"
+    rows = browser.run(f"[...{section}.querySelectorAll('tr')].slice(1).map((one) => one.innerText.split('\\t'))")
+    assert rows == [
+        ["Near & <dear>", "1,000", "2.0 % 20", "< 0.1 % 1,234"],
+        ["A test set with a name that is longer than others", "1,000", "0 % 0", "0 % 0"],
+    ]
+    assert "The first 500,000 samples are compared" in browser.run(f"{section}.innerText")
+    assert browser.run(f"[...{section}.querySelectorAll('dd')].map((one) => one.innerText)") == [
+        "< 0.1 % 1,234",
+        "5.0 % 25,000",
+    ]
+    assert browser.run(f"{section}.querySelectorAll('figure img').length") == 6
+    assert browser.run(f"{section}.innerText").count("and Near & <dear>, 3 bits differ") == 3
+    browser.open(pages["pools"])
+    assert "5.0 % 25,000" in browser.run(f"{section}.innerText")
+
+
+def test_a_test_image_is_blurred_with_its_sample(described):
+    pairs = pairs_of(described["source"][2])
+    shown = {blur: overlap_section(counted("source"), pairs, TITLES, blur) for blur in ("flagged", "all", "none")}
+    sharp = b64encode(pairs[0]["test_thumbnail"]).decode()
+    assert {blur: section.count(sharp) for blur, section in shown.items()} == {"flagged": 2, "all": 0, "none": 3}
+
+
+def test_without_counts_no_page_speaks_of_near_duplicates(described):
+    pool = Described({"name": "a", "title": "a", "kind": "source"}, described["source"][0], [])
+    assert "ear-duplicates" not in pools_page([pool], [], "example", "none", {}) + page_of(described["source"])
+    assert overlap_table([], {}) == ""
 
 
 def test_tables_have_a_row_for_each_group(described, tmp_path):

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-import find_duplicates as script
 from filter_tables import table_of, write_pool
 from find_duplicates import find_duplicates
 from hash_images import hash_images
@@ -13,7 +12,7 @@ from hash_testset import hash_testset
 from near_images import brightened, cropped, drawing, jpeg, reencoded
 from select_samples import Given, SelectionError, select_samples
 from small_testsets import write_testset
-from testbed.filtering import near_duplicates
+from testbed.filtering import near_duplicates, near_search
 from testbed.filtering.hash_search import Pairs
 from testbed.filtering.image_hashes import Hashes, hash_table, shrink
 from testbed.filtering.near_duplicates import KEPT, first_of_equal, keep_first, near_before
@@ -134,7 +133,7 @@ def test_filters_of_filters_and_smaller_batches_find_the_same(pool, testset, tmp
     assert 0 < len(uids) < 40
     against = {"photos": testset}
     whole = written(tmp_path / "whole", lambda *given: find_duplicates(*given, 10, against), samples, hashes)
-    monkeypatch.setattr(script, "BATCH", 12)
+    monkeypatch.setattr(near_search, "BATCH", 12)
     found = written(tmp_path / "found", lambda *given: find_duplicates(*given, 10, against), part, hashes)
     assert table_of(found).to_pylist() == [row for row in table_of(whole).to_pylist() if row["uid"] in uids]
     assert len(table_of(found))
@@ -146,8 +145,8 @@ def test_finished_parts_are_kept_and_a_longer_pool_keeps_what_a_shorter_one_keep
     before = {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
     (folder / "000003.json").unlink()
     made = []
-    make = script.Duplicates.make
-    monkeypatch.setattr(script.Duplicates, "make", lambda self, name: made.append(name) or make(self, name))
+    make = near_search.Duplicates.make
+    monkeypatch.setattr(near_search.Duplicates, "make", lambda self, name: made.append(name) or make(self, name))
     written(folder, lambda *given: find_duplicates(*given, 10), samples, hashes)
     assert made == ["000003"]
     assert {path.name: path.read_bytes() for path in folder.glob("*.parquet")} == before

@@ -40,6 +40,10 @@ def test_the_stages_are_counted_from_the_experiment():
         "shard_samples": (2, "1,000 images"),
         # Cards need the table of samples of each source.
         "list_samples": (2, "1,000 images"),
+        # Near-duplicates are counted in each source with a card.
+        "hash_images": (2, "1,000 images"),
+        "hash_testset": (5, "20,000 images"),
+        "measure_overlap": (2, "1,000 samples"),
         "describe_pool": (2, "1,000 samples"),
         "link_trainset": (6, "links"),
         "train_clip": (6, "7,200 samples seen"),

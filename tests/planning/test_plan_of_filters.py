@@ -24,7 +24,7 @@ def experiment(tmp_path, monkeypatch):
 
 def test_a_join_is_a_stage_of_its_own_and_a_control_is_as_large_as_its_filter(experiment):
     expected = {"a": Expected(1000, 0.5, 1000), "b": Expected(1000, 0.5, 1000)}
-    stages = {stage.rule: stage for stage in filter_stages(experiment, expected, {})}
+    stages = {stage.rule: stage for stage in filter_stages(experiment, expected, dict.fromkeys(experiment.testsets))}
     assert stages["join_columns"].products == ["results/columns/f/manifest.json"]
     assert stages["join_columns"].work == "500 samples" and stages["join_columns"].cpu > 0
     assert len(stages["select, balance"].products) == 3
@@ -57,8 +57,9 @@ def test_near_duplicates_are_planned_by_source_and_test_set():
         "unique": {"from": "apart", "method": "deduplicate"},
     }
     rates = {"success": 0.5, "hashed_per_second": 10, "compared_per_second": 5, "hashed_kb": 1000}
-    experiment, expected, images = planned(filters=entries, costs=rates)
+    experiment, expected, images = planned(filters=entries, costs=rates, cards={"overlap": False})
     stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
+    assert "measure_overlap" not in stages
     names = ("hash_images", "hash_testset", "find_duplicates")
     work = {rule: (len(stages[rule].products), stages[rule].work) for rule in names}
     tested = images["mini_v2"] + images["mini_sketch"]
@@ -67,3 +68,20 @@ def test_near_duplicates_are_planned_by_source_and_test_set():
     assert work["find_duplicates"] == (2, "1,000 samples")
     assert [stages[rule].cpu for rule in names] == [50 / 3600, pytest.approx(tested / 36000), 200 / 3600]
     assert stages["hash_images"].disk == 0.5
+
+
+def test_sources_with_a_card_are_hashed_once_and_compared_with_all_test_sets():
+    entries = {"apart": {"from": "a", "method": "decontaminate", "against": ["mini_v2"]}}
+    rates = {"success": 0.5, "hashed_per_second": 10, "compared_per_second": 5}
+    experiment, expected, images = planned(filters=entries, costs=rates)
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected, images)}
+    names = ("hash_images", "hash_testset", "find_duplicates", "measure_overlap")
+    assert [(len(stages[rule].products), stages[rule].work) for rule in names] == [
+        (2, "1,000 images"),
+        (5, "20,000 images"),
+        (1, "500 samples"),
+        (2, "1,000 samples"),
+    ]
+    assert [stages[rule].cpu for rule in names] == [100 / 3600, 2000 / 3600, 100 / 3600, 200 / 3600]
+    without = planned(filters=entries, costs=rates, cards={"make": False})
+    assert {stage.rule: len(stage.products) for stage in stages_of(*without)}["hash_images"] == 1

@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from describe_pool import Pool, describe_pool
 from filter_tables import write_pool
+from near_images import drawing, jpeg
 from select_samples import select_samples
 from testbed.cards.card import card_page
 from testbed.filtering.selection import load_classifier
@@ -67,11 +68,30 @@ def describe(samples: Path, parent: Path | None = None, sampling=SAMPLING, score
     return describe_pool(Pool(samples, parent, scores), shards, CLASSES, sampling, classifier())
 
 
-def page_of(described, rivals=None, blur: str = "flagged", kind: str = "source") -> str:
+def counted(source: str) -> dict:
+    """What was counted of the near-duplicates in a source."""
+    found = {"images": 1000, "flat": 1, "near_images": 20, "near_samples": 1234}
+    testsets = {"near": found, "far": found | {"near_images": 0, "near_samples": 0}}
+    within = {"samples": 500_000, "near_samples": 25_000}
+    common = {"source": source, "samples": 2_000_000, "near_samples": 1234, "distance": 10}
+    return common | {"testsets": testsets, "within": within}
+
+
+TITLES = {"near": "Near & <dear>", "far": "A test set with a name that is longer than others"}
+
+
+def pairs_of(sheet: pa.Table) -> list[dict]:
+    """Pairs of a sample and a test image, for which a drawing stands; the first is flagged."""
+    test_image = {"testset": "near", "distance": 3, "test_thumbnail": jpeg(drawing(1))}
+    pairs = [row | test_image for row in sheet.to_pylist()[:3]]
+    return [pair | {"flagged": place == 0} for place, pair in enumerate(pairs)]
+
+
+def page_of(described, rivals=None, blur: str = "flagged", kind: str = "source", overlap: str = "") -> str:
     """The card of a described pool."""
     description, words, sheet = described
     pool = {"name": description["pool"], "title": "Mine & <yours>", "kind": kind, "reference": "ImageNet", "from": "It"}
-    return card_page(description, pool, sheet.to_pylist(), words, rivals or {}, blur)
+    return card_page(description, pool, sheet.to_pylist(), words, rivals or {}, blur, overlap)
 
 
 def with_column(samples: Path, name: str, values: list) -> None:

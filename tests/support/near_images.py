@@ -36,3 +36,9 @@ def brightened(image: Image.Image) -> bytes:
 
 
 CHANGES = (reencoded, cropped, brightened)
+
+
+def stored(content: bytes, size: int = 40) -> bytes:
+    """An image as a download of this size stores it."""
+    with Image.open(io.BytesIO(content)) as image:
+        return jpeg(image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS), 95)

@@ -8,13 +8,17 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
+from filter_tables import table_of
 from processes import cpu_seconds
 from runs import TINY, copy_workflow, run_snakemake
+from testbed.miniweb.testsets import labels_in_turn, scenes_of_testset
+from testbed.miniweb.world import CLASSES
 
 MODELS = [
     f"{pool}-mini_rn-{size}-0"
-    for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend")
+    for pool in ("mini_yfcc", "mini_laion", "mini_imagenet", "mini_blend")
     for size in (100, 220)
 ]
 ENSEMBLES = [f"mini_both-mini_rn-{size}-0" for size in (100, 220)]
@@ -22,6 +26,7 @@ EVALUATION_COLUMNS = [
     *["model", "architecture", "pool", "size", "seed", "testset", "classes", "metric"],
     *["n", "correct", "value", "value_low", "value_high"],
 ]
+SOURCES = ("mini_yfcc", "mini_laion", "mini_imagenet")
 TESTSETS = ["mini_imagenet", "mini_v2", "mini_sketch"]
 
 
@@ -68,7 +73,7 @@ def test_tables_have_the_columns_that_users_rely_on(tiny_run):
     ]
     assert {(row["pool"], row["testset"]) for row in trends} == {
         (pool, shift)
-        for pool in ("mini_yfcc", "mini_shutterstock", "mini_imagenet", "mini_blend", "mini_both")
+        for pool in ("mini_yfcc", "mini_laion", "mini_imagenet", "mini_blend", "mini_both")
         for shift in ("mini_v2", "mini_sketch")
     }
     robustness = rows_of(tiny_run / "results/tables/effective_robustness.csv")
@@ -99,7 +104,7 @@ def test_plots_are_drawn(tiny_run):
 
 
 def test_every_url_of_the_list_is_accounted_for(tiny_run):
-    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+    for source in SOURCES:
         counts = json.loads((tiny_run / f"results/metadata/{source}/counts.json").read_text())
         assert counts["rows"] == counts["kept"] + sum(counts["dropped"].values())
         assert counts["dropped"]
@@ -108,6 +113,29 @@ def test_every_url_of_the_list_is_accounted_for(tiny_run):
         assert sum(sum(part["causes"].values()) for part in parts) == 300
         shards = json.loads((tiny_run / f"results/shards/{source}/manifest.json").read_text())
         assert shards["samples"] == sum(part["successes"] for part in parts) < 300
+
+
+def test_planted_near_duplicates_are_counted(tiny_run):
+    """Of test images in one source, and of images that a source shows again as they are."""
+    rows = {(row["source"], row["testset"]): row for row in rows_of(tiny_run / "results/tables/overlap.csv")}
+    assert set(rows) == {(source, of) for source in SOURCES for of in [*TESTSETS, ""]}
+    found = table_of(tiny_run / "results/overlap/mini_laion/testsets").to_pylist()
+    uids = {row["url"]: row["uid"] for row in table_of(tiny_run / "results/samples/mini_laion").to_pylist()}
+    pages = parquet.read_table(tiny_run / "results/miniweb/mini_laion/pages.parquet").to_pylist()
+    shown = {(page["label"], page["domain"], page["seed"]): page["url"] for page in pages if page["change"]}
+    labels, planted = [CLASSES[label].name for label in labels_in_turn(100)], 0
+    for testset in TESTSETS:
+        scenes = scenes_of_testset(testset.removeprefix("mini_"), labels, 0)
+        wanted = {uids[shown[scene]] for scene in scenes if shown.get(scene) in uids}
+        near = {pair["uid"] for pair in found if pair["testset"] == testset}
+        assert wanted <= near and int(rows["mini_laion", testset]["near_samples"]) == len(near)
+        planted += len(wanted)
+    assert planted > 1
+    for source in SOURCES:
+        urls = set(table_of(tiny_run / f"results/samples/{source}")["url"].to_pylist())
+        pages = parquet.read_table(tiny_run / f"results/miniweb/{source}/pages.parquet").to_pylist()
+        images = [(page["label"], page["domain"], page["seed"]) for page in pages if page["url"] in urls]
+        assert 0 < len(images) - len(set(images)) <= int(rows[source, ""]["near_samples"]) < 20
 
 
 def test_trainsets_are_nested_and_exact(tiny_run):
@@ -121,10 +149,10 @@ def test_trainsets_are_nested_and_exact(tiny_run):
 def test_a_mixture_holds_the_first_samples_of_its_members(tiny_run):
     folder = tiny_run / "results/trainsets"
     manifest = json.loads((folder / "mini_blend/220/manifest.json").read_text())
-    assert manifest["composition"] == {"mini_yfcc": 73, "mini_shutterstock": 147}
+    assert manifest["composition"] == {"mini_yfcc": 73, "mini_laion": 147}
     blend = set(uids_of(folder / "mini_blend/220"))
     assert set(uids_of(folder / "mini_blend/100")) < blend
-    assert blend == {*uids_of(folder / "mini_yfcc/220")[:73], *uids_of(folder / "mini_shutterstock/220")[:147]}
+    assert blend == {*uids_of(folder / "mini_yfcc/220")[:73], *uids_of(folder / "mini_laion/220")[:147]}
 
 
 def test_trainsets_hold_links_and_at_most_one_file(tiny_run):
@@ -176,7 +204,7 @@ def test_status_says_what_is_done(tiny_run):
 
 def test_downloads_are_gone_and_their_outcomes_are_not(tiny_run):
     """Raw images stay for the last, not full shard of each source alone."""
-    for source in ("mini_yfcc", "mini_shutterstock", "mini_imagenet"):
+    for source in SOURCES:
         outcomes = list(tiny_run.glob(f"results/downloads/{source}/*/[0-9]*.parquet"))
         assert len(outcomes) == 6
         assert len(list(tiny_run.glob(f"results/downloads/{source}/*/*.tar"))) in (1, 2)

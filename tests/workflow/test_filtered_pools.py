@@ -30,7 +30,7 @@ filters:
     sizes: []
   best: {from: scored, method: sql, where: "clip_score > -1 AND length(caption) >= 5", sizes: [60]}
   threshold:
-    from: mini_shutterstock
+    from: mini_laion
     method: clip_score
     teacher: {model: OWN, checkpoint: OWN/open_clip_model.safetensors, device: cpu}
     threshold: -1
@@ -50,7 +50,7 @@ filters:
   removed: {from: named, method: remove, where: "number % 3 = 0", sizes: [40]}
   removed_control: {from: named, method: random, as_many_as: removed}
 mixtures:
-  mini_mixed: {shares: {balanced: 1, mini_shutterstock: 1}, sizes: [80]}
+  mini_mixed: {shares: {balanced: 1, mini_laion: 1}, sizes: [80]}
 """
 POOLS = {"balanced": 60, "best": 60, "threshold": 60, "clean": 40, "drawn": 40, "mini_mixed": 80, "recaptioned": 40}
 POOLS |= {"removed": 40, "removed_control": 40, "apart": 40}
@@ -104,7 +104,7 @@ def test_filters_upon_filters_keep_what_both_keep(filtered_run):
 
 def test_a_mixture_takes_the_first_samples_of_a_filter(filtered_run):
     manifest = json.loads((filtered_run / "results/trainsets/mini_mixed/80/manifest.json").read_text())
-    assert manifest["composition"] == {"balanced": 40, "mini_shutterstock": 40}
+    assert manifest["composition"] == {"balanced": 40, "mini_laion": 40}
     wanted = table_of(filtered_run, "balanced")["uid"].to_pylist()[:40]
     assert set(wanted) < set(uids_of(filtered_run / "results/trainsets/mini_mixed/80"))
 
@@ -115,7 +115,7 @@ def test_shards_that_a_filter_keeps_whole_are_links(filtered_run):
     assert shards and all(path.is_symlink() for path in shards)
     with (
         tarfile.open(shards[0]) as archive,
-        tarfile.open(filtered_run / "results/shards/mini_shutterstock/000000.tar") as own,
+        tarfile.open(filtered_run / "results/shards/mini_laion/000000.tar") as own,
     ):
         assert archive.getnames() == own.getnames()
 

@@ -12,7 +12,7 @@ from runs import TINY, run_snakemake
 from testbed.records.files import sha256
 
 POINT = {"model": "mini_blend-mini_rn-220-0", "testset": "mini_v2", "metric": "top1"}
-SOURCES = {"mini_shutterstock": 147, "mini_yfcc": 73}
+SOURCES = {"mini_laion": 147, "mini_yfcc": 73}
 
 
 def rows_of(path: Path) -> list[dict]:

@@ -34,19 +34,23 @@ CONCEPTS = {"measure_concepts", "plot_concepts"}
 FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE | CONCEPTS
 FROM_TRAININGS = {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS
 CARDS = {"describe_pool", "draw_card", "compare_pools", "plot_pools"}
-FROM_SHARDS = {"shard_samples", "list_samples", "link_trainset"} | CARDS | FROM_TRAININGS
+OVERLAP = {"measure_overlap", "collect_overlap", "draw_card", "compare_pools"}
+FROM_SHARDS = {"shard_samples", "list_samples", "hash_images", "link_trainset"} | OVERLAP | CARDS | FROM_TRAININGS
+LISTS = {"make_miniweb", "prepare_metadata", "shuffle_metadata", "download_images"}
 THEORY = {"simulate_theory", "plot_theory", "simulate_contrastive", "plot_contrastive"}
 
 CHANGES = {
     "architectures.mini_rn.learning_rate": (1.0e-3, FROM_TRAININGS),
     "cards.blur": ("all", {"draw_card", "compare_pools"} | PROVENANCE),
+    "cards.overlap": (False, {"draw_card", "compare_pools"} | PROVENANCE),
     "cards.images": (12, CARDS | CONCEPTS | PROVENANCE),
     "architectures.mini_rn.extra": ({"accum-freq": 2}, FROM_TRAININGS),
     "download.image_size": (32, {"download_images"} | FROM_SHARDS),
     "download.retry_failed": (["timeout"], {"download_images"} | FROM_SHARDS),
     "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"} - CONCEPTS),
     "experiment": ("another", {"explore_robustness", "compare_pools"} | PROVENANCE),
-    "miniweb.testset_images": (90, {"make_testset", "decode_testset"} | CARDS | FROM_EVALUATIONS),
+    # One of the sources has near-duplicates of test images.
+    "miniweb.testset_images": (90, {"make_testset", "decode_testset", "hash_testset"} | LISTS | FROM_SHARDS),
     "mixtures.mini_blend.shares.mini_yfcc": (
         2,
         {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS,

@@ -50,6 +50,7 @@ rule draw_card:
         words="results/descriptions/{pool}/words.parquet",
         sheet="results/descriptions/{pool}/sheet.parquet",
         rivals=words_of_rivals,
+        overlap=overlap_of_source,
     output:
         page=report(
             "results/report/pools/{pool}.html",
@@ -71,6 +72,7 @@ rule draw_card:
     params:
         pool=card_of_pool,
         blur=lookup(within=settings, dpath="cards/blur"),
+        testsets=titles_of_testsets,
     message:
         "Drawing the card of {wildcards.pool}"
     script:
@@ -81,6 +83,7 @@ rule compare_pools:
     input:
         descriptions=described_files("description.json"),
         sheets=described_files("sheet.parquet"),
+        overlaps=overlaps_of_sources,
     output:
         page=report(
             "results/report/pools.html",
@@ -109,6 +112,7 @@ rule compare_pools:
         pools=card_entries,
         mixtures=mixture_entries,
         blur=lookup(within=settings, dpath="cards/blur"),
+        testsets=titles_of_testsets,
     message:
         "Putting all pools side by side"
     script:

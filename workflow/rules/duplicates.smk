@@ -2,6 +2,11 @@
 include: "inputs/duplicates.smk"
 
 
+# Seconds: too short for a queue.
+localrules:
+    collect_overlap,
+
+
 rule hash_images:
     input:
         samples="results/samples/{source}/manifest.json",
@@ -72,3 +77,55 @@ rule find_duplicates:
         "Finding near-duplicates for {wildcards.filter}"
     script:
         "../scripts/find_duplicates.py"
+
+
+rule measure_overlap:
+    input:
+        samples="results/samples/{source}/manifest.json",
+        shards="results/shards/{source}/manifest.json",
+        hashes="results/hashes/{source}/manifest.json",
+        testsets=hashes_of_all_testsets,
+    output:
+        manifest="results/overlap/{source}/manifest.json",
+    log:
+        "results/logs/measure_overlap/{source}.log",
+    benchmark:
+        "results/benchmarks/measure_overlap/{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        distance=NEAR_DISTANCE,
+        testsets=folders_of_all_testsets,
+    message:
+        "Counting near-duplicates in {wildcards.source}"
+    script:
+        "../scripts/measure_overlap.py"
+
+
+rule collect_overlap:
+    input:
+        overlaps=overlaps,
+    output:
+        table=report(
+            "results/tables/overlap.csv",
+            caption="../report/overlap.rst",
+            category="Pools",
+            labels={"pool": "all", "content": "near-duplicates, table"},
+        ),
+    log:
+        "results/logs/collect_overlap.log",
+    benchmark:
+        "results/benchmarks/collect_overlap.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Collecting near-duplicates of all sources"
+    script:
+        "../scripts/collect_overlap.py"

@@ -1,3 +1,7 @@
+# Sources and test sets of the mini-web.
+include: "inputs/miniweb.smk"
+
+
 # Seconds each: too short for a queue.
 localrules:
     make_miniweb,
@@ -20,6 +24,7 @@ rule make_miniweb:
         kind=lookup(within=settings, dpath="sources/{source}/metadata/miniweb"),
         pairs=lookup(within=settings, dpath="sources/{source}/samples"),
         seed=lookup(within=settings, dpath="miniweb/seed"),
+        testset_images=images_near,
     message:
         "Drawing the list of {wildcards.source}"
     script:

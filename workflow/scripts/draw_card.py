@@ -1,6 +1,7 @@
 """Draw the card of a pool: one self-contained HTML page that shows what is in it, without scripts and without a network.
 
-In:  the description of the pool, its words, its contact sheet, and of a source the words of the other sources
+In:  the description of the pool, its words, its contact sheet, and of a source the words of the other sources and, if they
+     are counted, its near-duplicates of test images
 Out: results/report/pools/<pool>.html
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet
 
 from testbed.cards.card import card_page
+from testbed.cards.overlap import overlap_section
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json
 
@@ -31,14 +33,24 @@ def words_of_others(paths: Iterable[Path]) -> dict[str, dict[str, int]]:
     return {path.parent.name: read_words(path)["all"] for path in map(Path, paths)}
 
 
+def read_overlap(manifest: Path) -> tuple[dict, list[dict]]:
+    """Return what was counted of the near-duplicates in a source, and example pairs."""
+    return read_json(manifest), parquet.read_table(manifest.with_name("examples.parquet")).to_pylist()
+
+
 if __name__ == "__main__":
     log_to(snakemake.log[0])
+    params = snakemake.params
+    overlap = [
+        overlap_section(*read_overlap(Path(file)), params.testsets, params.blur) for file in snakemake.input.overlap
+    ]
     page = card_page(
         read_json(snakemake.input.description),
-        snakemake.params.pool,
+        params.pool,
         parquet.read_table(snakemake.input.sheet).to_pylist(),
         read_words(Path(snakemake.input.words)),
         words_of_others(snakemake.input.rivals),
-        snakemake.params.blur,
+        params.blur,
+        "".join(overlap),
     )
     Path(snakemake.output.page).write_text(page, encoding="utf-8")

@@ -78,6 +78,23 @@ def words_of_rivals(wildcards):
     ]
 
 
+def overlaps_of_sources(wildcards):
+    """The near-duplicates that are counted in each source with a card; nothing where they are not."""
+    sources = paths.overlapping_sources(experiment)
+    return [f"results/overlap/{source}/manifest.json" for source in sources]
+
+
+def overlap_of_source(wildcards):
+    """The same of one source; nothing for a filter."""
+    if wildcards.pool not in paths.overlapping_sources(experiment):
+        return []
+    return [f"results/overlap/{wildcards.pool}/manifest.json"]
+
+
+def titles_of_testsets(wildcards):
+    return {testset: title_of(testset) for testset in sorted(experiment.testsets)}
+
+
 def card_of_pool(wildcards):
     """What the card of a pool says of it: names, kind, and the title of the reference."""
     entry = paths.card_entry(experiment, wildcards.pool)

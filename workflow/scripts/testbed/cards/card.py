@@ -20,12 +20,19 @@ Words = Mapping[str, Mapping[str, int]]
 
 
 def card_page(
-    description: Mapping, pool: Mapping, sheet: Sequence[dict], words: Words, rivals: Words, blur: str
+    description: Mapping,
+    pool: Mapping,
+    sheet: Sequence[dict],
+    words: Words,
+    rivals: Words,
+    blur: str,
+    overlap: str = "",
 ) -> str:
     """Return the page of a pool.
 
     `pool` has its name, title, kind and, of a filter, the pool that it selects `from`. `words` are those of its groups,
-    `rivals` those of other sources, by name. `blur` says which thumbnails are blurred: flagged, all or none.
+    `rivals` those of other sources, by name. `blur` says which thumbnails are blurred: flagged, all or none. `overlap` is
+    the part with near-duplicates (testbed.cards.overlap), if they are counted.
     """
     groups = description["groups"]
     sections = [
@@ -33,6 +40,7 @@ def card_page(
         captions_section(groups, words, rivals),
         images_section(groups),
         classes_section(groups, description["classes"], pool["reference"]),
+        overlap,
         origin_section(description),
     ]
     total = sum(group["samples"] for group in groups)

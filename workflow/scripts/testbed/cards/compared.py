@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from testbed.cards.charts import Counted, histogram, summary
 from testbed.cards.measures import MEASURES
+from testbed.cards.overlap import overlap_table
 from testbed.cards.template import fill_page, picture
 from testbed.cards.text import in_bytes, number, percent
 
@@ -38,11 +39,15 @@ CLASS_COLUMNS = ["pool", "group", "label", "class", "named", "predicted"]
 
 
 class Described(NamedTuple):
-    """A pool (name, title, kind, and what a filter selects `from`), its description, and its contact sheet."""
+    """A pool (name, title, kind, and what a filter selects `from`), its description, and its contact sheet.
+
+    `overlap` is what was counted of the near-duplicates in a source.
+    """
 
     pool: Mapping
     description: Mapping
     sheet: Sequence[dict]
+    overlap: Mapping | None = None
 
 
 def pool_rows(described: Sequence[Described]) -> list[dict]:
@@ -94,24 +99,34 @@ def _share(count: int, whole: int) -> float | None:
     return round(count / whole, 6) if whole else None
 
 
-def pools_page(described: Sequence[Described], mixtures: Sequence[Mapping], experiment: str, blur: str) -> str:
+def pools_page(
+    described: Sequence[Described],
+    mixtures: Sequence[Mapping],
+    experiment: str,
+    blur: str,
+    testsets: Mapping[str, str],
+) -> str:
     """Return the page of all pools: samples, lengths and sizes of each, then their numbers in a table.
 
     `mixtures` have a title and members, whose titles and shares they name. `blur` says which thumbnails are blurred.
+    `testsets` are the titles of test sets.
     """
     articles = "".join(_article(one, described, blur) for one in described)
     mixed = "".join(
         f"<li>{escape(mixture['title'])}: {escape(_members(mixture['members'], described))}</li>"
         for mixture in mixtures
     )
+    overlap = overlap_table([(one.pool, one.overlap) for one in described if one.overlap], testsets)
     mixed = f"<h2>Mixtures</h2><ul>{mixed}</ul>" if mixed else ""
     return fill_page(
         title=f"Pools of {experiment}",
         header=f"<h1>Pools <small>{escape(experiment)}</small></h1><p>What the training data of each pool look like. Each"
         " title leads to the card of the pool. Samples are drawn by their uids.</p>",
-        main=f'<div class="pools">{articles}</div><section><h2>Side by side</h2>{_table(described)}</section>{mixed}',
+        main=f'<div class="pools">{articles}</div><section><h2>Side by side</h2>{_table(described)}</section>{overlap}'
+        f"{mixed}",
         footer="<p>A filter's numbers are of what it keeps. docs/cards.md says how each number is computed. The same numbers"
-        " are in results/tables/pools.csv, and the counts of classes in results/tables/pool_classes.csv.</p>",
+        " are in results/tables/pools.csv, the counts of classes in results/tables/pool_classes.csv"
+        f"{', and near-duplicates in results/tables/overlap.csv' if overlap else ''}.</p>",
     )
 
 

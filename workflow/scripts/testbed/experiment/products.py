@@ -173,6 +173,13 @@ def described_pools(experiment: Experiment) -> list[str]:
     return [name for name in [*experiment.sources, *experiment.filters] if experiment.needed(name)]
 
 
+def overlapping_sources(experiment: Experiment) -> list[str]:
+    """The sources in which near-duplicates of test images are counted: those with a card, unless a key switches it off."""
+    cards = experiment.config["cards"]
+    counted = described_pools(experiment) if cards["make"] and cards["overlap"] else []
+    return [name for name in counted if name in experiment.sources]
+
+
 def scores_with_classes(experiment: Experiment, pool: str) -> str | None:
     """The filter whose scores have the class of each image that the card of `pool` shows, or None.
 
@@ -216,13 +223,14 @@ def largest_predictions(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def card_products(experiment: Experiment) -> list[str]:
-    """The cards of all pools, what shows them side by side, and their figure; none with `cards.make: false`."""
+    """The cards of all pools, what shows them side by side, and their figures and tables; none with `cards.make: false`."""
     pools = described_pools(experiment)
     if not experiment.config["cards"]["make"] or not pools:
         return []
     cards = [f"results/report/pools/{pool}.html" for pool in pools]
     concepts = ["results/plots/concepts.pdf"] if largest_predictions(experiment) else []
-    return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts]
+    overlap = ["results/tables/overlap.csv"] if overlapping_sources(experiment) else []
+    return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts, *overlap]
 
 
 def compared_prefixes(experiment: Experiment) -> dict[str, list[int]]:

@@ -59,7 +59,10 @@ _SHOPS = {
 
 @dataclass(frozen=True)
 class Page:
-    """The page of one URL. `label` is empty if the image shows no object of a class."""
+    """The page of one URL. `label` is empty if the image shows no object of a class.
+
+    `change` says how the image of a near-duplicate was changed (`testbed.miniweb.planted`); of others it is empty.
+    """
 
     url: str
     label: str
@@ -68,6 +71,7 @@ class Page:
     size: int
     format: str
     behaviour: str
+    change: str = ""
 
 
 def draw_pages(kind: str, count: int, rng: Generator) -> list[Page]:

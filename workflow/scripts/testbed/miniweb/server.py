@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from testbed.miniweb.origins import Origins, headers_of
+from testbed.miniweb.planted import change_image
 from testbed.miniweb.scenes import draw
 
 SLOW_ANSWER_SECONDS = 0.5
@@ -29,7 +30,7 @@ GONE_PAGE = b"<!doctype html><html><title>Sorry</title><body><h1>This photo is n
 
 def image_bytes(page: dict) -> bytes:
     """Return the image file of the page, in its own format."""
-    image = draw(page["label"], page["domain"], page["seed"], page["size"])
+    image = change_image(draw(page["label"], page["domain"], page["seed"], page["size"]), page["change"])
     file = io.BytesIO()
     image.save(file, page["format"].upper(), quality=90)
     return file.getvalue()

@@ -4,6 +4,7 @@ import io
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,31 @@ OWN_CLASSES = tuple((entry.name, entry.name) for entry in CLASSES)
 """The mini-web's classes, each with its object."""
 
 
+class Scene(NamedTuple):
+    """What is drawn: an object, the visual domain, and the seed; the first three arguments of `draw`."""
+
+    label: str
+    domain: str
+    seed: int
+
+
+def scenes_of_testset(kind: str, labels: Sequence[str], seed: int) -> list[Scene]:
+    """Return the scenes of the test set for `kind`, one for each of `labels`, which are objects of the mini-web.
+
+    Domains and seeds depend on the number of images.
+    """
+    domains = TESTSETS[kind]
+    stream = np.random.default_rng(np.random.SeedSequence([seed, STREAM, list(TESTSETS).index(kind)]))
+    chosen = stream.choice(list(domains), size=len(labels), p=list(domains.values()))
+    seeds = stream.integers(2**62, size=len(labels))
+    return [Scene(*scene) for scene in zip(labels, chosen.tolist(), seeds.tolist(), strict=True)]
+
+
+def labels_in_turn(images: int, classes: int = len(CLASSES)) -> list[int]:
+    """Return the labels of `images` images, with `classes` classes in turn."""
+    return [number % classes for number in range(images)]
+
+
 def draw_testset(
     kind: str, labels: Sequence[int], seed: int, classes: Sequence[tuple[str, str]] = OWN_CLASSES
 ) -> Iterator[tuple[str, bytes, int]]:
@@ -37,13 +63,9 @@ def draw_testset(
 
     `classes` are pairs of a class's name and the mini-web's object for it.
     """
-    images = len(labels)
-    domains = TESTSETS[kind]
-    stream = np.random.default_rng(np.random.SeedSequence([seed, STREAM, list(TESTSETS).index(kind)]))
-    chosen = stream.choice(list(domains), size=images, p=list(domains.values()))
-    seeds = stream.integers(2**62, size=images)
-    for number, label in enumerate(labels):
-        image = draw(classes[label][1], str(chosen[number]), int(seeds[number]), SIZE)
+    scenes = scenes_of_testset(kind, [classes[label][1] for label in labels], seed)
+    for number, (label, scene) in enumerate(zip(labels, scenes, strict=True)):
+        image = draw(*scene, SIZE)
         file = io.BytesIO()
         image.save(file, "PNG")
         yield f"{number:06d}", file.getvalue(), label
@@ -77,7 +99,7 @@ def make_testset(
     `images` are the labels of the images, or their number, with classes in turn. `classes` are as in `draw_testset`, and
     `templates` are the prompt templates for class names.
     """
-    labels = [number % len(classes) for number in range(images)] if isinstance(images, int) else images
+    labels = labels_in_turn(images, len(classes)) if isinstance(images, int) else images
     (folder / "test").mkdir(parents=True, exist_ok=True)
     texts: Mapping[str, Sequence[str]] = {
         "classnames.txt": [name for name, _ in classes],

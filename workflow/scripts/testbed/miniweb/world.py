@@ -53,7 +53,8 @@ DOMAINS = (
     "pixelart",
     "junk",
 )
-"""Visual domains. ``junk`` shows no object; ``photo_v2``, ``odd``, ``chalk`` and ``pixelart`` are in test sets only."""
+"""Visual domains. ``junk`` shows no object. ``photo_v2``, ``odd``, ``chalk`` and ``pixelart`` are in test sets only, and in
+near-duplicates of their images."""
 
 
 @dataclass(frozen=True)
@@ -168,3 +169,9 @@ TESTSETS = {
     "objectnet": {"odd": 1.0},
 }
 """Visual domains of the test sets, by the name of the real test set that each imitates."""
+
+NEAR_TESTSETS, NEAR_PAGES = "laion", "redcaps"
+"""The source with near-duplicates of test images, and the one with near-duplicates of its own earlier pages."""
+
+PLANTED = 0.02
+"""Share of the pages of these sources that show a near-duplicate."""

@@ -1,8 +1,8 @@
-"""The cost of finding near-duplicates: hashes of images and of test images, and the search."""
+"""The cost of finding near-duplicates, for filters and cards: hashes of images and of test images, and the search."""
 
 from testbed.experiment.experiment import Experiment
 from testbed.experiment.filter_checks import NEAR_METHODS
-from testbed.experiment.products import filters_by
+from testbed.experiment.products import filters_by, overlapping_sources
 from testbed.planning.stages import HOUR, Expected, Stage
 
 
@@ -14,12 +14,16 @@ def near_stages(
     `read` is the number of samples that each filter begins with, and `tested` the number of images of each test set.
     """
     costs, filters = experiment.config["costs"], filters_by(experiment, *NEAR_METHODS)
-    sources = list(dict.fromkeys(experiment.root(name) for name in filters))
+    counted = overlapping_sources(experiment)
+    sources = list(dict.fromkeys([*counted, *(experiment.root(name) for name in filters)]))
     images = sum(expected[source].images for source in sources)
-    against = list(dict.fromkeys(one for name in filters for one in experiment.filters[name].get("against", [])))
+    named = [one for name in filters for one in experiment.filters[name].get("against", [])]
+    # Sources with a card are compared with every test set.
+    against = list(dict.fromkeys([*(experiment.testsets if counted else []), *named]))
     known = sum(tested[name] or 0 for name in against)
     unknown = [name for name in against if tested[name] is None]
     compared = sum(read[name] for name in filters)
+    overlapping = sum(expected[source].images for source in counted)
     return [
         Stage(
             "hash_images",
@@ -40,5 +44,11 @@ def near_stages(
             f"{compared:,} samples",
             [f"results/duplicates/{name}/manifest.json" for name in filters],
             cpu=compared / costs["compared_per_second"] / HOUR,
+        ),
+        Stage(
+            "measure_overlap",
+            f"{overlapping:,} samples",
+            [f"results/overlap/{source}/manifest.json" for source in counted],
+            cpu=overlapping / costs["compared_per_second"] / HOUR,
         ),
     ]
