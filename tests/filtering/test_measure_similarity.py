@@ -138,7 +138,7 @@ def test_a_sample_without_an_embedding_is_an_error_that_names_the_table(pool, tm
     samples, embeddings, testsets, *_ = pool
     tables = list(read_parts(embeddings))
     other = write_parts(tmp_path / "embeddings", [tables[0].slice(1), *tables[1:]])
-    with pytest.raises(PartError, match=r"000000.parquet: has no embedding of 1 samples of .*samples"):
+    with pytest.raises(PartError, match=r"000000.parquet: lacks 1 samples of .*samples"):
         measured(tmp_path / "nearest", samples, other, testsets, [SAMPLES])
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.filtering.image_hashes import SIMILAR
-from testbed.filtering.near_search import Contamination, Duplicates, HashedPool
+from testbed.filtering.measured_pool import MeasuredPool
+from testbed.filtering.near_search import Contamination, Duplicates
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json, write_json
@@ -38,7 +39,7 @@ def find_duplicates(
     `hashes` has the hashes of the source's images. With `testsets` (folders of hashes by name) these are near-duplicates of
     test images, without of earlier samples of the pool. Raises `PartError` if a sample has no hash.
     """
-    pool = HashedPool(samples, hashes)
+    pool = MeasuredPool(samples, hashes)
     search = Contamination(pool, testsets, distance, threads) if testsets else Duplicates(pool, distance, threads)
     files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
     facts = search.facts([read_part(folder, file) for file in files])

@@ -19,7 +19,8 @@ from testbed.cards.images import flag_columns, is_flagged, look_at, look_at_samp
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import read_samples, shards_of
 from testbed.filtering.image_hashes import SIMILAR
-from testbed.filtering.near_search import Contamination, Duplicates, HashedPool
+from testbed.filtering.measured_pool import MeasuredPool
+from testbed.filtering.near_search import Contamination, Duplicates
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -81,7 +82,7 @@ def find_examples(found: Iterable[tuple[str, pa.Table]]) -> list[tuple[str, dict
     return sorted(smallest.values(), key=lambda example: example[1]["uid"])[:EXAMPLES]
 
 
-def draw_examples(pool: HashedPool, shards: Path, testsets: Mapping[str, HashedTestset], examples: list) -> pa.Table:
+def draw_examples(pool: MeasuredPool, shards: Path, testsets: Mapping[str, HashedTestset], examples: list) -> pa.Table:
     """Return the table (`EXAMPLE_SCHEMA`) of the pairs of `find_examples`, with thumbnails of both images."""
     rows = []
     for name, pair in examples:
@@ -111,7 +112,7 @@ def measure_overlap(
     `shards` has the images and `hashes` their hashes. Hashes of near-duplicates differ in at most `distance` bits. Raises
     `PartError` if a sample has no hash.
     """
-    pool = HashedPool(samples, hashes)
+    pool = MeasuredPool(samples, hashes)
     compared = pool.first(COMPARED)
     searches = {
         "testsets": Contamination(pool, {name: one.hashes for name, one in testsets.items()}, distance, threads),

@@ -18,7 +18,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from testbed.evaluation.preprocessing import EVALUATION
-from testbed.filtering.embeddings import EmbeddedPool, Nearest, read_testsets
+from testbed.filtering.embeddings import Nearest, read_testsets
+from testbed.filtering.measured_pool import MeasuredPool
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import PROGRESS, log_to
@@ -75,9 +76,9 @@ def measure_similarity(
     `embeddings` has those of the pool's source, and `testsets` the folders of those of the test sets. `sizes` are the
     numbers of first samples that are searched. Raises `PartError` if a sample has no embedding.
     """
-    pool, names, images = EmbeddedPool(samples, embeddings), None, None
+    pool, names, images = MeasuredPool(samples, embeddings), None, None
     against = [[name, [file["sha256"] for file in parts_of(own).values()]] for name, own in testsets.items()]
-    depends = digest([pool.digests(), against])
+    depends = digest([[pool.request(name) for name in pool.parts], against])
     runs = {f"{number:06d}": run for number, run in enumerate(runs_of(sizes))}
 
     def make(name: str) -> pa.Table:

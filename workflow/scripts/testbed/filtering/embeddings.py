@@ -1,13 +1,12 @@
 """Tables of image embeddings, and the nearest of them to each test image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
-from testbed.records.parts import PartError, parts_of, read_part, read_parts
+from testbed.records.parts import read_parts
 
 SIMILARITIES = 2**26
 """Similarities that are computed at once: 256 MB."""
@@ -31,46 +30,6 @@ def embeddings_of(table: pa.Table) -> np.ndarray:
     )
     # Half precision leaves lengths that are not quite 1, and the same image would have a similarity above 1.
     return values / np.linalg.norm(values, axis=1, keepdims=True)
-
-
-class EmbeddedPool:
-    """The embeddings of a pool, in its order.
-
-    `samples` is the folder of its table and `embeddings` that of the embeddings of its source.
-    """
-
-    def __init__(self, samples: Path, embeddings: Path):
-        self.samples, self.embeddings = samples, embeddings
-        self.parts, self.embedded = parts_of(samples), parts_of(embeddings)
-        self.stops = dict(zip(self.parts, np.cumsum([file["rows"] for file in self.parts.values()]), strict=True))
-
-    def digests(self) -> list[list[str]]:
-        """Return what the embeddings depend on."""
-        return [[file["sha256"], self.embedded[name]["sha256"]] for name, file in self.parts.items()]
-
-    def table(self, name: str) -> pa.Table:
-        """Return the embeddings of a part's samples. A filter's part has some of the samples of its source's part.
-
-        Raises `PartError` if one has no embedding.
-        """
-        uids = read_part(self.samples, self.parts[name], ["uid"])["uid"]
-        table = read_part(self.embeddings, self.embedded[name])
-        if uids.equals(table["uid"]):
-            return table
-        places = compute.index_in(uids, value_set=table["uid"].combine_chunks())
-        if places.null_count:
-            raise PartError(
-                f"{self.embeddings / self.embedded[name]['name']}: has no embedding of {places.null_count} samples of "
-                f"{self.samples}. Delete {self.embeddings}/manifest.json and run the same command again."
-            )
-        return table.take(places)
-
-    def rows(self, start: int, stop: int) -> Iterator[pa.Table]:
-        """Yield the embeddings of the samples from `start` up to `stop`, part by part."""
-        for name, end in self.stops.items():
-            begin = int(end) - self.parts[name]["rows"]
-            if begin < stop and end > start:
-                yield self.table(name).slice(max(0, start - begin), min(stop, int(end)) - max(start, begin))
 
 
 def read_testsets(folders: Mapping[str, Path]) -> tuple[pa.Table, np.ndarray]:

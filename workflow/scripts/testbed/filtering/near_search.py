@@ -6,8 +6,6 @@ and count those of all parts (`facts`). So `testbed.records.parts.make_parts` ke
 
 import logging
 from collections.abc import Mapping
-from copy import copy
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,11 @@ import pyarrow as pa
 from pyarrow import compute
 
 from testbed.filtering.image_hashes import SIMILAR, Hashes
+from testbed.filtering.measured_pool import MeasuredPool
 from testbed.filtering.near_duplicates import KEPT, near_before, near_between
 from testbed.records.log import PROGRESS
 from testbed.records.manifest import digest, read_json
-from testbed.records.parts import PartError, parts_of, read_part
+from testbed.records.parts import parts_of, read_part
 
 BATCH = 500_000
 """Samples that are compared with test sets at once."""
@@ -27,48 +26,11 @@ WITHIN = {"uid": pa.string(), "duplicate_of": pa.string(), "distance": pa.int64(
 BETWEEN = {"uid": pa.string(), "testset": pa.string(), "key": pa.string(), "distance": pa.int64()}
 
 
-class HashedPool:
-    """The hashes of a pool. `samples` is the folder of its table and `hashes` that of the hashes of its source."""
-
-    def __init__(self, samples: Path, hashes: Path):
-        self.samples, self.hashes = samples, hashes
-        self.parts, self.hashed = parts_of(samples), parts_of(hashes)
-
-    def first(self, most: int) -> "HashedPool":
-        """The first parts of the pool, with at most `most` samples together; the first part in any case."""
-        ends = np.cumsum([file["rows"] for file in self.parts.values()])
-        pool = copy(self)
-        pool.parts = dict(islice(self.parts.items(), max(1, int((ends <= most).sum()))))
-        return pool
-
-    def request(self, name: str) -> list[str]:
-        return [self.parts[name]["sha256"], self.hashed[name]["sha256"]]
-
-    def uids(self, name: str) -> pa.ChunkedArray:
-        return read_part(self.samples, self.parts[name], ["uid"])["uid"]
-
-    def table(self, name: str) -> pa.Table:
-        """The hashes of a part's samples. A filter's part has some of the samples of its source's part of this name."""
-        uids, table = self.uids(name), read_part(self.hashes, self.hashed[name])
-        if uids.equals(table["uid"]):
-            return table
-        places = compute.index_in(uids, value_set=table["uid"].combine_chunks())
-        if places.null_count:
-            raise PartError(
-                f"{self.hashes / self.hashed[name]['name']}: has no hash of {places.null_count} samples of {self.samples}. "
-                f"Delete {self.hashes}/manifest.json and run the same command again."
-            )
-        return table.take(places)
-
-
 class Duplicates:
     """The samples of a pool that are near-duplicates of earlier ones. They are all found when the first part is made."""
 
-    def __init__(self, pool: HashedPool, distance: int, threads: int):
-        self.pool, self.distance, self.threads = pool, distance, threads
-        self.starts = dict(
-            zip(pool.parts, np.cumsum([0, *(file["rows"] for file in pool.parts.values())]), strict=False)
-        )
+    def __init__(self, pool: MeasuredPool, distance: int, threads: int):
+        self.pool, self.distance, self.threads, self.starts = pool, distance, threads, pool.starts()
         self.found: tuple[np.ndarray, np.ndarray, dict[int, str]] | None = None
 
     def requests(self) -> dict[str, object]:
@@ -110,7 +72,7 @@ class Duplicates:
 class Contamination:
     """The samples of a pool that are near-duplicates of test images. `testsets` are the folders of hashes by name."""
 
-    def __init__(self, pool: HashedPool, testsets: Mapping[str, Path], distance: int, threads: int):
+    def __init__(self, pool: MeasuredPool, testsets: Mapping[str, Path], distance: int, threads: int):
         self.pool, self.testsets, self.distance, self.threads = pool, testsets, distance, threads
         self.images: tuple[pa.Table, Hashes] | None = None
         self.made: dict[str, pa.Table] = {}
