@@ -15,6 +15,8 @@ from testbed.records.warm_worker import WORKER
 MODEL = "mini_yfcc-mini_rn-100-0"
 EVALUATION = f"results/evaluations/{MODEL}"
 AGAIN = (f"{EVALUATION}/metrics.csv", "--configfile", TINY, "--forcerun", "train_clip", "evaluate_clip")
+FIGURE = "results/plots/mixtures/mini_blend"
+DRAWN = (f"{FIGURE}.pdf", "--configfile", TINY, "--forcerun", "plot_mixture")
 
 
 @pytest.fixture
@@ -31,9 +33,9 @@ def products(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in files}
 
 
-def cpu_seconds(folder: Path, rule: str) -> float:
+def cpu_seconds(folder: Path, rule: str, name: str = MODEL) -> float:
     """What a job took, by the last line of its log."""
-    last = (folder / f"results/logs/{rule}/{MODEL}.log").read_text().splitlines()[-1]
+    last = (folder / f"results/logs/{rule}/{name}.log").read_text().splitlines()[-1]
     return float(re.search(r"took ([0-9.]+) s of CPU time and [0-9]+ MB$", last)[1])
 
 
@@ -43,6 +45,14 @@ def test_models_and_evaluations_are_the_same_with_and_without_a_worker(tiny_run,
     assert products(own_copy) == products(tiny_run)
     for rule in ("train_clip", "evaluate_clip"):
         assert cpu_seconds(tiny_run, rule) < cpu_seconds(own_copy, rule) - 2
+
+
+def test_the_scripts_of_local_rules_are_forked_and_draw_the_same(tiny_run, own_copy, monkeypatch):
+    monkeypatch.setenv(WORKER, "none")
+    run_snakemake(own_copy, *DRAWN)
+    for kind in ("pdf", "png"):
+        assert (own_copy / f"{FIGURE}.{kind}").read_bytes() == (tiny_run / f"{FIGURE}.{kind}").read_bytes()
+    assert cpu_seconds(tiny_run, "plot_mixture", "mini_blend") < cpu_seconds(own_copy, "plot_mixture", "mini_blend") - 0.5
 
 
 def test_an_interrupted_run_leaves_no_process_behind(own_copy):

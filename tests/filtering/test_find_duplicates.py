@@ -165,9 +165,7 @@ def test_finished_parts_are_kept_and_a_longer_pool_keeps_what_a_shorter_one_keep
 def test_a_sample_without_a_hash_is_an_error(pool, tmp_path):
     other = write_pool(tmp_path, [f"caption {number}" for number in range(40)], 5, images())
     hashes = written(tmp_path / "hashes", hash_images, other, tmp_path / "shards")
-    with pytest.raises(
-        PartError, match="hashes/000000.parquet: lacks 5 samples .* run the same command again"
-    ):
+    with pytest.raises(PartError, match="hashes/000000.parquet: lacks 5 samples .* run the same command again"):
         find_duplicates(pool[0], hashes, tmp_path, 10)
 
 

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from testbed.planning.hooks import (
     add_handlers,
     interrupt_while_waiting,
+    start_warm,
     wait_for_event_loops,
 )
 from testbed.models.devices import DeviceError, check_gpus
@@ -101,6 +102,7 @@ onstart:
         try:
             workflow.worker = start_worker(".snakemake/worker")
             os.environ[WORKER] = ".snakemake/worker"
+            start_warm(workflow)
         except OSError as error:
             logger.warning(f"Jobs start without a warm worker: {error}")
 

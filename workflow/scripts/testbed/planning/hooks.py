@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakemake.exceptions import CliException
@@ -11,6 +12,18 @@ from testbed.records.processes import Interruption
 if TYPE_CHECKING:
     from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.workflow import Workflow
+
+SCRIPTS = Path(__file__).parents[2]
+SLOW_MODULES = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.figure",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "snakemake.script",
+)
+"""What most scripts of local rules import."""
 
 INTERRUPT_SECONDS = 0.2
 """How often the scheduler looks whether Ctrl-C was pressed while it waits for jobs."""
@@ -90,6 +103,29 @@ def interrupt_while_waiting(scheduler: "JobScheduler", interrupted: Interruption
 
     scheduler._open_jobs.acquire = wait
     scheduler.schedule = schedule_held
+
+
+def start_warm(workflow: "Workflow") -> None:
+    """Let the scripts of the local rules of `workflow` run in forks of a process that has imported `SLOW_MODULES`.
+
+    These are the rules whose jobs take seconds, most of which would be the import of pandas and matplotlib. A script that
+    calls `run_warm` itself has modules of its own.
+    """
+    from snakemake.script import PythonScript
+
+    write = PythonScript.write_script
+    # Before Snakemake's own lines, which import it.
+    call = (
+        f"import sys; sys.path.append({str(SCRIPTS)!r}); from testbed.records.warm_worker import run_warm; "
+        f"run_warm(*{SLOW_MODULES!r})\n"
+    )
+
+    def write_warm(script: PythonScript, preamble: str, file: object) -> None:
+        if script.rulename in workflow._localrules and "run_warm(" not in script.source:
+            preamble = call + preamble
+        write(script, preamble, file)
+
+    PythonScript.write_script = write_warm
 
 
 def in_turn(first: Callable[[], None], second: Callable[[object], None]) -> Callable[[object], None]:
