@@ -1,12 +1,15 @@
 """One point of the plot, followed back to the list it came from: every hash on the way against the file itself."""
 
 import csv
+import hashlib
 import json
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from runs import TINY, run_snakemake
 from testbed.records.files import sha256
@@ -49,6 +52,20 @@ def urls_of(trainset: Path) -> list[bytes]:
     return urls
 
 
+def urls_in(listed: Path) -> bytes:
+    """What a file of a list says, with all its URLs."""
+    if listed.suffix != ".parquet":
+        return listed.read_bytes()
+    return "\n".join(url or "" for url in parquet.read_table(listed)["URL"].to_pylist()).encode()
+
+
+def sha256_of_list(folder: Path) -> str:
+    """The SHA-256 of a list's file or, of several, that of what sha256sum prints."""
+    names = sorted(path.name for path in folder.iterdir())
+    printed = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, check=True).stdout
+    return hashlib.sha256(printed).hexdigest() if len(names) > 1 else printed.split()[0].decode()
+
+
 @pytest.fixture
 def own_copy(tiny_run, tmp_path):
     """The finished tiny run in a folder of the test's own."""
@@ -80,16 +97,16 @@ def test_a_point_on_the_plot_leads_to_the_lists_it_came_from(tiny_run):
         shards = part["shards"]
         (shuffled,) = shards["made_from"]
         (counts,) = shuffled["made_from"]
-        (listed,) = counts["list"]
+        listed = [Path(file["path"]) for file in counts["list"]]
         source = part["source"]
         assert [node["path"] for node in (shards, shuffled, counts)] == [
             f"results/shards/{source}/manifest.json",
             f"results/shuffled/{source}/manifest.json",
             f"results/metadata/{source}/counts.json",
         ]
-        assert Path(listed["path"]).parent == results / "miniweb" / source / "list"
+        assert {path.parent for path in listed} == {results / "miniweb" / source / "list"}
         # The samples that the model saw are rows of this list.
-        content = (tiny_run / listed["path"]).read_bytes()
+        content = b"\n".join(urls_in(tiny_run / path) for path in listed)
         assert sum(url in content for url in urls) == part["samples"]
 
 
@@ -109,8 +126,8 @@ def test_the_table_agrees_with_the_files(tiny_run):
     assert row["trainset_sha256"] == sha256(tiny_run / "results/trainsets/mini_blend/220/manifest.json")
     assert row["experiment_sha256"] == sha256(tiny_run / "results/experiment.json")
     for part, (source, samples) in zip(row["sources"].split("; "), SOURCES.items(), strict=True):
-        (listed,) = (tiny_run / f"results/miniweb/{source}/list").iterdir()
-        assert part == f"{source}: {samples} samples, list {sha256(listed)}"
+        digest = sha256_of_list(tiny_run / f"results/miniweb/{source}/list")
+        assert part == f"{source}: {samples} samples, list {digest}"
     # A copy of the workflow without git has no revision; all else is known.
     assert [name for name, cell in row.items() if not cell] == ["revision", "broken"]
     assert row["started"] <= row["finished"] <= row["evaluated"]
