@@ -128,6 +128,7 @@ def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
         "filters": {
             "f": {"from": "mini_yfc", "method": "sql", "where": "x >"},
             "g": {"from": "mini_wit", "method": "clip_score", "teacher": {"pool": "mini_wit", "size": 600}},
+            "h": {"from": "mini_wit", "method": "deduplicate", "similarity": 0.9, "distance": 3},
         },
         "reference": "mini_imagnet",
         "claims": [{"best": ["mini_wti"], "shift": "mini_sketsh"}],
@@ -147,6 +148,7 @@ def test_all_mistakes_are_told_at_once_one_line_each(tmp_path, monkeypatch):
         "filters.f.from: mini_yfc is not a source or a filter of this experiment. Did you mean mini_yfcc?",
         "filters.g: method clip_score has none of threshold, fraction",
         "filters.g.teacher.size: mini_wit has no model of size 600, only of 32, 1200, 4800 (sizes)",
+        "filters.h: has distance, of hashes, and similarity, of embeddings. Remove one of them",
         "similarity.teacher.seed: this experiment has no seed 7. Name one of: 0",
         "reference: mini_imagnet is not a test set. Did you mean mini_imagenet?",
         "claims: best has mini_wti, which is not a source. Did you mean mini_wit?",
@@ -221,3 +223,15 @@ def test_a_test_set_says_how_many_shards_it_has(testset, text):
 def test_a_test_set_without_a_folder_is_named(tmp_path):
     with pytest.raises(ExperimentError, match=f"testsets.mine.path: {tmp_path}/none is not a folder"):
         check_testset("mine", tmp_path / "none")
+
+
+def test_near_duplicates_by_similarity_need_a_teacher_that_is_not_made_from_them():
+    similar = {"from": "mini_wit", "method": "deduplicate", "similarity": 0.9, "sizes": [600]}
+    with pytest.raises(ExperimentError, match="filters.unlike.similarity: is of the embeddings of a teacher"):
+        load(changed(filters={"unlike": similar}))
+    teacher = {"similarity": {"teacher": {"pool": "unlike", "size": 600}}}
+    with pytest.raises(ExperimentError, match="filters.unlike: is derived from itself"):
+        load(changed(filters={"unlike": similar}, **teacher))
+    experiment = load(changed(filters={"unlike": similar}, similarity={"teacher": {"pool": "mini_yfcc", "size": 600}}))
+    assert experiment.device_of_teacher("unlike") == "cpu"
+    assert "distance" not in experiment.filters["unlike"]

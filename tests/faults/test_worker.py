@@ -52,7 +52,9 @@ def test_the_scripts_of_local_rules_are_forked_and_draw_the_same(tiny_run, own_c
     run_snakemake(own_copy, *DRAWN)
     for kind in ("pdf", "png"):
         assert (own_copy / f"{FIGURE}.{kind}").read_bytes() == (tiny_run / f"{FIGURE}.{kind}").read_bytes()
-    assert cpu_seconds(tiny_run, "plot_mixture", "mini_blend") < cpu_seconds(own_copy, "plot_mixture", "mini_blend") - 0.5
+    assert (
+        cpu_seconds(tiny_run, "plot_mixture", "mini_blend") < cpu_seconds(own_copy, "plot_mixture", "mini_blend") - 0.5
+    )
 
 
 def test_an_interrupted_run_leaves_no_process_behind(own_copy):

@@ -32,7 +32,7 @@ def sections() -> dict[str, dict]:
     definitions = schema()["$defs"]
     of_sources = {"metadata": definitions["metadata"], "sources.shards": definitions["local_shards"]}
     of_sources["sources.files"] = definitions["local_files"]
-    return {"experiment": schema(), **of_sources, **own}
+    return {"experiment": schema(), **of_sources, "teacher": definitions["teacher"], **own}
 
 
 def default_of(name: str, owner: dict) -> object:

@@ -46,7 +46,7 @@ WITHOUT_DEFAULT = {
     # of one method each
     *["filter.entries", "filter.t", "filter.tail_fraction", "filter.teacher", "filter.threshold", "filter.fraction"],
     *["filter.per_class", "filter.where", "filter.language", "filter.minimum_words", "filter.maximum_words"],
-    *["filter.against", "filter.distance"],
+    *["filter.against", "filter.distance", "filter.similarity"],
     *["filter.minimum_characters", "filter.maximum_characters", "filter.minimum_side", "filter.maximum_aspect_ratio"],
     *[f"filter.{key}" for key in ("as_many_as", "path", "columns_from", "caption", "share")],
     # the name of the key, and all columns

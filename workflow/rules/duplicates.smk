@@ -64,7 +64,7 @@ rule find_duplicates:
     benchmark:
         "results/benchmarks/find_duplicates/{filter}.tsv"
     wildcard_constraints:
-        filter=filters_of(*NEAR_METHODS),
+        filter="|".join(near_filters(experiment, "distance")) or "(?!)",
     conda:
         "../../envs/data.yaml"
     threads: 4

@@ -78,6 +78,35 @@ rule embed_testset:
         "../scripts/embed_testset.py"
 
 
+rule find_similar:
+    input:
+        samples=parent_samples,
+        embeddings=root_embeddings,
+        testsets=testset_embeddings,
+    output:
+        manifest="results/duplicates/{filter}/manifest.json",
+    log:
+        "results/logs/find_similar/{filter}.log",
+    benchmark:
+        "results/benchmarks/find_similar/{filter}.tsv"
+    wildcard_constraints:
+        filter="|".join(near_filters(experiment, "similarity")) or "(?!)",
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: scoring_threads
+    resources:
+        gpu=scoring_gpus,
+        mem_mb=growing(config["evaluation"]["memory_mb"]),
+        runtime=growing(720),
+    params:
+        similarity=lookup(within=settings, dpath="filters/{filter}/similarity"),
+        device=device_of,
+    message:
+        "Finding near-duplicates for {wildcards.filter} by embeddings"
+    script:
+        "../scripts/find_similar.py"
+
+
 rule measure_similarity:
     input:
         samples="results/samples/{pool}/manifest.json",

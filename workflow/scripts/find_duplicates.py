@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from testbed.filtering.image_hashes import SIMILAR
 from testbed.filtering.measured_pool import MeasuredPool
-from testbed.filtering.near_search import Contamination, Duplicates
+from testbed.filtering.near_search import ByHash, Comparison, Contamination, Duplicates
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json, write_json
@@ -24,6 +24,21 @@ from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
+
+
+def search_pool(
+    pool: MeasuredPool, comparison: Comparison, folder: Path, testsets: Mapping[str, Path] | None = None
+) -> dict:
+    """Write the near-duplicates in `pool` by `comparison` into `folder`; returns the manifest.
+
+    With `testsets` (folders of their tables by name) these are near-duplicates of test images.
+    """
+    search = Contamination(pool, testsets, comparison) if testsets else Duplicates(pool, comparison)
+    files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
+    facts = search.facts([read_part(folder, file) for file in files])
+    parent = read_json(pool.samples / "manifest.json")
+    logging.info("%s: %d of %d samples", folder.name, facts["near_duplicates"], parent["samples"])
+    return {"pool": parent["pool"], "samples": parent["samples"], **facts, "files": files}
 
 
 def find_duplicates(
@@ -40,18 +55,9 @@ def find_duplicates(
     test images, without of earlier samples of the pool. Raises `PartError` if a sample has no hash.
     """
     pool = MeasuredPool(samples, hashes)
-    search = Contamination(pool, testsets, distance, threads) if testsets else Duplicates(pool, distance, threads)
-    files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
-    facts = search.facts([read_part(folder, file) for file in files])
-    parent = read_json(samples / "manifest.json")
-    logging.info("%s: %d of %d samples", folder.name, facts["near_duplicates"], parent["samples"])
-    return {
-        "pool": parent["pool"],
+    return search_pool(pool, ByHash(distance, threads), folder, testsets) | {
         "distance": distance,
         "similarity": SIMILAR,
-        "samples": parent["samples"],
-        **facts,
-        "files": files,
     }
 
 

@@ -20,7 +20,7 @@ from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import read_samples, shards_of
 from testbed.filtering.image_hashes import SIMILAR
 from testbed.filtering.measured_pool import MeasuredPool
-from testbed.filtering.near_search import Contamination, Duplicates
+from testbed.filtering.near_search import ByHash, Contamination, Duplicates
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -113,10 +113,10 @@ def measure_overlap(
     `PartError` if a sample has no hash.
     """
     pool = MeasuredPool(samples, hashes)
-    compared = pool.first(COMPARED)
+    compared, near = pool.first(COMPARED), ByHash(distance, threads)
     searches = {
-        "testsets": Contamination(pool, {name: one.hashes for name, one in testsets.items()}, distance, threads),
-        "within": Duplicates(compared, distance, threads),
+        "testsets": Contamination(pool, {name: one.hashes for name, one in testsets.items()}, near),
+        "within": Duplicates(compared, near),
     }
     records, facts, found = [], {}, {}
     for kind, search in searches.items():

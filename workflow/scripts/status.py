@@ -135,10 +135,11 @@ def tar_causes(source: str) -> dict[str, int]:
 def filter_row(experiment: Experiment, name: str, failures: list[str]) -> tuple[str, ...]:
     """Return the row of a filter, and append the errors of its failed jobs to `failures`."""
     entry, states = experiment.filters[name], []
+    find = "find_similar" if "similarity" in entry else "find_duplicates"
     rules = {
         "metaclip": {"match_entries": "matches", "balance_samples": "samples"},
         "clip_score": {"score_pairs": "scores", "select_samples": "samples"},
-        **dict.fromkeys(NEAR_METHODS, {"find_duplicates": "duplicates", "select_samples": "samples"}),
+        **dict.fromkeys(NEAR_METHODS, {find: "duplicates", "select_samples": "samples"}),
     }.get(entry["method"], {"select_samples": "samples"})
     rules = ({"join_columns": "columns"} if "columns_from" in entry else {}) | rules
     for rule, kind in {**rules, "reshard_samples": "shards"}.items():

@@ -1,6 +1,6 @@
 # What duplicates.smk asks of the experiment.
 from testbed.experiment.filter_checks import NEAR_DISTANCE
-from testbed.experiment.products import described_pools
+from testbed.experiment.products import described_pools, near_filters
 
 
 def root_hashes(wildcards):

@@ -2,6 +2,7 @@
 from testbed.experiment import products as paths
 from testbed.experiment.products import (
     compared_prefixes,
+    near_filters,
     published_weights,
     similarity_products,
 )
@@ -49,7 +50,16 @@ def similarity_teacher_title(wildcards):
 
 def root_embeddings(wildcards):
     """The embeddings of the images that the samples of a source or filter have."""
-    return f"results/embeddings/{experiment.root(wildcards.pool)}/manifest.json"
+    pool = wildcards.get("filter") or wildcards.pool
+    return f"results/embeddings/{experiment.root(pool)}/manifest.json"
+
+
+def testset_embeddings(wildcards):
+    """The embeddings of the test images that a filter compares samples with, in its order."""
+    against = experiment.filters[wildcards.filter].get("against", [])
+    return [
+        f"results/testset_embeddings/{testset}/manifest.json" for testset in against
+    ]
 
 
 def prefixes_of_pool(wildcards):

@@ -130,10 +130,13 @@ class Experiment:
         return self.root(self.filters[pool]["from"]) if pool in self.filters else pool
 
     def teacher_entry(self, filter: str | None = None) -> tuple[str, dict]:
-        """Return the key and the entry of the teacher of `filter`, or of `similarity`; {} if it has none."""
-        section = "similarity" if filter is None else f"filters.{filter}"
-        entry = self.config["similarity"] if filter is None else self.filters[filter]
-        return f"{section}.teacher", entry.get("teacher", {})
+        """Return the key and the entry of the teacher of `filter`, or of `similarity`; {} if it has none.
+
+        A filter that drops near-duplicates by their similarity has the teacher of `similarity`.
+        """
+        if filter is None or "similarity" in self.filters[filter]:
+            return "similarity.teacher", self.config["similarity"].get("teacher", {})
+        return f"filters.{filter}.teacher", self.filters[filter].get("teacher", {})
 
     def teacher(self, filter: str | None = None) -> Model | None:
         """Return the model of this experiment that scores the pairs of `filter`, or None.

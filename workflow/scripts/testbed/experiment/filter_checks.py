@@ -25,8 +25,8 @@ KEYS = {
     "all": set(),
     "remove": {"where"},
     "subset": {"path"},
-    "deduplicate": {"distance"},
-    "decontaminate": {"against", "distance"},
+    "deduplicate": {"distance", "similarity"},
+    "decontaminate": {"against", "distance", "similarity"},
 }
 """The keys of each method; no other method has them."""
 
@@ -69,6 +69,8 @@ def filter_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         yield from _caption_problems(name, entry)
         yield from _control_problems(experiment, name, entry)
         yield from _against_problems(experiment, name, entry.get("against", []))
+        if "similarity" in entry:
+            yield from _similarity_problems(experiment, name, entry)
         if entry["method"] == "metaclip":
             yield from _entry_problems(name, entry.get("entries", []))
         if entry["method"] == "clip_score" and "teacher" in entry:
@@ -169,6 +171,16 @@ def _against_problems(experiment: Experiment, name: str, against: list[str]) -> 
             )
 
 
+def _similarity_problems(experiment: Experiment, name: str, entry: Mapping) -> Iterator[str]:
+    if "distance" in entry:
+        yield f"filters.{name}: has distance, of hashes, and similarity, of embeddings. Remove one of them."
+    if not experiment.config["similarity"]:
+        yield (
+            f"filters.{name}.similarity: is of the embeddings of a teacher, and the experiment names none. Add similarity: "
+            "{teacher: ...}, or remove the key, and images are compared by their hashes."
+        )
+
+
 def cycles(experiment: Experiment) -> list[list[str]]:
     """Return the cycles of pools that are derived from each other through filters, mixtures and teachers.
 
@@ -197,5 +209,6 @@ def parents_of(experiment: Experiment, pool: str) -> list[str]:
     if pool not in experiment.filters:
         return []
     entry = experiment.filters[pool]
-    teacher, other = entry.get("teacher", {}), entry.get("as_many_as")
+    _, teacher = experiment.teacher_entry(pool)
+    other = entry.get("as_many_as")
     return [entry["from"], *([teacher["pool"]] if "pool" in teacher else []), *([other] if other else [])]

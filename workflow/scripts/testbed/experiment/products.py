@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 
 from testbed.experiment.experiment import Experiment, Model
+from testbed.experiment.filter_checks import NEAR_METHODS
 from testbed.experiment.pools import partner_of
 
 
@@ -160,6 +161,11 @@ def traced_models(experiment: Experiment) -> dict[str, dict]:
 def filters_by(experiment: Experiment, *methods: str) -> list[str]:
     """The filters of some methods."""
     return [name for name, entry in experiment.filters.items() if entry["method"] in methods]
+
+
+def near_filters(experiment: Experiment, by: str) -> list[str]:
+    """The filters that drop near-duplicates by hashes (`distance`) or by embeddings (`similarity`)."""
+    return [name for name in filters_by(experiment, *NEAR_METHODS) if by in experiment.filters[name]]
 
 
 def has_ratios(experiment: Experiment) -> bool:

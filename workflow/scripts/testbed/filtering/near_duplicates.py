@@ -57,7 +57,7 @@ def keep_first(number: int, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     returned. So no two kept images are near-duplicates, and which are kept does not depend on images after them. Each round
     decides the images whose earlier near-duplicates are all decided.
     """
-    near, distance = np.full(number, KEPT), np.zeros(number, np.int64)
+    near, distance = np.full(number, KEPT), np.zeros(number, pairs.distance.dtype)
     open_ = np.zeros(number, bool)
     open_[pairs.second] = True
     kept = ~open_

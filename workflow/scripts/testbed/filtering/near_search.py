@@ -1,17 +1,21 @@
 """Near-duplicates in a pool, part by part: of earlier samples of the pool, or of the images of test sets.
 
-Both searches say what each part of the pool's table is derived from (`requests`), find the part's near-duplicates (`make`),
-and count those of all parts (`facts`). So `testbed.records.parts.make_parts` keeps finished parts.
+A comparison says which images are near: `ByHash`, or by embeddings testbed.filtering.similar. Both searches say what each
+part of the pool's table is derived from (`requests`), find the part's near-duplicates (`make`), and count those of all parts
+(`facts`). So `testbed.records.parts.make_parts` keeps finished parts.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from testbed.filtering.hash_search import Pairs
 from testbed.filtering.image_hashes import SIMILAR, Hashes
 from testbed.filtering.measured_pool import MeasuredPool
 from testbed.filtering.near_duplicates import KEPT, near_before, near_between
@@ -22,15 +26,56 @@ from testbed.records.parts import parts_of, read_part
 BATCH = 500_000
 """Samples that are compared with test sets at once."""
 
-WITHIN = {"uid": pa.string(), "duplicate_of": pa.string(), "distance": pa.int64()}
-BETWEEN = {"uid": pa.string(), "testset": pa.string(), "key": pa.string(), "distance": pa.int64()}
+WITHIN = {"uid": pa.string(), "duplicate_of": pa.string()}
+BETWEEN = {"uid": pa.string(), "testset": pa.string(), "key": pa.string()}
+
+
+class Comparison(Protocol):
+    """Says which images are near-duplicates, from the rows of `MeasuredPool.table` or of a test set's table.
+
+    `field` is the name and the type of the number that says how near two images are, and `request` is what this depends on.
+    """
+
+    field: tuple[str, pa.DataType]
+    request: list[object]
+
+    def load(self, tables: Iterable[pa.Table]) -> object:
+        """Return what images are compared by, for the rows of `tables` together."""
+
+    def between(self, first: object, second: object) -> Pairs:
+        """Return all near-duplicates of one image of `first` and one of `second`, by rows, sorted by both."""
+
+    def before(self, images: object) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each image the kept one before it that it is near, or `KEPT`, and how near; see `keep_first`."""
+
+
+@dataclass(frozen=True)
+class ByHash:
+    """Two images are near-duplicates by their hashes and coefficients; see testbed.filtering.near_duplicates."""
+
+    distance: int
+    threads: int = 1
+    field = ("distance", pa.int64())
+
+    @property
+    def request(self) -> list[object]:
+        return [self.distance, SIMILAR]
+
+    def load(self, tables: Iterable[pa.Table]) -> Hashes:
+        return Hashes(tables)
+
+    def between(self, first: Hashes, second: Hashes) -> Pairs:
+        return near_between(first, second, self.distance, self.threads)
+
+    def before(self, images: Hashes) -> tuple[np.ndarray, np.ndarray]:
+        return near_before(images, self.distance, self.threads)
 
 
 class Duplicates:
     """The samples of a pool that are near-duplicates of earlier ones. They are all found when the first part is made."""
 
-    def __init__(self, pool: MeasuredPool, distance: int, threads: int):
-        self.pool, self.distance, self.threads, self.starts = pool, distance, threads, pool.starts()
+    def __init__(self, pool: MeasuredPool, comparison: Comparison):
+        self.pool, self.comparison, self.starts = pool, comparison, pool.starts()
         self.found: tuple[np.ndarray, np.ndarray, dict[int, str]] | None = None
 
     def requests(self) -> dict[str, object]:
@@ -38,13 +83,14 @@ class Duplicates:
         requests, before = {}, ""
         for name in self.pool.parts:
             before = digest([before, self.pool.request(name)])
-            requests[name] = ["within", self.distance, SIMILAR, before]
+            requests[name] = ["within", *self.comparison.request, before]
         return requests
 
     def search(self) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-        hashes = Hashes(map(self.pool.table, self.pool.parts))
-        logging.log(PROGRESS, "%s: comparing %d images with each other", self.pool.samples.name, hashes.size)
-        near, distances = near_before(hashes, self.distance, self.threads)
+        number = sum(file["rows"] for file in self.pool.parts.values())
+        logging.log(PROGRESS, "%s: comparing %d images with each other", self.pool.samples.name, number)
+        images = self.comparison.load(map(self.pool.table, self.pool.parts))
+        near, distances = self.comparison.before(images)
         wanted, uids = np.unique(near[near != KEPT]), {}
         for name, start in self.starts.items():
             rows = wanted[(wanted >= start) & (wanted < start + self.pool.parts[name]["rows"])]
@@ -61,37 +107,39 @@ class Duplicates:
         columns = {
             "uid": self.pool.uids(name).take(rows).to_pylist(),
             "duplicate_of": [uids[row] for row in near[own][rows].tolist()],
-            "distance": distances[own][rows],
+            self.comparison.field[0]: distances[own][rows],
         }
-        return pa.table(columns, schema=pa.schema(WITHIN))
+        return pa.table(columns, schema=pa.schema([*WITHIN.items(), self.comparison.field]))
 
     def facts(self, tables: list[pa.Table]) -> dict:
         return {"near_duplicates": sum(map(len, tables))}
 
 
 class Contamination:
-    """The samples of a pool that are near-duplicates of test images. `testsets` are the folders of hashes by name."""
+    """The samples of a pool that are near-duplicates of test images. `testsets` are the folders of their tables by name."""
 
-    def __init__(self, pool: MeasuredPool, testsets: Mapping[str, Path], distance: int, threads: int):
-        self.pool, self.testsets, self.distance, self.threads = pool, testsets, distance, threads
-        self.images: tuple[pa.Table, Hashes] | None = None
+    def __init__(self, pool: MeasuredPool, testsets: Mapping[str, Path], comparison: Comparison):
+        self.pool, self.testsets, self.comparison = pool, testsets, comparison
+        self.schema = pa.schema([*BETWEEN.items(), comparison.field])
+        self.images: tuple[pa.Table, object] | None = None
         self.made: dict[str, pa.Table] = {}
 
     def requests(self) -> dict[str, object]:
         against = [
             [name, [file["sha256"] for file in parts_of(folder).values()]] for name, folder in self.testsets.items()
         ]
-        return {name: ["between", self.distance, SIMILAR, against, self.pool.request(name)] for name in self.pool.parts}
+        asked = ["between", *self.comparison.request, against]
+        return {name: [*asked, self.pool.request(name)] for name in self.pool.parts}
 
-    def load(self) -> tuple[pa.Table, Hashes]:
-        """The names of the test images (testset, key), and their hashes."""
+    def load(self) -> tuple[pa.Table, object]:
+        """The names of the test images (testset, key), and what they are compared by."""
         tables, names = [], []
         for name, folder in self.testsets.items():
             for file in parts_of(folder).values():
                 tables.append(read_part(folder, file))
                 names += [name] * file["rows"]
         table = pa.concat_tables(tables)
-        return pa.table({"testset": names, "key": table["uid"]}), Hashes([table])
+        return pa.table({"testset": names, "key": table["uid"]}), self.comparison.load([table])
 
     def batch(self, name: str) -> list[str]:
         """The parts from `name` on that are compared together."""
@@ -110,7 +158,7 @@ class Contamination:
             names, images = self.images
             parts = self.batch(name)
             table = pa.concat_tables([self.pool.table(one) for one in parts])
-            found = near_between(Hashes([table]), images, self.distance, self.threads)
+            found = self.comparison.between(self.comparison.load([table]), images)
             # What is left is of parts that were made before.
             self.made.clear()
             start = 0
@@ -119,20 +167,20 @@ class Contamination:
                 own = slice(*np.searchsorted(found.first, [start, stop]))
                 of = names.take(found.second[own])
                 uids = table["uid"].take(found.first[own])
-                columns = [uids, of["testset"], of["key"], pa.array(found.distance[own], pa.int64())]
-                self.made[one] = pa.table(columns, schema=pa.schema(BETWEEN))
+                near = pa.array(found.distance[own], self.comparison.field[1])
+                self.made[one] = pa.table([uids, of["testset"], of["key"], near], schema=self.schema)
                 start = stop
         return self.made.pop(name)
 
     def facts(self, tables: list[pa.Table]) -> dict:
-        found = pa.concat_tables([pa.schema(BETWEEN).empty_table(), *tables])
+        found = pa.concat_tables([self.schema.empty_table(), *tables])
         facts = {}
         for name, folder in self.testsets.items():
             own = found.filter(compute.equal(found["testset"], name))
-            hashed = read_json(folder / "manifest.json")
+            measured = read_json(folder / "manifest.json")
             facts[name] = {
-                "images": hashed["images"],
-                "flat": hashed["flat"],
+                # Flat images have no hash, but an embedding.
+                **{key: measured[key] for key in ("images", "flat") if key in measured},
                 "near_images": compute.count_distinct(own["key"]).as_py(),
                 "near_samples": compute.count_distinct(own["uid"]).as_py(),
             }

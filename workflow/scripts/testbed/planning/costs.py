@@ -133,7 +133,7 @@ def maximum_samples(experiment: Experiment, expected: dict[str, Expected], pool:
 
 
 def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]) -> list[Stage]:
-    """Return the stages of filters, and of the cards of pools; an empty list if the experiment has none.
+    """Return the stages of filters, cards and similarities; an empty list if the experiment has none.
 
     `tested` is as for `stages_of`.
     """
@@ -167,6 +167,7 @@ def filter_stages(experiment: Experiment, expected: dict[str, Expected], tested:
             gpu=sum(hours[name] for name in scored if devices[name] == "cuda"),
         ),
         *near_stages(experiment, expected, read, tested),
+        *similarity_stages(experiment, expected, read, tested),
         Stage(
             "join_columns",
             f"{to_join:,} samples",
@@ -252,7 +253,6 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
         ),
         *local_shard_stages(experiment, expected),
         *filter_stages(experiment, expected, tested),
-        *similarity_stages(experiment, expected, tested),
         Stage("link_trainset", "links", [f"results/trainsets/{trainset}/manifest.json" for trainset in trainsets]),
         Stage(
             "train_clip",

@@ -23,7 +23,7 @@ def fill_defaults(experiment: Experiment) -> None:
         for one in entry.get("entries", []):
             if one["kind"] in MINIMUM:
                 one.setdefault("minimum", MINIMUM[one["kind"]])
-        if entry["method"] in NEAR_METHODS:
+        if entry["method"] in NEAR_METHODS and "similarity" not in entry:
             entry.setdefault("distance", NEAR_DISTANCE)
         if entry["method"] == "clip_score":
             entry.setdefault("per_class", False)

@@ -1,8 +1,7 @@
 """The cost of finding near-duplicates, for filters and cards: hashes of images and of test images, and the search."""
 
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.filter_checks import NEAR_METHODS
-from testbed.experiment.products import filters_by, overlapping_sources
+from testbed.experiment.products import near_filters, overlapping_sources
 from testbed.planning.stages import HOUR, Expected, Stage
 
 
@@ -13,7 +12,7 @@ def near_stages(
 
     `read` is the number of samples that each filter begins with, and `tested` the number of images of each test set.
     """
-    costs, filters = experiment.config["costs"], filters_by(experiment, *NEAR_METHODS)
+    costs, filters = experiment.config["costs"], near_filters(experiment, "distance")
     counted = overlapping_sources(experiment)
     sources = list(dict.fromkeys([*counted, *(experiment.root(name) for name in filters)]))
     images = sum(expected[source].images for source in sources)

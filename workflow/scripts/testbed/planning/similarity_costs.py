@@ -1,7 +1,7 @@
 """The cost of measuring how near test images are to training images: embeddings, and the search."""
 
 from testbed.experiment.experiment import Experiment
-from testbed.experiment.products import compared_prefixes
+from testbed.experiment.products import compared_prefixes, near_filters
 from testbed.planning.stages import HOUR, Expected, Stage
 
 EMBEDDING = 512
@@ -12,9 +12,12 @@ FLOPS = {"cpu": 5e10, "cuda": 2e13}
 
 
 def similarity_stages(
-    experiment: Experiment, expected: dict[str, Expected], tested: dict[str, int | None]
+    experiment: Experiment, expected: dict[str, Expected], read: dict[str, int], tested: dict[str, int | None]
 ) -> list[Stage]:
-    """Return the stages that measure similarity; none without a teacher. `tested` has the images of each test set."""
+    """Return the stages that measure similarity, and filter by it; none without a teacher.
+
+    `read` is the number of samples that each filter begins with, and `tested` the number of images of each test set.
+    """
     if not experiment.config["similarity"]:
         return []
     costs, prefixes = experiment.config["costs"], compared_prefixes(experiment)
@@ -23,13 +26,20 @@ def similarity_stages(
     known = sum(count or 0 for count in tested.values())
     unknown = [name for name, count in tested.items() if count is None]
     compared = sum(sizes[-1] for sizes in prefixes.values())
-    # A product and a sum for each number of an embedding.
-    operations = 2 * compared * known * EMBEDDING
+    filters = near_filters(experiment, "similarity")
     device, workers = experiment.device_of_teacher(), 1 + experiment.config["evaluation"]["workers"]
 
     def on_device(seconds: float) -> dict[str, float]:
         hours = seconds / HOUR
         return {"cpu": hours * workers, "gpu": hours if device == "cuda" else 0.0}
+
+    def compare(pairs: float) -> dict[str, float]:
+        # A product and a sum for each number of an embedding.
+        return on_device(2 * pairs * EMBEDDING / FLOPS[device])
+
+    def pairs_of(name: str) -> float:
+        against = experiment.filters[name].get("against")
+        return read[name] * (sum(tested[one] or 0 for one in against) if against else read[name] / 2)
 
     return [
         Stage(
@@ -50,6 +60,12 @@ def similarity_stages(
             "measure_similarity",
             f"{compared:,} samples",
             [f"results/similarity/{pool}/manifest.json" for pool in prefixes],
-            **on_device(operations / FLOPS[device]),
+            **compare(compared * known),
+        ),
+        Stage(
+            "find_similar",
+            f"{sum(read[name] for name in filters):,} samples",
+            [f"results/duplicates/{name}/manifest.json" for name in filters],
+            **compare(sum(pairs_of(name) for name in filters)),
         ),
     ]
