@@ -1,6 +1,7 @@
 """Handlers of a module are called before those of its Snakefile, and the end of a run waits for event loops."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -73,6 +74,65 @@ onsuccess:
 onerror:
     print("mine fails")
 """
+
+
+MANY = f"""
+import sys
+from types import SimpleNamespace
+
+sys.path.insert(0, "{ROOT / "workflow" / "scripts"}")
+from testbed.planning.hooks import schedule_on_events
+
+looks = []
+
+
+def count_looks():
+    select = workflow.scheduler.job_selector
+
+    def selected(jobs):
+        looks.append(len(jobs))
+        return select(jobs)
+
+    workflow.scheduler.job_selector = selected
+
+
+onstart:
+    count_looks()
+    if LOCAL is not None:
+        schedule_on_events(SimpleNamespace(scheduler=workflow.scheduler, local_exec=LOCAL))
+
+
+onsuccess:
+    print(f"looked {{len(looks)}} times in {{time.monotonic() - begun:.1f}} s")
+
+
+rule all:
+    input:
+        expand("{{number}}.txt", number=range(20)),
+
+
+rule make:
+    output:
+        "{{number}}.txt",
+    shell:
+        "sleep 0.3; touch {{output}}"
+"""
+
+
+@pytest.mark.slow
+def test_the_scheduler_looks_for_jobs_when_one_has_ended(tmp_path):
+    looked = {}
+    for name, local in {"snakemake": "None", "here": "True", "cluster": "False"}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "Snakefile").write_text(f"import time\n\nLOCAL, begun = {local}, time.monotonic()\n{MANY}")
+        said = run_snakemake(folder, "--cores", 1).stdout
+        looked[name] = [float(number) for number in re.search(r"looked (\d+) times in ([0-9.]+) s", said).groups()]
+    # Once for each job but the last, which is `all`; and what began with it.
+    assert looked["here"][0] <= 22
+    # With one timer, at most once more in each second.
+    assert looked["cluster"][0] <= 22 + looked["cluster"][1]
+    assert looked["snakemake"][0] > looked["cluster"][0] + 5
 
 
 @pytest.mark.slow

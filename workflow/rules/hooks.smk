@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from testbed.planning.hooks import (
     add_handlers,
     interrupt_while_waiting,
+    schedule_on_events,
     start_warm,
     wait_for_event_loops,
 )
@@ -74,6 +75,7 @@ display = show_messages()
 onstart:
     end_jobs_on_terminate()
     interrupt_while_waiting(workflow.scheduler, interrupted)
+    schedule_on_events(workflow)
     # Who only looks may do so while another run is at work.
     is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
     if not is_looking:

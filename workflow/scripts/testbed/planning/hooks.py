@@ -1,5 +1,6 @@
 """Handlers that Snakemake does not have: for the end of a dry run, and for the runs of a Snakefile with this module."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,33 @@ def interrupt_while_waiting(scheduler: "JobScheduler", interrupted: Interruption
 
     scheduler._open_jobs.acquire = wait
     scheduler.schedule = schedule_held
+
+
+def schedule_on_events(workflow: "Workflow") -> None:
+    """Let the scheduler of `workflow` look for jobs when one has ended, and not on timers that multiply.
+
+    Snakemake limits the jobs that are submitted per second. While jobs are ready, it looks again after each second, and each
+    job that ends adds such a timer for good. After some hundred jobs, this takes all of a core. Local jobs need no
+    limit. On a cluster one timer is enough.
+    """
+    scheduler = workflow.scheduler
+    if workflow.local_exec:
+        scheduler.job_rate_limiter = None
+    waits = threading.Event()
+
+    def look_again() -> None:
+        # In this order: what is released may ask for the next timer at once.
+        waits.clear()
+        scheduler._open_jobs.release()
+
+    def schedule_reevaluation(delay: float) -> None:
+        if not waits.is_set():
+            waits.set()
+            timer = threading.Timer(delay, look_again)
+            timer.daemon = True
+            timer.start()
+
+    scheduler._schedule_reevalutation = schedule_reevaluation
 
 
 def start_warm(workflow: "Workflow") -> None:
