@@ -9,6 +9,7 @@ from scipy.special import expit
 from example_evaluations import row, table
 from experiments import ROOT
 from explore_robustness import explore_robustness
+from testbed.explorer.data import Similarity
 from testbed.statistics.baselines import read_baselines
 from testbed.statistics.settings import Settings
 
@@ -80,12 +81,36 @@ def public_models() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(**columns, **robustness)
 
 
-def write_page(path: Path, evaluations: pd.DataFrame | None = None, pools=POOLS, settings: Settings = SETTINGS) -> Path:
+def similarities() -> Similarity:
+    """Five bins of similarity for each pool at two sizes on ImageNet-V2, and of the first pool on ImageNet-R."""
+    rows = [
+        (pool, "mini_rn", size, "imagenet-v2", number, 0.5 + 0.1 * number + 0.01 * place, 0.1 * number + 0.02 * place)
+        for place, pool in enumerate(heights())
+        for size in SIZES[:2]
+        for number in range(5)
+    ]
+    rows.append((SOURCES[0], "mini_rn", SIZES[1], "imagenet-r", 0, 0.7, 0.5))
+    columns = ["pool", "architecture", "size", "testset", "bin", "similarity", "accuracy"]
+    accuracy = pd.DataFrame(rows, columns=columns)
+    limits = {"accuracy_low": accuracy["accuracy"] - 0.01, "accuracy_high": accuracy["accuracy"] + 0.01}
+    # Too few images for the last bin of one pool.
+    few = (accuracy["pool"] == SOURCES[0]) & (accuracy["bin"] == 4)
+    return Similarity(accuracy.assign(n=np.where(few, 19, 400), **limits), "a teacher")
+
+
+def write_page(
+    path: Path,
+    evaluations: pd.DataFrame | None = None,
+    pools=POOLS,
+    settings: Settings = SETTINGS,
+    similarity: Similarity | None = None,
+) -> Path:
     """The page of the example, or of other evaluations and pools."""
     evaluations = page_evaluations() if evaluations is None else evaluations
     page = explore_robustness(
         *(evaluations, "example", REFERENCE, SHIFTS, pools, settings),
         *(published_evaluations(), BASELINES, public_models()),
+        similarity=similarity,
     )
     path.write_text(page, encoding="utf-8")
     return path

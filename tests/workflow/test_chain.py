@@ -97,7 +97,7 @@ def test_two_models_per_pool_decide_no_claim(tiny_run):
 def test_plots_are_drawn(tiny_run):
     for name in (
         *("effective_robustness", "effective_robustness_of_all_pools", "claims"),
-        *("mixtures/mini_blend", "data_efficiency"),
+        *("mixtures/mini_blend", "data_efficiency", "similarity"),
     ):
         assert (tiny_run / f"results/plots/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (tiny_run / f"results/plots/{name}.png").stat().st_size > 10_000
@@ -113,6 +113,35 @@ def test_every_url_of_the_list_is_accounted_for(tiny_run):
         assert sum(sum(part["causes"].values()) for part in parts) == 300
         shards = json.loads((tiny_run / f"results/shards/{source}/manifest.json").read_text())
         assert shards["samples"] == sum(part["successes"] for part in parts) < 300
+
+
+def test_test_images_are_compared_with_every_trainset(tiny_run):
+    """A mixture is as near as the nearest of its members' first samples, and every nearest sample is in the trainset."""
+    rows = rows_of(tiny_run / "results/tables/similarity.csv")
+    pools = (*SOURCES, "mini_blend")
+    assert {(row["pool"], row["size"], row["testset"]) for row in rows} == {
+        (pool, size, testset) for pool in pools for size in ("100", "220") for testset in TESTSETS
+    }
+    assert {row["images"] for row in rows} == {"100"}
+    nearest = {
+        pool: parquet.read_table(tiny_run / f"results/similarity/{pool}/nearest.parquet").to_pandas()
+        for pool in SOURCES
+    }
+    for size in (100, 220):
+        own = nearest["mini_yfcc"][nearest["mini_yfcc"]["samples"] == size]
+        assert len(own) == 300 and set(own["uid"]) <= set(uids_of(tiny_run / f"results/trainsets/mini_yfcc/{size}"))
+        members = json.loads((tiny_run / f"results/trainsets/mini_blend/{size}/manifest.json").read_text())[
+            "composition"
+        ]
+        both = [nearest[pool][nearest[pool]["samples"] == count] for pool, count in members.items()]
+        best = both[0].assign(other=both[1]["similarity"].to_numpy())
+        best["similarity"] = best[["similarity", "other"]].max(axis=1)
+        means = best.groupby("testset")["similarity"].mean()
+        for row in rows:
+            if (row["pool"], row["size"]) == ("mini_blend", str(size)):
+                assert float(row["mean"]) == pytest.approx(means[row["testset"]], abs=1e-5)
+    page = (tiny_run / "results/report/explore.html").read_text(encoding="utf-8")
+    assert '"similarity":{"teacher":"mini_yfcc, mini_rn, 220 samples"' in page
 
 
 def test_planted_near_duplicates_are_counted(tiny_run):

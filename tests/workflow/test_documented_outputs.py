@@ -35,6 +35,8 @@ ON_DISK = {
 }
 
 
+# Of a published teacher of similarity (test_paper_small).
+OF_PUBLISHED_TEACHERS = {"results/similarity_teacher/manifest.json"}
 OF_REQUESTS = {"results/subsets/<pool>.npy"}
 
 
@@ -54,6 +56,7 @@ RARE = (
     | ON_DISK
     | OF_RATIOS
     | OF_FETCHED_LISTS
+    | OF_PUBLISHED_TEACHERS
     | OF_REQUESTS
 )
 ELSEWHERE = {"results/logs/slurm/", "results/report.zip"} | RARE
