@@ -42,7 +42,7 @@ def plot_similarity(
     accuracy = accuracy[(accuracy["architecture"] == architecture) & (accuracy["n"] >= FEWEST)]
     present = [testset for testset in testsets if testset in set(summary["testset"])]
     entries = [_entry(one, sizes[one.pool], usual) for one in series]
-    titles = [title for testset in present for title in (title_of(testset), "")]
+    titles = [title for testset in present for title in (title_of(testset), f"Accuracy on {title_of(testset)}")]
     with matplotlib.rc_context(STYLE):
         headline = f"Nearest of {size_label(usual)} training images, by the embeddings of {teacher}"
         figure, grid = lettered_grid(headline, titles, 2, entries, 3, SHAPE)
@@ -70,7 +70,7 @@ def _draw_distributions(axes: Axes, summary: pd.DataFrame, series: Sequence[Seri
         axes.plot(own[["q05", "q95"]], [row, row], color=one.colour, linewidth=0.9, solid_capstyle="butt")
         axes.plot(own[["q25", "q75"]], [row, row], color=one.colour, linewidth=3.2, solid_capstyle="butt", alpha=0.55)
         axes.plot([own["median"]], [row], linestyle="", zorder=3, **one.marker_style(AREA))
-    axes.set(ylim=(len(series) - 0.4, -0.6), ylabel="pools")
+    axes.set(ylim=(len(series) - 0.4, -0.6))
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
 
