@@ -7,6 +7,7 @@ Out: a manifest; beside it a part for each part of that table, with uid and embe
 
 import logging
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,14 +55,12 @@ def embed_images(
     """
     parent, parts, model = read_json(samples / "manifest.json"), parts_of(samples), teacher_digest(teacher, None)
     # Loaded at first use: a job whose parts are all complete does not need it.
-    teachers: list[Teacher] = []
+    load = cache(lambda: Teacher(teacher, device, batch_size, workers, precision=precision))
     started, done = time.monotonic(), 0
 
     def make(name: str) -> "pa.Table":
         nonlocal done
-        if not teachers:
-            teachers.append(Teacher(teacher, device, batch_size, workers, precision=precision))
-        table = embed_part(teachers[0], shards, read_part(samples, parts[name], COLUMNS))
+        table = embed_part(load(), shards, read_part(samples, parts[name], COLUMNS))
         done += len(table)
         logging.info("part %s: %d images, %.0f images/s so far", name, len(table), done / (time.monotonic() - started))
         return table

@@ -8,6 +8,7 @@ Out: a manifest; beside it a part for each shard of the test set, with uid (the 
 import io
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,15 +65,12 @@ def embed_testset(
     """Write the embeddings of the images of the test set in the folder `testset` into `folder`; returns the manifest."""
     task, model = task_of(testset), teacher_digest(teacher, None)
     shards = {f"{number:06d}": shard for number, shard in enumerate(shards_of(testset))}
-    teachers: list[Teacher] = []
-
-    def make(name: str) -> "pa.Table":
-        if not teachers:
-            teachers.append(Teacher(teacher, device, batch_size, workers, precision=precision))
-        return embed_shard(teachers[0], shards[name], task)
-
+    # Loaded at first use: a job whose parts are all complete does not need it.
+    load = cache(lambda: Teacher(teacher, device, batch_size, workers, precision=precision))
     requests = {name: [model, precision, task, sha256(shard)] for name, shard in shards.items()}
-    files = make_parts(folder, requests, make, f"{folder.name}, embedding images")
+    files = make_parts(
+        folder, requests, lambda name: embed_shard(load(), shards[name], task), f"{folder.name}, embedding images"
+    )
     number = sum(file["rows"] for file in files)
     logging.info("%s: %d images", folder.name, number)
     return {"testset": folder.name, "teacher": model, "precision": precision, "images": number, "files": files}

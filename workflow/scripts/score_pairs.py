@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,14 +179,12 @@ def score_pairs(
     """
     parts, model = parts_of(samples), teacher_digest(teacher, reference)
     # Loaded at first use: a job whose parts are all complete does not need it.
-    teachers: list[Teacher] = []
+    load = cache(lambda: Teacher(teacher, device, batch_size, workers, reference, precision))
     started, done = time.monotonic(), 0
 
     def make(name: str) -> "pa.Table":
         nonlocal done
-        if not teachers:
-            teachers.append(Teacher(teacher, device, batch_size, workers, reference, precision))
-        table = teachers[0].score(shards, read_part(samples, parts[name], COLUMNS))
+        table = load().score(shards, read_part(samples, parts[name], COLUMNS))
         done += len(table)
         logging.info("part %s: %d pairs, %.0f pairs/s so far", name, len(table), done / (time.monotonic() - started))
         return table
