@@ -22,7 +22,7 @@ def read(name: str) -> dict:
 
 
 DEMO = read("demo")
-del DEMO["costs"], DEMO["filters"]
+del DEMO["costs"], DEMO["filters"], DEMO["similarity"]
 DEMO["sizes"] = [600, 1200, 2400, 4800]
 for _source in DEMO["sources"].values():
     _source["samples"] = 5500
