@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jsonschema
 import yaml
-from snakemake.utils import validate
 
 from testbed.experiment.checks import experiment_problems
 from testbed.experiment.errors import ExperimentError, did_you_mean
@@ -31,18 +30,32 @@ Validator = jsonschema.validators.extend(
 )
 
 
+def set_defaults(validator: Validator, properties: dict, instance: object, schema: dict) -> Iterator:
+    """Set missing `properties` of `instance` to their defaults, and validate them, as jsonschema's FAQ does."""
+    for name, entry in properties.items():
+        if "default" in entry:
+            instance.setdefault(name, entry["default"])
+    yield from Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+
+
+# Snakemake's own `validate` parses the schema in Python, which takes longer than the rest of this module.
+Filler = jsonschema.validators.extend(Validator, {"properties": set_defaults})
+
+
 def load_experiment(config: dict, schema_path: Path | str) -> Experiment:
     """Return the experiment in `config`, validated as a whole, with all defaults filled in.
 
     Raises `ExperimentError` with a line for each problem. If the schema finds only unknown keys, the other keys and the
     files that they name are checked as well.
     """
-    validator = Validator(yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER))
-    errors = sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
+    schema = yaml.load(Path(schema_path).read_text(encoding="utf-8"), LOADER)
+    errors = sorted(
+        Validator(schema).iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path]
+    )
     problems = [line for error in errors for line in explain(error)]
     if all(unknown_keys(error) for error in errors):
         config = without_unknown(config, errors) if errors else config
-        validate(config, str(schema_path))
+        Filler(schema).validate(config)
         experiment = Experiment(config)
         problems += [
             *experiment_problems(experiment),
