@@ -105,7 +105,7 @@ def test_each_pool_is_trained_as_the_paper_says(run, pool):
         curve = rows_of(folder / "training.csv")
         assert int(curve[-1]["step"]) + 1 == size // SMALL["architectures"]["rn50"]["batch_size"]
         assert all(0 < float(row["loss"]) < 20 for row in curve)
-        assert read_json(folder / "manifest.json")["recipe"]["precision"] == "amp_bf16"
+        assert read_json(folder / "manifest.json")["recipe"]["precision"] == "fp32"
 
 
 def test_test_sets_come_from_the_hub_and_are_framed_for_the_model(run, known):

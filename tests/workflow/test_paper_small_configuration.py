@@ -10,9 +10,9 @@ OVERRIDDEN = {
     *["experiment", "samples", "sizes", "miniweb", "path", "fraction", "tail_fraction", "device", "size", "entries"],
     *["batch_size", "epochs", "warmup", "gpus", "workers", "memory_mb", "url", "table"],
     *["classes", "published_tables", "part_size", "memory", "proxy", "contact", "upload.wikimedia.test", "chunk_size"],
-    *["threads", "timeout", "shard_size", "rn50"],
+    *["threads", "timeout", "shard_size", "rn50", "precision"],
 }
-"""Keys of numbers and addresses."""
+"""Keys of numbers and addresses, and the precision."""
 
 
 def leaves(entry: object, key: str = "") -> Iterator[str]:
@@ -29,7 +29,7 @@ def test_only_numbers_and_addresses_differ_from_the_paper():
     # Nothing is named there that the paper's experiment does not have, but for addresses.
     for kind in ("sources", "mixtures", "filters", "architectures", "testsets"):
         assert set(SMALL[kind]) <= set(PAPER[kind])
-    assert "model" not in SMALL["architectures"]["rn50"] and "precision" not in SMALL["architectures"]["rn50"]
+    assert "model" not in SMALL["architectures"]["rn50"] and SMALL["architectures"]["rn50"]["precision"] == "fp32"
     maps = ROOT / "resources/objectnet_classes.csv", ROOT / SMALL["testsets"]["objectnet"]["classes"]
     whole, cut = (set(path.read_text(encoding="utf-8").splitlines()[1:]) for path in maps)
     assert {line for line in cut if not line.startswith("#")} <= whole
