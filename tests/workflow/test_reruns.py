@@ -31,8 +31,11 @@ PLOTS = OF_TRENDS | {"plot_data_efficiency"}
 PROVENANCE = {"trace_provenance", "collect_citations"}
 EVALUATIONS = {"evaluate_clip", "evaluate_ensemble", "collect_evaluations", "count_joint_correct"}
 CONCEPTS = {"measure_concepts", "plot_concepts"}
-FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE | CONCEPTS
-FROM_TRAININGS = {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS
+COMPARED = {"compare_similarity", "plot_similarity"}
+EMBEDDINGS = {"embed_images", "embed_testset"}
+FROM_EVALUATIONS = EVALUATIONS | STATISTICS | PLOTS | PROVENANCE | CONCEPTS | COMPARED
+# One of the models is the teacher whose embeddings say what is near.
+FROM_TRAININGS = {"train_clip", "plot_learning_curves", "measure_similarity"} | EMBEDDINGS | FROM_EVALUATIONS
 CARDS = {"describe_pool", "draw_card", "compare_pools", "plot_pools"}
 OVERLAP = {"measure_overlap", "collect_overlap", "draw_card", "compare_pools"}
 FROM_SHARDS = {"shard_samples", "list_samples", "hash_images", "link_trainset"} | OVERLAP | CARDS | FROM_TRAININGS
@@ -47,18 +50,22 @@ CHANGES = {
     "architectures.mini_rn.extra": ({"accum-freq": 2}, FROM_TRAININGS),
     "download.image_size": (32, {"download_images"} | FROM_SHARDS),
     "download.retry_failed": (["timeout"], {"download_images"} | FROM_SHARDS),
-    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"} - CONCEPTS),
+    "ensembles.mini_both.average": ("weights", FROM_EVALUATIONS - {"evaluate_clip"} - CONCEPTS - COMPARED),
     "experiment": ("another", {"explore_robustness", "compare_pools"} | PROVENANCE),
     # One of the sources has near-duplicates of test images.
     "miniweb.testset_images": (90, {"make_testset", "decode_testset", "hash_testset"} | LISTS | FROM_SHARDS),
     "mixtures.mini_blend.shares.mini_yfcc": (
         2,
-        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS,
+        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS - EMBEDDINGS,
     ),
     "seed": (1, {"shuffle_metadata", "download_images"} | FROM_SHARDS | THEORY),
-    "seeds": ([1], {"train_clip", "plot_learning_curves"} | FROM_EVALUATIONS),
+    "seeds": ([1], FROM_TRAININGS),
     "shards.shard_size": (50, FROM_SHARDS),
-    "sizes": ([100, 220, 240], {"link_trainset"} | FROM_TRAININGS),
+    "similarity.teacher.size": (
+        100,
+        {"measure_similarity", "explore_robustness"} | EMBEDDINGS | COMPARED | PROVENANCE,
+    ),
+    "sizes": ([100, 220, 240], {"link_trainset"} | FROM_TRAININGS - EMBEDDINGS),
     "statistics.point_confidence": (0.99, FROM_EVALUATIONS),
     "statistics.scale": ("probit", STATISTICS | OF_TRENDS | PROVENANCE),
 }

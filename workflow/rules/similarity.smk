@@ -191,7 +191,7 @@ rule plot_similarity:
         mem_mb=growing(4000),
         runtime=10,
     params:
-        pools=plotted_pools,
+        pools=pools_with_trainsets,
         testsets=sorted(experiment.testsets),
         teacher=similarity_teacher_title,
     message:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.experiment.pools import in_order, testsets_in_order
+from testbed.experiment.pools import testsets_in_order
 from testbed.experiment.titles import title_of
 from testbed.figures.layout import lettered_grid, note_figure
 from testbed.figures.style import STYLE, Series, make_series, save_figure, size_label
@@ -95,11 +95,13 @@ def _draw_accuracy(axes: Axes, accuracy: pd.DataFrame, series: Sequence[Series])
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     params, config = snakemake.params, snakemake.config
+    # Parameters are sorted by name: the order of keys causes no rerun.
+    order = [*config["sources"], *config["mixtures"], *config["filters"]]
     figure = plot_similarity(
         pd.read_csv(snakemake.input.similarity),
         pd.read_csv(snakemake.input.accuracy),
         testsets_in_order(params.testsets, config),
-        in_order(params.pools, config),
+        [params.pools[name] for name in order],
         params.teacher,
     )
     save_figure(figure, snakemake.output.pdf, snakemake.output.png)

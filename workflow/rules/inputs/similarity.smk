@@ -66,6 +66,14 @@ def prefixes_of_pool(wildcards):
     return prefixes[wildcards.pool]
 
 
+def pools_with_trainsets(wildcards):
+    """The pools as figures have them, by name; an ensemble has no trainset of its own."""
+    own = {
+        name: pool for name, pool in plotted_pools.items() if pool["kind"] != "ensemble"
+    }
+    return canonical(own)
+
+
 def accuracy_by_similarity(wildcards):
     """The table of accuracies by similarity, where it is measured."""
     made = similarity_products(experiment)
