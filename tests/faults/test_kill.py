@@ -38,10 +38,15 @@ def processes_in(folder: Path) -> list[int]:
     return pids
 
 
+TABLES = tuple(f"results/tables/{name}.csv" for name in ("evaluations", "trends", "effective_robustness"))
+CHAIN = (*TABLES, "--configfile", TINY)
+"""The whole chain, without what is drawn and written from its tables."""
+
+
 def kill_when(folder: Path, condition: Callable[[], bool], what: str) -> None:
     """Start the tiny experiment in `folder`, kill -9 Snakemake alone when `condition` holds, and see its jobs end too."""
     with open(folder / "killed.log", "a") as log:
-        process = subprocess.Popen(snakemake_command("--configfile", TINY), cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(snakemake_command(*CHAIN), cwd=folder, stdout=log, stderr=log)
         try:
             wait_for(lambda: condition() or process.poll() is not None, what)
             assert process.poll() is None, (
@@ -117,14 +122,13 @@ def test_a_run_killed_again_and_again_equals_an_undisturbed_one(tiny_run, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in fetched} == fetched
 
     kill_when(folder, lambda: bool(records(folder, checkpoints)), "a training with a checkpoint")
-    run_snakemake(folder, "--configfile", TINY)
+    run_snakemake(folder, *CHAIN)
 
     assert {path: path.stat().st_mtime_ns for path in fetched} == fetched
     assert shard_digests(folder) == shard_digests(tiny_run)
     assert weights_digests(folder) == weights_digests(tiny_run)
-    tables = "results/tables"
-    for table in ("evaluations.csv", "trends.csv", "effective_robustness.csv"):
-        assert rows_of(folder / tables / table) == rows_of(tiny_run / tables / table)
+    for table in TABLES:
+        assert rows_of(folder / table) == rows_of(tiny_run / table)
 
 
 def test_ctrl_c_ends_every_stage_without_a_traceback(tmp_path):
