@@ -36,7 +36,10 @@ ON_DISK = {
 
 
 # Of a published teacher of similarity (test_paper_small).
-OF_PUBLISHED_TEACHERS = {"results/similarity_teacher/manifest.json"}
+OF_PUBLISHED_TEACHERS = {
+    f"results/similarity_teacher/{name}"
+    for name in ("manifest.json", "open_clip_config.json", "open_clip_model.safetensors", "tokenizer*.json")
+}
 OF_REQUESTS = {"results/subsets/<pool>.npy"}
 
 
