@@ -79,7 +79,8 @@ def _draw_accuracy(axes: Axes, accuracy: pd.DataFrame, series: Sequence[Series])
     """Accuracy in each bin of similarity, at the mean similarity of its images, with the interval."""
     if accuracy.empty:
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "no accuracy: not a classification", transform=axes.transAxes, ha="center", color="#555555")
+        why = f"no range has {FEWEST} images with a class"
+        axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", color="#555555")
         return
     for one in series:
         own = accuracy[accuracy["pool"] == one.pool].sort_values("bin")
