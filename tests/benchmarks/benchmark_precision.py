@@ -18,8 +18,8 @@ from tables import ROOT
 
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "workflow" / "scripts")]
 
-from score_pairs import Teacher  # noqa: E402
 from select_samples import fraction_threshold  # noqa: E402
+from testbed.evaluation.teacher import Teacher  # noqa: E402
 from testbed.experiment.products import teacher_manifest  # noqa: E402
 from testbed.records.parts import read_parts  # noqa: E402
 

@@ -192,7 +192,7 @@ def score(model: str, shards: str, folder: str, device: str, batch_size: int, wo
     """Pairs per second in each precision. Weights are random, so that how far scores move means nothing."""
     import pyarrow as pa
 
-    from score_pairs import Teacher
+    from testbed.evaluation.teacher import Teacher
 
     make_model(model, Path(folder) / "model")
     tables = []

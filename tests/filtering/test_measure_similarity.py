@@ -7,11 +7,11 @@ from pyarrow import parquet
 
 import measure_similarity as script
 from filter_tables import write_pool
-from measure_similarity import NEAREST_FILE, measure_similarity, runs_of
+from measure_similarity import measure_similarity, runs_of
 from testbed.filtering import embeddings as module
-from testbed.filtering.embeddings import Nearest, embedding_table, embeddings_of
+from testbed.filtering.embeddings import NEAREST_FILE, Nearest, embedding_table, embeddings_of
 from testbed.records.manifest import read_json, record, write_json
-from testbed.records.parts import PartError, parts_of, read_parts
+from testbed.records.parts import PartError, read_parts
 
 WIDTH, SAMPLES, SHARD = 16, 57, 10
 TESTSETS = {"one": 23, "two": 9}
@@ -152,4 +152,3 @@ def test_the_manifest_records_what_was_compared(pool, tmp_path):
     manifest = read_json(tmp_path / "nearest" / "manifest.json")
     assert (manifest["testsets"], manifest["images"], manifest["sizes"]) == (["one", "two"], 32, [SAMPLES])
     assert [file["name"] for file in manifest["files"]] == ["000000.parquet", NEAREST_FILE]
-    assert parts_of(samples)

@@ -119,6 +119,59 @@ rule make:
 """
 
 
+WARM = f"""
+import os, sys
+
+sys.path.insert(0, "{ROOT / "workflow" / "scripts"}")
+from testbed.planning.hooks import start_warm
+from testbed.records.warm_worker import WORKER, start_worker
+
+
+localrules:
+    mine,
+    own,
+
+
+onstart:
+    workflow.worker = start_worker("worker")
+    os.environ[WORKER] = "worker"
+    start_warm(workflow)
+
+
+rule all:
+    input:
+        "mine.txt",
+        "own.txt",
+
+
+rule mine:
+    output:
+        "mine.txt",
+    script:
+        "mine.py"
+
+
+rule own:
+    output:
+        "own.txt",
+    script:
+        "plot_pools.py"
+"""
+
+
+@pytest.mark.slow
+def test_only_scripts_of_this_project_are_forked(tmp_path):
+    """By the modules that a script finds imported; one of the two has the name of a script of this project."""
+    (tmp_path / "Snakefile").write_text(WARM)
+    for name in ("mine.py", "plot_pools.py"):
+        (tmp_path / name).write_text("import sys\nopen(snakemake.output[0], 'w').write(str('pandas' in sys.modules))\n")
+    run_snakemake(tmp_path, "--cores", 1)
+    assert {name: (tmp_path / f"{name}.txt").read_text() for name in ("mine", "own")} == {
+        "mine": "False",
+        "own": "True",
+    }
+
+
 @pytest.mark.slow
 def test_the_scheduler_looks_for_jobs_when_one_has_ended(tmp_path):
     looked = {}

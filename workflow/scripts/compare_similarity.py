@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from measure_similarity import NEAREST_FILE
+from testbed.filtering.embeddings import NEAREST_FILE
 from testbed.records.log import log_to
 from testbed.statistics.similarity import (
     BIN_COLUMNS,

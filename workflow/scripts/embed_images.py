@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from score_pairs import COLUMNS, Teacher, teacher_digest
 from testbed.evaluation.preprocessing import EVALUATION
+from testbed.evaluation.teacher import COLUMNS, Teacher, teacher_digest
 from testbed.filtering.embeddings import embedding_table
 from testbed.records.locks import locked
 from testbed.records.log import log_to

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from score_pairs import Teacher, teacher_digest
 from testbed.evaluation.preprocessing import EVALUATION
 from testbed.evaluation.tasks import TestsetError, task_of
+from testbed.evaluation.teacher import Teacher, teacher_digest
 from testbed.evaluation.testsets import read_samples, shards_of
 from testbed.filtering.embeddings import embedding_table
 from testbed.records.files import sha256

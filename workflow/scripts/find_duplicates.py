@@ -7,38 +7,21 @@ Out: a manifest; beside it a part for each part of that table, and NNNNNN.json (
      and a test image (uid, testset, key, distance)
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.filtering.image_hashes import SIMILAR
 from testbed.filtering.measured_pool import MeasuredPool
-from testbed.filtering.near_search import ByHash, Comparison, Contamination, Duplicates
+from testbed.filtering.near_search import ByHash, search_pool
 from testbed.records.locks import locked
 from testbed.records.log import log_to
-from testbed.records.manifest import read_json, write_json
-from testbed.records.parts import make_parts, read_part
+from testbed.records.manifest import write_json
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
-
-
-def search_pool(
-    pool: MeasuredPool, comparison: Comparison, folder: Path, testsets: Mapping[str, Path] | None = None
-) -> dict:
-    """Write the near-duplicates in `pool` by `comparison` into `folder`; returns the manifest.
-
-    With `testsets` (folders of their tables by name) these are near-duplicates of test images.
-    """
-    search = Contamination(pool, testsets, comparison) if testsets else Duplicates(pool, comparison)
-    files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
-    facts = search.facts([read_part(folder, file) for file in files])
-    parent = read_json(pool.samples / "manifest.json")
-    logging.info("%s: %d of %d samples", folder.name, facts["near_duplicates"], parent["samples"])
-    return {"pool": parent["pool"], "samples": parent["samples"], **facts, "files": files}
 
 
 def find_duplicates(

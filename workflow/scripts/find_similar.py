@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from find_duplicates import search_pool
 from testbed.evaluation.preprocessing import EVALUATION
 from testbed.filtering.measured_pool import MeasuredPool
+from testbed.filtering.near_search import search_pool
 from testbed.filtering.similar import BySimilarity
 from testbed.records.locks import locked
 from testbed.records.log import log_to

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from testbed.evaluation.preprocessing import EVALUATION
-from testbed.filtering.embeddings import Nearest, read_testsets
+from testbed.filtering.embeddings import NEAREST_FILE, Nearest, read_testsets
 from testbed.filtering.measured_pool import MeasuredPool
 from testbed.records.files import publish
 from testbed.records.locks import locked
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 RUN = 500_000
 """Samples that a part is made from, at most."""
-
-NEAREST_FILE = "nearest.parquet"
 
 
 def runs_of(sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -11,6 +11,9 @@ from testbed.records.parts import read_parts
 SIMILARITIES = 2**26
 """Similarities that are computed at once: 256 MB."""
 
+NEAREST_FILE = "nearest.parquet"
+"""The table of the nearest samples of a pool."""
+
 NONE = -2.0
 """A similarity below that of all images."""
 

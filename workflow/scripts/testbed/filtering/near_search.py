@@ -21,7 +21,7 @@ from testbed.filtering.measured_pool import MeasuredPool
 from testbed.filtering.near_duplicates import KEPT, near_before, near_between
 from testbed.records.log import PROGRESS
 from testbed.records.manifest import digest, read_json
-from testbed.records.parts import parts_of, read_part
+from testbed.records.parts import make_parts, parts_of, read_part
 
 BATCH = 500_000
 """Samples that are compared with test sets at once."""
@@ -185,3 +185,18 @@ class Contamination:
                 "near_samples": compute.count_distinct(own["uid"]).as_py(),
             }
         return {"testsets": facts, "near_duplicates": compute.count_distinct(found["uid"]).as_py()}
+
+
+def search_pool(
+    pool: MeasuredPool, comparison: Comparison, folder: Path, testsets: Mapping[str, Path] | None = None
+) -> dict:
+    """Write the near-duplicates in `pool` by `comparison` into `folder`; return the manifest.
+
+    With `testsets` (folders of their tables by name) these are near-duplicates of test images.
+    """
+    search = Contamination(pool, testsets, comparison) if testsets else Duplicates(pool, comparison)
+    files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
+    facts = search.facts([read_part(folder, file) for file in files])
+    parent = read_json(pool.samples / "manifest.json")
+    logging.info("%s: %d of %d samples", folder.name, facts["near_duplicates"], parent["samples"])
+    return {"pool": parent["pool"], "samples": parent["samples"], **facts, "files": files}

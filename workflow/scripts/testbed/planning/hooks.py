@@ -134,7 +134,7 @@ def schedule_on_events(workflow: "Workflow") -> None:
 
 
 def start_warm(workflow: "Workflow") -> None:
-    """Let the scripts of the local rules of `workflow` run in forks of a process that has imported `SLOW_MODULES`.
+    """Let this project's scripts of local rules run in forks of a process that has imported `SLOW_MODULES`.
 
     These are the rules whose jobs take seconds, most of which would be the import of pandas and matplotlib. A script that
     calls `run_warm` itself has modules of its own.
@@ -149,7 +149,9 @@ def start_warm(workflow: "Workflow") -> None:
     )
 
     def write_warm(script: PythonScript, preamble: str, file: object) -> None:
-        if script.rulename in workflow._localrules and "run_warm(" not in script.source:
+        # Scripts of a workflow that has this one as a module run as they would without it.
+        is_own = (SCRIPTS / script.path.get_filename()).is_file()
+        if is_own and script.rulename in workflow._localrules and "run_warm(" not in script.source:
             preamble = call + preamble
         write(script, preamble, file)
 
