@@ -31,6 +31,7 @@ SMALL = yaml.safe_load(TINY.read_text(encoding="utf-8")) | {
     "ensembles": {},
     "sizes": [100],
     "testsets": {name: {"miniweb": name[5:]} for name in ("mini_imagenet", "mini_v2")},
+    "similarity": {},
 }
 """The tiny experiment with two sources, one size and two test sets."""
 DECODED = "results/decoded/mini_v2-mini_rn/manifest.json"

@@ -82,7 +82,8 @@ def base_of(config: dict) -> list[str]:
         return []
     paper = yaml.safe_load((ROOT / BASES["paper"]).read_text(encoding="utf-8"))
     words = set(re.findall(r"[\w-]+", yaml.safe_dump(config)))
-    return [BASES["paper" if words & {*paper["sources"], *paper["testsets"]} else "demo"]]
+    of_paper = words & {*paper["sources"], *paper["testsets"]} or config.get("similarity") == paper["similarity"]
+    return [BASES["paper" if of_paper else "demo"]]
 
 
 def planned(folder: Path, config: dict) -> str:

@@ -34,6 +34,7 @@ def page(number: int) -> dict:
         "seed": number,
         "size": 64,
         "format": "jpeg",
+        "change": "",
         "behaviour": "missing" if number % 16 == 0 else "ok",
     }
 

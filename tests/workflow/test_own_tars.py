@@ -33,7 +33,7 @@ TARS = ("fetched", "hub", "odd", "linked")
 
 
 def page(number: int) -> dict:
-    facts = {"domain": "photo", "seed": number, "size": 64, "format": "jpeg", "behaviour": "ok"}
+    facts = {"domain": "photo", "seed": number, "size": 64, "format": "jpeg", "change": "", "behaviour": "ok"}
     return {"url": sample(number)["url"], "label": ("cat", "mug", "car")[number % 3], **facts}
 
 
@@ -51,7 +51,7 @@ def run(tmp_path_factory) -> Path:
     write_hub_tars(folder / "hub", PAIRS)
     write_odd_tars(folder / "odd", PAIRS)
     config = yaml.safe_load(TINY.read_text(encoding="utf-8"))
-    config = {key: value for key, value in config.items() if key not in ("mixtures", "ensembles")}
+    config = {key: value for key, value in config.items() if key not in ("mixtures", "ensembles", "similarity")}
     config |= yaml.safe_load(SOURCES) | {"sizes": [100, 220], "statistics": {"baseline": "none"}}
     config["download"] |= {"proxy": server.address}
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
