@@ -5,6 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Before numpy and torch read it: threads of several tests that wait for one another in a loop take the processors.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 from xdist.scheduler import LoadGroupScheduling
 
