@@ -115,6 +115,22 @@ def test_an_error_ends_as_without_a_worker(worker, run, folder):
     assert found[0] == found[1] == ("before at exit\n", "ZeroDivisionError: division by zero", 1)
 
 
+@pytest.mark.parametrize(
+    "end, status, said",
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(259)", 3, ""),
+        ("sys.exit('a sentence')", 1, "a sentence\n"),
+        ("import threading\nthreading.Timer(0.3, lambda: print('a thread', file=sys.stderr)).start()", 0, "a thread\n"),
+    ],
+)
+def test_a_script_ends_as_without_a_worker(worker, run, folder, end, status, said):
+    for address in (folder / "worker", "none"):
+        with run(HEAD + end, worker=address) as process:
+            assert process.communicate() == ("", said)
+        assert process.returncode == status
+
+
 def test_modules_are_imported_once_for_each_environment(worker, run, folder):
     for threads in ("1", "2", "1", "2", "1"):
         with run(HEAD, OMP_NUM_THREADS=threads) as process:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dry_runs import dry_run
+from snakemake_forks import fork_snakemake
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "config" / "tiny.yaml"
@@ -36,12 +36,7 @@ def snakemake_command(*arguments: object) -> list[str]:
 
 def run_snakemake(folder: Path, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
     """Run Snakemake in `folder`; with `check`, a failure fails the test and shows what Snakemake said."""
-    if "-n" in arguments:
-        result = dry_run(folder, [str(argument) for argument in arguments])
-    else:
-        result = subprocess.run(
-            snakemake_command(*arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    result = fork_snakemake(folder, [str(argument) for argument in arguments])
     if check and result.returncode:
         pytest.fail(
             f"snakemake {' '.join(map(str, arguments))} ended with {result.returncode}:\n{result.stdout[-6000:]}"

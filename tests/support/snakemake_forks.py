@@ -1,4 +1,4 @@
-"""Dry runs of Snakemake in forks of a process that has imported it. The import takes longer than most dry runs."""
+"""Runs of Snakemake in forks of a process that has imported it. The import takes longer than most dry runs."""
 
 import multiprocessing
 import os
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["snakemake.cli", "snakemake_executor_plugin_slurm", "dry_runs"])
+SERVER.set_forkserver_preload(["snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_forks"])
 
 
-def dry_run(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess:
+def fork_snakemake(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess:
     """What ``python -m snakemake ARGUMENTS`` says and returns in `folder`, with the environment of this process."""
     with tempfile.TemporaryFile("w+b") as output:
         place = f"/proc/{os.getpid()}/fd/{output.fileno()}"
