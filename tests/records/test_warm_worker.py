@@ -89,6 +89,10 @@ def run(folder, scripts_environment):
     return run
 
 
+def children(number: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
+
 def imports(folder: Path) -> list[str]:
     return (folder / "imported").read_text().split()
 
@@ -136,6 +140,17 @@ def test_modules_are_imported_once_for_each_environment(worker, run, folder):
         with run(HEAD, OMP_NUM_THREADS=threads) as process:
             assert process.wait() == 0
     assert imports(folder) == ["1", "2"]
+
+
+def test_the_first_module_of_several_lists_is_imported_once(worker, run, folder):
+    for name in ("one", "two"):
+        (folder / f"{name}.py").write_text("")
+    script = HEAD.replace('run_warm("counted")', "run_warm(*sys.argv[1:])")
+    script += "print(*(name for name in ('one', 'two') if name in sys.modules), counted.owner != os.getpid())\n"
+    for names in (["one"], ["two"], [], ["two"], ["one", "two"]):
+        with run(script, "counted", *names) as process:
+            assert process.communicate() == (" ".join([*names, "True"]) + "\n", "")
+    assert imports(folder) == ["1"]
 
 
 def test_copies_draw_random_numbers_of_their_own(worker, run):
@@ -219,13 +234,15 @@ def test_a_script_ends_where_the_worker_is_killed(worker, run, victim):
 
 
 def test_the_worker_ends_with_who_started_it(worker, run):
-    with run(HEAD + "print(os.getppid())") as process:
+    with run(HEAD.replace('"counted"', '"counted", "html"')) as process:
         assert process.wait() == 0
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    assert len(children) == 1
+    found, numbers = [], [worker.pid]
+    while numbers := [number for parent in numbers for number in children(parent)]:
+        found += numbers
+    assert len(found) == 2
     worker.stdin.close()
     assert worker.wait(10) == 0
-    wait_for(lambda: not is_alive(int(children[0])))
+    wait_for(lambda: not any(map(is_alive, found)))
 
 
 def test_without_a_worker_a_script_runs_by_itself(worker, run, folder):

@@ -241,7 +241,7 @@ def train_clip(
 
 
 if __name__ == "__main__":
-    run_warm("open_clip_train.main")
+    run_warm("open_clip", "open_clip_train.main")
     log_to(snakemake.log[0])
     terminate_with_parent()
     config = snakemake.config

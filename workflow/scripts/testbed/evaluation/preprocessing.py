@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageOps
 
 EVALUATION = (
+    # First, as for a training, so that the warm worker imports it once.
+    "open_clip",
     "clip_benchmark.metrics.zeroshot_classification",
     "clip_benchmark.metrics.zeroshot_retrieval",
-    "open_clip",
 )
 """Slow imports of the scripts that run a model on images."""
 

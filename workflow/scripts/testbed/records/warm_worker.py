@@ -8,7 +8,7 @@ process receives, and terminates with it. The waiting process returns its exit s
 ``python -m testbed.records.warm_worker DESCRIPTOR`` is the worker. It listens on a socket. It ends when its standard input
 is closed, which happens when the workflow that started it ends. It keeps one process for each list of modules and each
 environment, because libraries read variables such as OMP_NUM_THREADS at import. So a job finds the modules that it would
-have imported itself, and no others.
+have imported itself, and no others. Lists that begin with the same module import it once.
 """
 
 import atexit
@@ -25,7 +25,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from testbed.records.processes import terminate_with_parent
 
@@ -34,6 +34,13 @@ WORKER = "CLIP_TESTBED_WORKER"
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 MAX_MESSAGE = 1 << 20
+
+
+class WarmProcess(NamedTuple):
+    """A process that has imported modules: its number, and the socket for requests to it."""
+
+    number: int
+    requests: socket.socket
 
 
 def start_worker(address: str) -> subprocess.Popen:
@@ -87,61 +94,79 @@ def run_warm(*modules: str) -> None:
 
 def serve(listener: socket.socket) -> None:
     """Pass each request to the process for its setting until standard input closes. Returns only in a job, ready to run."""
-    warm: dict[str, socket.socket] = {}
-    processes: list[int] = []
+    warm: dict[str, WarmProcess] = {}
     while 0 not in select.select([0, listener], [], [])[0]:
         client, _ = listener.accept()
         message, streams, _, _ = socket.recv_fds(client, MAX_MESSAGE, 3)
+        descriptors = [client.detach(), *streams]
         setting = json.loads(message)[0] if message else [None]
         # The Python of another conda environment has other packages.
         if setting[0] == sys.executable:
-            key = json.dumps(setting)
-            if key not in warm:
-                warm[key], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                process = os.fork()
-                if not process:
-                    for other in (listener, client, *warm.values()):
-                        other.close()
-                    for stream in streams:
-                        os.close(stream)
-                    return keep_warm(requests, *setting[1:])
-                requests.close()
-                processes.append(process)
-            try:
-                socket.send_fds(warm[key], [message], [client.fileno(), *streams])
-            except OSError:
-                # It could not import the modules. The script will report why.
-                del warm[key]
-        client.close()
-        for stream in streams:
-            os.close(stream)
+            *place, modules = setting
+            if requests := pass_on(warm, [*place, modules[:1]], message, descriptors):
+                listener.close()
+                sys.path[:] = setting[1]
+                os.environ.clear()
+                os.environ.update(setting[2])
+                return keep_warm(requests, modules[:1])
+        for descriptor in descriptors:
+            os.close(descriptor)
     # A process that still imports would end later, and would first start a job that nobody waits for.
-    for process in processes:
-        os.kill(process, signal.SIGKILL)
+    for process in warm.values():
+        os.kill(process.number, signal.SIGKILL)
     # Copying the run's folder would fail at a socket.
     Path(listener.getsockname()).unlink(missing_ok=True)
     sys.exit()
 
 
-def keep_warm(requests: socket.socket, path: list[str], environment: dict[str, str], modules: list[str]) -> None:
-    """Import `modules`, and start a job for each of `requests`. Returns only in a job, ready to run."""
-    sys.path[:] = path
-    os.environ.clear()
-    os.environ.update(environment)
+def pass_on(warm: dict[str, WarmProcess], key: list, message: bytes, descriptors: list[int]) -> socket.socket | None:
+    """Send a request to the process for `key` in `warm`. Returns None, but in a new process for `key` its requests."""
+    name = json.dumps(key)
+    if name not in warm:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        number = os.fork()
+        if not number:
+            for other in (ours, *(process.requests for process in warm.values())):
+                other.close()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return theirs
+        theirs.close()
+        warm[name] = WarmProcess(number, ours)
+    try:
+        socket.send_fds(warm[name].requests, [message], descriptors)
+    except OSError:
+        # It could not import the modules. The script will report why.
+        del warm[name]
+    return None
+
+
+def keep_warm(requests: socket.socket, modules: list[str]) -> None:
+    """Import `modules`, and start a job for each of `requests`. Returns only in a job, ready to run.
+
+    The first process of a job has imported the first of its modules; its others are imported in a fork of that process.
+    """
     for module in modules:
         importlib.import_module(module)
     # Keeps memory shared between forks: garbage collection would write to all of it.
     gc.freeze()
     # No process waits for the processes that supervise jobs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    parent, longer = os.getppid(), {}
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, MAX_MESSAGE, 4)
-        if not message:
+        if not message or os.getppid() != parent:
             os._exit(0)
-        if not os.fork():
+        (*_, needed), arguments, folder = json.loads(message)
+        if needed != modules:
+            if found := pass_on(longer, needed, message, descriptors):
+                requests.close()
+                return keep_warm(found, needed)
+        elif not os.fork():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            requests.close()
-            return start_job(socket.socket(fileno=descriptors[0]), descriptors[1:], *json.loads(message)[1:])
+            for other in (requests, *(process.requests for process in longer.values())):
+                other.close()
+            return start_job(socket.socket(fileno=descriptors[0]), descriptors[1:], arguments, folder)
         for descriptor in descriptors:
             os.close(descriptor)
 
