@@ -51,7 +51,7 @@ def run(tmp_path_factory) -> Path:
     config |= {"sources": {"photos": {"files": {"path": "photos"}}}, "sizes": [20], "reference": "tested"}
     config |= {"statistics": {"baseline": "none"}, "testsets": {"tested": {"path": "mine"}, "shift": {"path": "shift"}}}
     config["testsets"]["captioned"] = {"path": "captions", "task": "retrieval"}
-    del config["mixtures"], config["ensembles"]
+    del config["mixtures"], config["ensembles"], config["similarity"]
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     targets = [f"results/shards/{name}/manifest.json" for name in ("unique", "near")]
     run_snakemake(folder, *targets, "--configfile", "mine.yaml")
