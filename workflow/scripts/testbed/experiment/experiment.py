@@ -141,27 +141,21 @@ class Experiment:
     def teacher(self, filter: str | None = None) -> Model | None:
         """Return the model of this experiment that scores the pairs of `filter`, or None.
 
-        Without `filter`, it is the model that measures similarity. Raises `ExperimentError` if its architecture or seed is
-        missing and the experiment has several. Their order in the file has no meaning, and it changes if a second file is
-        merged.
+        Without `filter`, it is the model that measures similarity. Its seed is the lowest unless it is given. Raises
+        `ExperimentError` if its architecture is missing and the experiment has several. Their order in the file has no
+        meaning, and it changes if a second file is merged.
         """
         section, teacher = self.teacher_entry(filter)
         if "pool" not in teacher:
             return None
-        choices = {"architecture": list(self.config["architectures"]), "seed": self.config["seeds"]}
-        unclear = [
-            f"{section}: has no {key}, and this experiment has several. Add {key}: one of {', '.join(map(str, names))}."
-            for key, names in choices.items()
-            if key not in teacher and len(names) > 1
-        ]
-        if unclear:
-            raise ExperimentError("\n".join(unclear))
-        return Model(
-            teacher["pool"],
-            teacher.get("architecture", choices["architecture"][0]),
-            teacher["size"],
-            teacher.get("seed", choices["seed"][0]),
-        )
+        architectures = list(self.config["architectures"])
+        if "architecture" not in teacher and len(architectures) > 1:
+            raise ExperimentError(
+                f"{section}: has no architecture, and this experiment has several. Add architecture: one of "
+                f"{', '.join(architectures)}."
+            )
+        architecture = teacher.get("architecture", architectures[0])
+        return Model(teacher["pool"], architecture, teacher["size"], teacher.get("seed", min(self.config["seeds"])))
 
     def device_of_teacher(self, filter: str | None = None) -> str:
         """Return the device on which the teacher of `filter`, or of `similarity`, runs: cpu or cuda."""
