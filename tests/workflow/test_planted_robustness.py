@@ -13,14 +13,14 @@ from testbed.miniweb.scenes import draw
 from testbed.miniweb.testsets import SIZE, labels_in_turn, scenes_of_testset
 from testbed.miniweb.world import CLASSES
 
-TEST_IMAGES, COPIES, PHOTOS = 1000, 500, 1700
+TEST_IMAGES, COPIES, PHOTOS = 1000, 500, 1000
 EXPERIMENT = {
     "sources": {"copied": {"files": {"path": "photos"}, "sizes": [500]}},
     "filters": {
         "apart": {"from": "copied", "method": "decontaminate", "against": ["mini_sketch"]},
         "drawn": {"from": "copied", "method": "random", "as_many_as": "apart"},
     },
-    "sizes": [500, 900, 1500],
+    "sizes": [500, 700, 900],
     "testsets": {"mini_imagenet": {"miniweb": "imagenet"}, "mini_sketch": {"miniweb": "sketch"}},
     "statistics": {"baseline": "none"},
     "miniweb": {"testset_images": TEST_IMAGES},
@@ -52,7 +52,7 @@ def run(tmp_path_factory) -> Path:
     folder = copy_workflow(tmp_path_factory.mktemp("planted") / "clone")
     write_photos(folder / "photos")
     config = yaml.safe_load(TINY.read_text(encoding="utf-8")) | EXPERIMENT
-    del config["mixtures"], config["ensembles"]
+    del config["mixtures"], config["ensembles"], config["architectures"]["mini_rn"]["checkpoint_steps"]
     config["architectures"]["mini_rn"] |= {"batch_size": 64, "epochs": 8, "warmup": 0.5, "beta2": 0.98}
     (folder / "planted.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     run_snakemake(folder, "results/claims.csv", "--configfile", "planted.yaml")
