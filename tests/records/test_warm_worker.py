@@ -245,6 +245,19 @@ def test_the_worker_ends_with_who_started_it(worker, run):
     wait_for(lambda: not any(map(is_alive, found)))
 
 
+@pytest.mark.parametrize("modules", [["slow"], ["counted", "slow"]])
+def test_a_job_whose_modules_are_still_imported_does_not_outlive_the_worker(worker, run, folder, modules):
+    """The process that imports is killed, and the script goes on by itself."""
+    (folder / "slow.py").write_text(
+        "import os, pathlib, time\nowner = os.getpid()\npathlib.Path(__file__ + '.begun').touch()\ntime.sleep(1)\n"
+    )
+    script = HEAD.replace('run_warm("counted")', f"run_warm(*{modules})\nimport slow")
+    with run(script + "print(slow.owner == os.getpid())") as process:
+        wait_for((folder / "slow.py.begun").exists)
+        worker.stdin.close()
+        assert process.communicate() == ("True\n", "")
+
+
 def test_without_a_worker_a_script_runs_by_itself(worker, run, folder):
     script = HEAD + "print(counted.owner == os.getpid())"
     (folder / "python").symlink_to(os.path.realpath(sys.executable))

@@ -12,6 +12,7 @@ have imported itself, and no others. Lists that begin with the same module impor
 """
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -25,7 +26,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from testbed.records.processes import terminate_with_parent
 
@@ -35,12 +36,8 @@ WORKER = "CLIP_TESTBED_WORKER"
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 MAX_MESSAGE = 1 << 20
 
-
-class WarmProcess(NamedTuple):
-    """A process that has imported modules: its number, and the socket for requests to it."""
-
-    number: int
-    requests: socket.socket
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that the kernel sends to a process when its parent has ended."""
 
 
 def start_worker(address: str) -> subprocess.Popen:
@@ -94,7 +91,7 @@ def run_warm(*modules: str) -> None:
 
 def serve(listener: socket.socket) -> None:
     """Pass each request to the process for its setting until standard input closes. Returns only in a job, ready to run."""
-    warm: dict[str, WarmProcess] = {}
+    warm: dict[str, socket.socket] = {}
     while 0 not in select.select([0, listener], [], [])[0]:
         client, _ = listener.accept()
         message, streams, _, _ = socket.recv_fds(client, MAX_MESSAGE, 3)
@@ -111,30 +108,27 @@ def serve(listener: socket.socket) -> None:
                 return keep_warm(requests, modules[:1])
         for descriptor in descriptors:
             os.close(descriptor)
-    # A process that still imports would end later, and would first start a job that nobody waits for.
-    for process in warm.values():
-        os.kill(process.number, signal.SIGKILL)
     # Copying the run's folder would fail at a socket.
     Path(listener.getsockname()).unlink(missing_ok=True)
     sys.exit()
 
 
-def pass_on(warm: dict[str, WarmProcess], key: list, message: bytes, descriptors: list[int]) -> socket.socket | None:
+def pass_on(warm: dict[str, socket.socket], key: list, message: bytes, descriptors: list[int]) -> socket.socket | None:
     """Send a request to the process for `key` in `warm`. Returns None, but in a new process for `key` its requests."""
     name = json.dumps(key)
     if name not in warm:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        number = os.fork()
-        if not number:
-            for other in (ours, *(process.requests for process in warm.values())):
+        warm[name], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if not os.fork():
+            # A process that still imports would end later, and would first start a job that nobody waits for.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            for other in warm.values():
                 other.close()
             for descriptor in descriptors:
                 os.close(descriptor)
-            return theirs
-        theirs.close()
-        warm[name] = WarmProcess(number, ours)
+            return requests
+        requests.close()
     try:
-        socket.send_fds(warm[name].requests, [message], descriptors)
+        socket.send_fds(warm[name], [message], descriptors)
     except OSError:
         # It could not import the modules. The script will report why.
         del warm[name]
@@ -152,10 +146,10 @@ def keep_warm(requests: socket.socket, modules: list[str]) -> None:
     gc.freeze()
     # No process waits for the processes that supervise jobs.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    parent, longer = os.getppid(), {}
+    longer: dict[str, socket.socket] = {}
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, MAX_MESSAGE, 4)
-        if not message or os.getppid() != parent:
+        if not message:
             os._exit(0)
         (*_, needed), arguments, folder = json.loads(message)
         if needed != modules:
@@ -164,7 +158,7 @@ def keep_warm(requests: socket.socket, modules: list[str]) -> None:
                 return keep_warm(found, needed)
         elif not os.fork():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for other in (requests, *(process.requests for process in longer.values())):
+            for other in (requests, *longer.values()):
                 other.close()
             return start_job(socket.socket(fileno=descriptors[0]), descriptors[1:], arguments, folder)
         for descriptor in descriptors:
