@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-import retrieve_list as module
 from file_origin import FileOrigin
 from retrieve_list import retrieve_list
+from testbed.lists import retrieval as module
 from testbed.lists.remote_files import ListRetrievalError
 from testbed.records.manifest import problem
 from testbed.web import single_files

@@ -21,6 +21,7 @@ WITHOUT_DEFAULT = {
     "metadata.join",
     # in place of a path
     "metadata.retrieve",
+    *["local_shards.path", "local_shards.retrieve"],
     # lists have them or not
     *["columns.sha256", "columns.md5"],
     *["testset.retrieve", "testset.corrupt"],

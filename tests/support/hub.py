@@ -23,7 +23,10 @@ class Hub:
 
 
 def api_answer(folder: Path, path: str) -> object | None:
-    """What the Hub's API says of a dataset's commit or files; None for other paths. ``.bin`` and ``.parquet`` are in LFS."""
+    """What the Hub's API says of a dataset's commit or files; None for other paths.
+
+    ``.bin``, ``.parquet`` and ``.tar`` are in LFS.
+    """
     parts = path.partition("?")[0].strip("/").split("/")
     if parts[:2] != ["api", "datasets"] or not (folder / "datasets" / parts[2] / parts[3]).is_dir():
         return None
@@ -36,7 +39,7 @@ def api_answer(folder: Path, path: str) -> object | None:
         if file.is_file():
             size = file.stat().st_size
             entry |= {"type": "file", "size": size}
-            if file.suffix in (".bin", ".parquet"):
+            if file.suffix in (".bin", ".parquet", ".tar"):
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 entry["lfs"] = {"oid": digest, "size": size, "pointerSize": 130}
         entries.append(entry)

@@ -32,6 +32,7 @@ OF_FETCHED_LISTS = {"results/lists/<source>/manifest.json"}
 ON_DISK = {
     *(f"results/indexed/<source>/<group>/{name}" for name in ("manifest.json", "NNNNNN.parquet", "NNNNNN.json")),
     "results/shards/<source>/NNNNNN.parquet",
+    *(f"results/tars/<source>/<group>/{name}" for name in ("manifest.json", "files/*.tar", "record.json")),
 }
 
 

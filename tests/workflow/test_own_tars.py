@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -25,11 +26,12 @@ sources:
   hub: {shards: {path: "hub/*.tar"}}
   odd: {shards: {path: odd}}
   linked: {shards: {path: fetched, as_is: true}}
+  remote: {shards: {retrieve: "http://tars.test/wds/cc12m-train-{0000..0002}.tar"}}
 filters:
   wide: {from: fetched, method: sql, where: "original_width >= 64 AND status = 'success'", sizes: []}
   wide_linked: {from: linked, method: sql, where: "original_width >= 64 AND key < '000010020'", sizes: [100]}
 """
-TARS = ("fetched", "hub", "odd", "linked")
+TARS = ("fetched", "hub", "odd", "linked", "remote")
 
 
 def page(number: int) -> dict:
@@ -50,6 +52,8 @@ def run(tmp_path_factory) -> Path:
     run_img2dataset(folder / "list.csv", folder / "fetched", server.address)
     write_hub_tars(folder / "hub", PAIRS)
     write_odd_tars(folder / "odd", PAIRS)
+    tars = {f"http://tars.test/wds/{path.name}": path for path in (folder / "hub").iterdir()}
+    server.origins = SimpleNamespace(find=tars.get)
     config = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     config = {key: value for key, value in config.items() if key not in ("mixtures", "ensembles", "similarity")}
     config |= yaml.safe_load(SOURCES) | {"sizes": [100, 220], "statistics": {"baseline": "none"}}
@@ -90,6 +94,16 @@ def test_tars_give_the_samples_of_their_list(run):
             assert own["samples"] == listed["samples"] == size
             assert [file["samples"] for file in own["files"]] == [file["samples"] for file in listed["files"]]
     assert len(uids(run, "odd")) == PAIRS
+
+
+def test_fetched_tars_are_as_those_on_disk(run):
+    assert uids(run, "remote") == uids(run, "hub")
+    shards = [manifest(run, f"shards/{source}")["files"] for source in ("remote", "hub")]
+    assert [file["sha256"] for file in shards[0]] == [file["sha256"] for file in shards[1]]
+    tars = manifest(run, "tars/remote/00000")["tars"]
+    assert [tar["sha256"] for tar in tars] == [sha256(path) for path in sorted((run / "hub").iterdir())]
+    lineage = (run / "results/provenance/remote-mini_rn-220-0.json").read_text()
+    assert all(tar["url"] in lineage for tar in tars)
 
 
 def test_images_of_img2dataset_are_not_encoded_again(run):
@@ -141,12 +155,14 @@ def test_the_plan_knows_tars_without_reading_them(run):
     rows = {line.split()[0]: line.split() for line in (run / "plan.txt").read_text().splitlines() if line.strip()}
     for source in TARS:
         assert rows[source][1] == "tars" and rows[source][3] == "100%"
-        assert abs(int(rows[source][2]) - PAIRS) < 40
-    assert rows["index_shards"][1:3] == ["4", "0"] and rows["rewrite_shards"][1:3] == ["3", "0"]
+        # What is to be fetched is not known: as many as the largest trainset needs.
+        assert int(rows[source][2]) == 220 if source == "remote" else abs(int(rows[source][2]) - PAIRS) < 40
+    assert rows["retrieve_shards"][1:5] == ["1", "0", "3", "tars,"]
+    assert rows["index_shards"][1:3] == ["5", "0"] and rows["rewrite_shards"][1:3] == ["4", "0"]
     assert rows["link_shards"][1:3] == ["1", "0"]
     after = run_snakemake(run, "plan", "--configfile", "mine.yaml").stdout
     rows = {line.split()[0]: line.split() for line in after.splitlines() if line.strip()}
-    assert rows["hub"][2] == str(PAIRS) and rows["rewrite_shards"][1:3] == ["3", "3"]
+    assert rows["hub"][2] == str(PAIRS) and rows["rewrite_shards"][1:3] == ["4", "4"]
 
 
 def test_status_counts_what_the_tars_hold(run):
@@ -173,8 +189,10 @@ def test_local_files_become_trainsets(run):
 
 def test_verify_notices_a_changed_tar_and_tars_may_go(run):
     target = ("results/trainsets/odd/100/manifest.json", "--configfile", "mine.yaml")
+    shutil.rmtree(run / "results/tars/remote/00000/files")
     assert "are as their manifests record" in run_snakemake(run, "verify", "--configfile", "mine.yaml").stdout
     shutil.move(run / "odd", run / "elsewhere")
+    assert "Nothing to be done" in run_snakemake(run, target[0].replace("odd", "remote"), *target[1:]).stdout
     assert "Nothing to be done" in run_snakemake(run, *target).stdout
     shutil.move(run / "elsewhere", run / "odd")
     with open(run / "odd/00000.tar", "r+b") as file:

@@ -2,8 +2,34 @@
 include: "inputs/local.smk"
 
 
-# The tars are parameters and no inputs: once they are rewritten they may go, and nothing is made again for that.
+rule retrieve_shards:
+    output:
+        manifest="results/tars/{source}/{group}/manifest.json",
+    log:
+        "results/logs/retrieve_shards/{source}-{group}.log",
+    benchmark:
+        "results/benchmarks/retrieve_shards/{source}-{group}.tsv"
+    wildcard_constraints:
+        source=sources_by("shards"),
+    conda:
+        "../../envs/download.yaml"
+    resources:
+        downloads=1,
+        mem_mb=1000,
+        runtime=growing(720),
+    params:
+        tars=tars_to_fetch,
+        hub=lookup(within=settings, dpath="checkpoint_origin"),
+    message:
+        "Fetching tars {wildcards.group} of {wildcards.source}"
+    script:
+        "../scripts/retrieve_shards.py"
+
+
+# The user's tars are parameters and no inputs: once they are rewritten they may go, and nothing is made again for that.
 rule index_shards:
+    input:
+        retrieved=retrieved_tars_of_group,
     output:
         manifest="results/indexed/{source}/{group}/manifest.json",
     log:

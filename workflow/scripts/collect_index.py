@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def indexed_tables(folders: Sequence[Path], manifests: Sequence[dict]) -> dict[Path, str]:
-    """Return the tables of all tars in order, and the path of each tar.
+def indexed_tables(folders: Sequence[Path], manifests: Sequence[dict]) -> dict[Path, dict]:
+    """Return the tables of all tars in order, and the path of each tar, with its address if it was fetched.
 
     Raises `ListError` if a table is not as its record says.
     """
@@ -42,7 +42,7 @@ def indexed_tables(folders: Sequence[Path], manifests: Sequence[dict]) -> dict[P
         for file, tar in zip(manifest["files"], manifest["tars"], strict=True):
             if wrong := problem(folder, file, content=False):
                 raise ListError(f"{wrong}; delete {folder}/manifest.json and run the same command again")
-            tables[folder / file["name"]] = tar["path"]
+            tables[folder / file["name"]] = {key: tar[key] for key in ("path", "url") if key in tar}
     return tables
 
 
@@ -88,8 +88,8 @@ def collect_index(source: str, folders: Sequence[Path], output: Path, memory: st
         "other_members": dict(sorted(members.items())),
         "list": lists
         + [
-            {"path": path} | {key: tar[key] for key in ("file", "bytes", "sha256", "rows")}
-            for path, tar in zip(tables.values(), tars, strict=True)
+            place | {key: tar[key] for key in ("file", "bytes", "sha256", "rows")}
+            for place, tar in zip(tables.values(), tars, strict=True)
         ],
     }
 

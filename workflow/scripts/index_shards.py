@@ -5,7 +5,7 @@ damaged ends. No member is extracted, and members that are no image, caption or 
 left out are counted by cause. The part of one tar is written with its own record, so that a restarted job goes on with the
 next tar.
 
-In:  the tars of the group
+In:  the tars of the group or, if they were fetched, the manifest that has them
 Out: a manifest; beside it NNNNNN.parquet for each tar, a row for each usable sample, and NNNNNN.json (its record).
      The metadata of a parquet file has the tar's SHA-256, its number of samples, and those left out by cause
 """
@@ -25,7 +25,7 @@ from testbed.local.tar_samples import Sample, read_samples
 from testbed.records.files import sha256
 from testbed.records.locks import locked
 from testbed.records.log import log_to
-from testbed.records.manifest import write_json
+from testbed.records.manifest import read_json, write_json
 from testbed.records.parts import make_parts
 from testbed.records.processes import terminate_with_parent
 
@@ -82,8 +82,9 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     terminate_with_parent()
     with locked(Path(snakemake.output.manifest).parent) as folder:
+        fetched = snakemake.input.get("retrieved")
         manifest = index_shards(
-            list(map(dict, snakemake.params.tars)),
+            read_json(fetched)["tars"] if fetched else list(map(dict, snakemake.params.tars)),
             folder,
             dict(snakemake.params.options),
             storage_of(snakemake.config["download"]),

@@ -9,180 +9,20 @@ In:  the name or address of the list, and a list of lists
 Out: a manifest; beside it the folder `files`, and record.json with the records of the complete files so far
 """
 
-import logging
-import shutil
-import zipfile
-import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from testbed.lists.remote_files import ListRetrievalError, Remote, check_names, files_of
+from testbed.lists.remote_files import ListRetrievalError, check_names, files_of
+from testbed.lists.retrieval import Retrieval
 from testbed.miniweb.server import open_proxy
-from testbed.records.files import publish, sha256
 from testbed.records.locks import locked
-from testbed.records.log import PROGRESS, log_to
-from testbed.records.manifest import ManifestError, problem, read_json, record, write_json
+from testbed.records.log import log_to
+from testbed.records.manifest import write_json
 from testbed.records.processes import terminate_with_parent
-from testbed.records.provenance import now
 from testbed.web.hub import ask_hub
-from testbed.web.single_files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
-
-OPTIONS = {"timeout": 60, "retries": 5, "backoff": 5}
-BY_HAND = "Unpack it by hand, and give its folder as path."
-PAGES = (b"<!doctype html", b"<html")
-"""How a web page begins that a server sends in place of a file, such as a login page."""
-
-
-@dataclass
-class Retrieval:
-    """The retrieval of `address` into `folder`, with a `record.json` of its state.
-
-    `files` has the records of complete files by name, `origins` the addresses and SHA-256 of what was fetched, and
-    `fetched` the addresses of what is whole but not yet checked and unpacked.
-    """
-
-    folder: Path
-    address: str
-    proxy: str
-    files: dict[str, dict] = field(default_factory=dict)
-    origins: dict[str, dict] = field(default_factory=dict)
-    fetched: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        try:
-            known = read_json(self.folder / "record.json")
-        except ManifestError:
-            return
-        if known["address"] == self.address:
-            self.files = {file["name"]: file for file in known["files"]}
-            self.origins, self.fetched = known["origins"], known["fetched"]
-
-    def get(self, remote: Remote) -> list[str]:
-        """Fetch a file, unless it is there, check and unpack it, and return the names of what it gave."""
-        known = self.origins.get(remote.name)
-        if known and known["url"] == remote.url and not any(self.problem(name) for name in known["gave"]):
-            logging.info("%s: kept", remote.name)
-            return known["gave"]
-        path = self.folder / "files" / remote.name
-        if self.fetched.get(remote.name) != remote.url or not path.is_file():
-            self.fetch(remote, path)
-            self.fetched[remote.name] = remote.url
-            self.save()
-        digest = self.check(remote, path)
-        gave = [f"files/{name}" for name in unpack(path)] if remote.packed else [f"files/{remote.name}"]
-        for name in gave:
-            self.files[name] = record(self.folder / name) | {"name": name}
-        origin = {"url": remote.url, "sha256": digest, "bytes": path.stat().st_size, "retrieved": now(), "gave": gave}
-        self.origins[remote.name] = origin
-        del self.fetched[remote.name]
-        self.save()
-        if remote.packed:
-            path.unlink()
-        logging.log(PROGRESS, "%s: fetched %s, %.1f MB", self.folder.name, remote.name, origin["bytes"] / 1e6)
-        return gave
-
-    def save(self) -> None:
-        content = {"address": self.address, "fetched": self.fetched, "origins": self.origins}
-        write_json(self.folder / "record.json", content | {"files": list(self.files.values())})
-
-    def problem(self, name: str) -> str | None:
-        return problem(self.folder, self.files[name]) if name in self.files else f"{name} is missing"
-
-    def fetch(self, remote: Remote, path: Path) -> None:
-        by_hand = f"Or fetch the list by hand, and give its path in sources.{self.folder.name}.metadata."
-        try:
-            status = fetch(open_pool(remote.url, self.proxy), remote.url, path, OPTIONS, remote.headers)
-        except OSError as error:
-            raise not_written(path, error) from error
-        except FetchError as error:
-            raise ListRetrievalError(
-                f"{error}. Run the same command again: it goes on where this one stopped. {by_hand}"
-            ) from error
-        if status in (401, 403):
-            raise ListRetrievalError(
-                f"{remote.url}: responds with HTTP {status}: you may not read it. Ask for permission on its page, and set "
-                f"your token (huggingface-cli login, or HF_TOKEN). {by_hand}"
-            )
-        if status != 200:
-            raise ListRetrievalError(f"{remote.url}: responds with HTTP {status}. Correct the address. {by_hand}")
-
-    def check(self, remote: Remote, path: Path) -> str:
-        """Return the SHA-256 of a fetched file; delete it and raise `ListRetrievalError` if it is not what it should be."""
-        size, digest = path.stat().st_size, sha256(path)
-        with open(path, "rb") as file:
-            is_page = file.read(64).lstrip().lower().startswith(PAGES)
-        wrong = None
-        if is_page:
-            wrong = "is a web page, such as a login page or a proxy's"
-        elif remote.sha256 and digest != remote.sha256:
-            wrong = f"has the SHA-256 {digest} instead of {remote.sha256}"
-        elif remote.bytes is not None and size != remote.bytes:
-            wrong = f"has {size:,} bytes instead of {remote.bytes:,}"
-        elif remote.packed and not zipfile.is_zipfile(path):
-            wrong = "is no zip archive"
-        if wrong:
-            path.unlink()
-            raise ListRetrievalError(
-                f"{remote.url}: what came {wrong}. If the list itself has changed, correct its row in the list of lists "
-                "(released_lists); otherwise run the same command again, or fetch the list by hand and give its path."
-            )
-        if not remote.sha256:
-            logging.log(PROGRESS, "%s: no SHA-256 is known, so it is recorded and not checked: %s", remote.name, digest)
-        return digest
-
-
-def unpack(archive: Path) -> list[str]:
-    """Unpack the JSON files of a zip archive into its folder, without their folders, and return their names, sorted.
-
-    Raises `ListRetrievalError` if two have one name, or the archive cannot be unpacked. A damaged archive is deleted.
-    """
-    members: dict[str, zipfile.ZipInfo] = {}
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            for member in packed.infolist():
-                # The name alone: nothing is written outside of the folder.
-                name = member.filename.replace("\\", "/").rpartition("/")[2]
-                if not name.endswith(".json") or name.startswith("."):
-                    continue
-                if name in members:
-                    raise ListRetrievalError(f"{archive}: has {name} twice. {BY_HAND}")
-                members[name] = member
-            for name, member in members.items():
-                temporary = archive.with_name(f".{name}.tmp")
-                with open_member(packed, member) as source, open(temporary, "wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-                publish(temporary, archive.with_name(name))
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        archive.unlink()
-        raise ListRetrievalError(
-            f"{archive}: is a damaged zip archive ({error}). Run the same command again to fetch it again."
-        ) from error
-    except OSError as error:
-        raise not_written(archive, error) from error
-    if not members:
-        raise ListRetrievalError(f"{archive}: has no JSON file. {BY_HAND}")
-    return sorted(members)
-
-
-def open_member(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
-    """Open a file of an archive. Raises `ListRetrievalError` if it is encrypted, or packed in a way that Python lacks."""
-    try:
-        return packed.open(member)
-    except (NotImplementedError, RuntimeError) as error:
-        raise ListRetrievalError(
-            f"{packed.filename}: {member.filename} cannot be unpacked ({error}). {BY_HAND}"
-        ) from error
-
-
-def not_written(path: Path, error: OSError) -> ListRetrievalError:
-    return ListRetrievalError(
-        f"{path}: cannot be written ({error}). Free disk space, and run the same command again: it goes on where this one "
-        "stopped."
-    )
 
 
 def retrieve_list(address: str, folder: Path, table: Path | str, proxy: str = "none") -> dict:
@@ -190,7 +30,8 @@ def retrieve_list(address: str, folder: Path, table: Path | str, proxy: str = "n
 
     `table` is the list of lists. Complete files are kept.
     """
-    retrieval, remotes = Retrieval(folder, address, proxy), files_of(address, table)
+    by_hand = f"Or fetch the list by hand, and give its path in sources.{folder.name}.metadata."
+    retrieval, remotes = Retrieval(folder, address, proxy, by_hand), files_of(address, table)
     check_names(remotes)
     names = [name for remote in remotes for name in retrieval.get(remote)]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

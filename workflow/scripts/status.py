@@ -14,6 +14,8 @@ from plan import table_of
 from testbed.experiment.experiment import Experiment
 from testbed.experiment.filter_checks import NEAR_METHODS
 from testbed.experiment.products import is_linked, is_local, is_retrieved
+from testbed.local.files import TARS
+from testbed.local.remote_tars import is_fetched
 from testbed.planning.local_costs import groups_of
 from testbed.records.log import failure_in, log_to, progress_of, read_progress
 from testbed.records.manifest import ManifestError, read_json
@@ -96,8 +98,14 @@ def source_row(experiment: Experiment, source: str, failures: list[str]) -> tupl
     if sharding == "link_shards":
         # Whole tars are in a random order, and samples are not.
         shuffled = ""
+    for group in groups_of(experiment, source) if is_fetched(experiment.sources[source].get("shards", {})) else ():
+        state = state_of(f"{TARS}/{source}/{group}/manifest.json", f"results/logs/retrieve_shards/{source}-{group}.log")
+        if state.reason:
+            failures.append(f"retrieve_shards {source} {group}: {state.reason}")
+        if state.name in (RUNNING, FAILED):
+            fetched = state
     if fetched and fetched.name in (RUNNING, FAILED):
-        # The list is not there before it is fetched.
+        # The list is not there before it is fetched, nor the index of tars.
         listed = fetched.name
     tried, images = causes.total(), causes.pop("success", 0)
     top = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common(TOP_CAUSES))

@@ -3,13 +3,8 @@ from functools import cache
 
 from testbed.lists.pairs import ListError
 from testbed.experiment.products import is_linked, is_local
-from testbed.local.files import (
-    describe_files,
-    describe_tars,
-    find_tars,
-    group_names,
-    short_names,
-)
+from testbed.local import remote_tars
+from testbed.local.files import describe_files, describe_tars, group_names
 from testbed.planning.given_files import local_problems
 from testbed.records.manifest import ManifestError, read_json
 
@@ -17,12 +12,30 @@ from testbed.records.manifest import ManifestError, read_json
 @cache
 def names_of_tars(source):
     """The tars of a source and their names in the index. A source may have tens of thousands, in thousands of jobs."""
-    return short_names(find_tars(experiment.sources[source]["shards"]["path"]))
+    return remote_tars.names_of_tars(source, experiment.sources[source]["shards"])
+
+
+def tars_to_fetch(wildcards):
+    """The address and the name of each tar in a group that is fetched."""
+    address = experiment.sources[wildcards.source]["shards"]["retrieve"]
+    return [list(tar) for tar in remote_tars.group_of_tars(address, wildcards.group)]
+
+
+def retrieved_tars_of_group(wildcards):
+    """The manifest of a group of tars that are fetched; of the user's own, nothing."""
+    source, group = wildcards.source, wildcards.group
+    fetched = remote_tars.is_fetched(experiment.sources[source]["shards"])
+    return f"results/tars/{source}/{group}/manifest.json" if fetched else []
 
 
 def tars_to_index(wildcards):
-    """The tars of a group: their paths, names in the index, sizes and times. Once they are indexed, they may be missing."""
+    """The tars of a group: their paths, names in the index, sizes and times. Once they are indexed, they may be missing.
+
+    Those that are fetched are in the manifest of their group.
+    """
     source, group = wildcards.source, wildcards.group
+    if remote_tars.is_fetched(experiment.sources[source]["shards"]):
+        return []
     try:
         return describe_tars(names_of_tars(source), group)
     except ListError:
@@ -74,7 +87,7 @@ def index_options(wildcards):
     """What the experiment says of a source's tars or files, but for where they are."""
     source = settings["sources"][wildcards.source]
     entry = source["shards"] if "shards" in source else source["files"]
-    return {key: value for key, value in entry.items() if key not in ("path", "as_is")}
+    return {key: value for key, value in entry.items() if key not in ("path", "retrieve", "as_is")}
 
 
 def local_sources(linked):

@@ -2,7 +2,8 @@
 
 import csv
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -47,16 +48,15 @@ def listed_files(name: str, table: Path | str) -> list[Remote]:
     ]
 
 
-def hub_files(address: str) -> list[Remote]:
-    """The files of a dataset on the Hub that `address` names, at the commit that its revision is now.
+def dataset_files(dataset: str, revision: str | None, address: str) -> list[Remote]:
+    """All files of a dataset on the Hub in the order of their paths, at the commit that its `revision` is now.
 
-    Raises `ListRetrievalError` if the Hub refuses them, or has none.
+    Raises `ListRetrievalError`, which names the `address` that asks for them, if the Hub refuses them.
     """
     from huggingface_hub import HfApi, get_token, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     from huggingface_hub.hf_api import RepoFile
 
-    dataset, revision, pattern = hub_parts(address)
     api = HfApi()
     try:
         commit = api.dataset_info(dataset, revision=revision).sha
@@ -76,7 +76,7 @@ def hub_files(address: str) -> list[Remote]:
         ) from error
     token = get_token()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    found = [
+    return [
         Remote(
             hf_hub_url(dataset, entry.path, repo_type="dataset", revision=commit),
             entry.path,
@@ -85,8 +85,14 @@ def hub_files(address: str) -> list[Remote]:
             headers=headers,
         )
         for entry in sorted(entries, key=lambda entry: entry.path)
-        if isinstance(entry, RepoFile) and matches(entry.path, pattern)
+        if isinstance(entry, RepoFile)
     ]
+
+
+def hub_files(address: str) -> list[Remote]:
+    """The files of a dataset on the Hub that `address` names; raises `ListRetrievalError` if the Hub refuses or has none."""
+    dataset, revision, pattern = hub_parts(address)
+    found = [remote for remote in dataset_files(dataset, revision, address) if matches(remote.name, pattern)]
     if not found:
         raise ListRetrievalError(f"{address}: the dataset {dataset} has no such file. Correct the path.")
     return found
@@ -100,6 +106,28 @@ def files_of(address: str, table: Path | str) -> list[Remote]:
         name = unquote(urlsplit(address).path.rpartition("/")[2]) or "list"
         return [Remote(address, name, packed=name.endswith(".zip"))]
     return listed_files(address, table)
+
+
+def files_at(names: Mapping[str, str]) -> list[Remote]:
+    """The file at each address of the web or the Hub in `names`, under the name that it has there.
+
+    Raises `ListRetrievalError` if the Hub refuses one, or does not have it.
+    """
+    datasets: dict[tuple, dict[str, Remote]] = {}
+    remotes = []
+    for address, name in names.items():
+        if not address.startswith(HUB):
+            remotes.append(Remote(address, name))
+            continue
+        dataset, revision, path = hub_parts(address)
+        if (dataset, revision) not in datasets:
+            files = dataset_files(dataset, revision, address)
+            datasets[dataset, revision] = {remote.name: remote for remote in files}
+        remote = datasets[dataset, revision].get(path)
+        if remote is None:
+            raise ListRetrievalError(f"{address}: the dataset {dataset} has no such file. Correct the path.")
+        remotes.append(replace(remote, name=name))
+    return remotes
 
 
 def matches(path: str, pattern: str) -> bool:

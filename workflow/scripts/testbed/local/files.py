@@ -13,7 +13,10 @@ from testbed.lists.pairs import ListError
 from testbed.lists.released import Format, read_header, read_parquet_schema, resolve_format
 
 GROUP = 16
-"""Tar files that one job indexes."""
+"""Tar files that one job indexes, or fetches."""
+
+TARS = "results/tars"
+"""The folder of the tar files that are fetched, by source and group."""
 
 
 def find_tars(path: Path | str) -> list[Path]:

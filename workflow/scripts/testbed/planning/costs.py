@@ -11,10 +11,11 @@ from testbed.experiment.experiment import Experiment
 from testbed.experiment.products import compared_prefixes, described_pools, is_linked, is_local
 from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
+from testbed.local.remote_tars import is_fetched
 from testbed.planning.hash_checks import hash_hours
 from testbed.planning.local_costs import index_stages, local_shard_stages
 from testbed.planning.near_costs import near_stages
-from testbed.planning.retrieval_costs import retrieval_stages
+from testbed.planning.retrieval_costs import retrieval_stages, tar_stages
 from testbed.planning.similarity_costs import similarity_stages
 from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
 
@@ -46,7 +47,9 @@ def expectations(
         success = float(facts.get("expected_success", experiment.config["costs"]["success"]))
         # A list has its length, however many samples are requested. If rows are dropped, it gives fewer.
         length = lengths.get(name)
-        rows = length.rows if length else int(facts.get("rows") or source.get("samples", 0))
+        # Of tars that are not fetched yet, nothing is known but what the experiment needs.
+        guess = experiment.needed(name) if is_fetched(source.get("shards", {})) else 0
+        rows = length.rows if length else int(facts.get("rows") or source.get("samples", guess))
         pairs = length.pairs if length else rows
         # Images in local files need no download.
         success = 1.0 if is_local(experiment, name) else success
@@ -220,6 +223,7 @@ def stages_of(experiment: Experiment, expected: dict[str, Expected], tested: dic
     evaluated = [*models, *(one for one in ensembles for _ in experiment.members(one.pool))]
     on_gpu = sum(bool(config["architectures"][model.architecture]["gpus"]) for model in evaluated)
     return [
+        *tar_stages(experiment),
         *index_stages(experiment, expected),
         *retrieval_stages(experiment),
         Stage(

@@ -15,7 +15,8 @@ from testbed.lists.addresses import check_address, listed_names
 from testbed.lists.pairs import ListError
 from testbed.lists.released import check_length, check_list
 from testbed.lists.sources import origin_of
-from testbed.local.files import check_files, find_tars
+from testbed.local.files import check_files
+from testbed.local.remote_tars import names_of_tars
 from testbed.records.shipped import shipped
 
 RELEASED = "resources/sources.csv"
@@ -72,7 +73,7 @@ def local_problems(source: str, entry: Mapping) -> Iterator[str]:
     key = "shards" if "shards" in entry else "files"
     try:
         if key == "shards":
-            find_tars(entry[key]["path"])
+            names_of_tars(source, entry[key])
         else:
             check_files(entry[key]["path"], entry[key])
     except ListError as error:

@@ -10,6 +10,7 @@ from testbed.lists.pairs import ListError
 from testbed.lists.released import count_rows
 from testbed.local.file_samples import folders_of
 from testbed.local.files import check_files, find_tars, format_of_list, group_names
+from testbed.local.remote_tars import is_fetched, names_of_tars
 from testbed.local.tar_members import TarFault, TarReader
 from testbed.local.tar_samples import IMAGE_SUFFIXES
 from testbed.planning.stages import HOUR, Expected, Length, Stage, counted
@@ -22,10 +23,12 @@ def length_of_local(source: str, entry: Mapping) -> Length | None:
     """Return the number of samples of a source of tars or files with this `entry`; None if it is unknown.
 
     It is counted if they are indexed. Or else that of tars is estimated from the bytes of the first samples of a tar, and
-    that of files is the number of images or rows.
+    that of files is the number of images or rows. Of tars that are fetched it is unknown before.
     """
     if length := counted(source):
         return length
+    if is_fetched(entry.get("shards", {})):
+        return None
     try:
         return length_of_tars(entry["shards"]["path"]) if "shards" in entry else length_of_files(entry["files"])
     except ListError:
@@ -90,7 +93,7 @@ def groups_of(experiment: Experiment, source: str) -> Sequence[str]:
     if "files" in experiment.sources[source]:
         return ["00000"]
     try:
-        return group_names(find_tars(experiment.sources[source]["shards"]["path"]))
+        return group_names(names_of_tars(source, experiment.sources[source]["shards"]))
     except ListError:
         return []
 

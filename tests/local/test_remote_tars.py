@@ -1,0 +1,137 @@
+"""Tars that are fetched: their addresses, and what of them comes, stays and is refused."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from file_origin import FileOrigin
+from hub import COMMIT, serve_hub
+from retrieve_shards import retrieve_shards
+from tars import members_of, write_tar
+from testbed.lists import retrieval
+from testbed.lists.pairs import ListError
+from testbed.lists.remote_files import ListRetrievalError
+from testbed.local.files import group_names
+from testbed.local.remote_tars import group_of_tars, names_of_tars, remote_tars
+from testbed.records.files import sha256
+from testbed.web import single_files
+from verify import verify
+
+HUB = "hf://datasets/lab/pairs-wds@v1/data/train-{0000..0002}.tar"
+
+
+def test_numbers_and_words_in_braces_are_one_address_each():
+    found = remote_tars("https://host.test/wds/{train,test}/{008..010}.tar?download=1")
+    assert [tar.name for tar in found] == [
+        f"{split}/{number}.tar" for split in ("train", "test") for number in ("008", "009", "010")
+    ]
+    assert found[0].address == "https://host.test/wds/train/008.tar?download=1"
+    assert [tar.name for tar in remote_tars(HUB)] == ["train-0000.tar", "train-0001.tar", "train-0002.tar"]
+    assert [tar.name for tar in remote_tars("http://host.test/a%20b.tar")] == ["a b.tar"]
+
+
+def test_jobs_share_the_tars():
+    address = "https://host.test/{0000..0036}.tar"
+    paths = names_of_tars("mine", {"retrieve": address})
+    assert group_names(paths) == ["00000", "00001", "00002"]
+    groups = [group_of_tars(address, group) for group in group_names(paths)]
+    assert sum(groups, ()) == remote_tars(address) and list(map(len, groups)) == [16, 16, 5]
+    assert [str(path) for path in paths][15:17] == [
+        "results/tars/mine/00000/files/0015.tar",
+        "results/tars/mine/00001/files/0016.tar",
+    ]
+
+
+def test_a_path_comes_before_an_address(tmp_path):
+    tar = write_tar(tmp_path / "a.tar", members_of(0))
+    assert names_of_tars("mine", {"path": str(tmp_path), "retrieve": HUB}) == {tar: "a.tar"}
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://host.test/{0..3.tar", "brace without its partner"),
+        ("https://host.test/{0..9999999}.tar", "more than 200,000 tar files"),
+        ("https://host.test/{1,2,1}.tar", "names a tar file twice"),
+        ("https://host.test/{0..3}.zip", "is no address of a .tar file"),
+        ("https://host.test/../{0..3}.tar", "is no address of a .tar file"),
+        ("https://host.test/.{0..3}.tar", "is no address of a .tar file"),
+        ("hf://datasets/lab/pairs/*.tar", "write their numbers in braces"),
+        ("hf://lab/pairs/0.tar", "write hf://datasets/"),
+        ("s3://bucket/{0..3}.tar", "is no address of a file on the web"),
+        ("cc3m", "write one of .*https://"),
+    ],
+)
+def test_what_is_no_address_of_tars_is_an_error(address, words):
+    with pytest.raises(ListError, match=words):
+        remote_tars(address)
+
+
+@pytest.fixture
+def origin(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(retrieval, "OPTIONS", {"timeout": 5, "retries": 1, "backoff": 0.01})
+    monkeypatch.setattr(single_files, "PIECE", 1 << 10)
+    origin = FileOrigin({f"{number}.tar": bytes([number]) * 40_000 for number in range(3)})
+    yield origin
+    origin.close()
+
+
+def test_a_restart_keeps_whole_tars_and_goes_on_in_the_cut_one(origin, tmp_path):
+    folder = tmp_path / "results/tars/mine/00001"
+    names = dict(remote_tars(origin.url + "/{0..2}.tar"))
+    origin.faults["1.tar"] = ["cut", 503]
+    with pytest.raises(ListRetrievalError, match=r"1\.tar.*Or fetch the tars by hand, .* sources\.mine\.shards"):
+        retrieve_shards(names, "mine", folder)
+    manifest = retrieve_shards(names, "mine", folder)
+    assert len(origin.asked["0.tar"]) == 1 and origin.asked["1.tar"][-1]["Range"].startswith("bytes=")
+    assert [tar["number"] for tar in manifest["tars"]] == ["000016", "000017", "000018"]
+    for number, tar in enumerate(manifest["tars"]):
+        assert tar["url"] == f"{origin.url}/{number}.tar" and tar["bytes"] == 40_000
+        assert tar["sha256"] == sha256(folder / "files" / tar["file"])
+    # Fewer tars leave nothing of the others, and fetch nothing again.
+    retrieve_shards(dict(remote_tars(origin.url + "/{0..1}.tar")), "mine", folder)
+    assert sorted(path.name for path in (folder / "files").iterdir()) == ["0.tar", "1.tar"]
+    assert len(origin.asked["0.tar"]) == 1
+
+
+def test_fetched_tars_may_go(origin, tmp_path):
+    folder = tmp_path / "results/tars/mine/00000"
+    manifest = retrieve_shards(dict(remote_tars(origin.url + "/0.tar")), "mine", folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "files/0.tar").unlink()
+    assert verify(tmp_path / "results") == (0, [])
+
+
+def test_tars_on_the_hub_are_compared_with_its_hashes(tmp_path, scripts_environment):
+    """Also in a newer version of the dataset, tars that are the same are not fetched again."""
+    data = tmp_path / "hub/datasets/lab/pairs-wds/data"
+    for number in range(3):
+        write_tar(data / f"train-{number:04d}.tar", members_of(number))
+    program = (
+        "import json, sys; from pathlib import Path\n"
+        "from testbed.web.hub import ask_hub\n"
+        "ask_hub(sys.argv[3], 'none')\n"
+        "from retrieve_shards import retrieve_shards\n"
+        "from testbed.local.remote_tars import remote_tars\n"
+        "print(json.dumps(retrieve_shards(dict(remote_tars(sys.argv[1])), 'mine', Path(sys.argv[2]))))\n"
+    )
+
+    def retrieve(address):
+        with serve_hub(tmp_path / "hub") as hub:
+            command = [sys.executable, "-c", program, address, str(tmp_path / "00000"), hub.url]
+            environment = scripts_environment | {"HF_HOME": str(tmp_path / "home")}
+            return subprocess.run(command, env=environment, capture_output=True, text=True), hub.asked
+
+    done, asked = retrieve(HUB)
+    tars = json.loads(done.stdout)["tars"]
+    assert [tar["sha256"] for tar in tars] == [sha256(path) for path in sorted(data.iterdir())]
+    assert all(COMMIT in tar["url"] for tar in tars) and any("/v1" in path for path in asked)
+    # At another port, all addresses are others.
+    done, asked = retrieve(HUB)
+    assert json.loads(done.stdout)["tars"] == tars and not any("/resolve/" in path for path in asked)
+    done, _ = retrieve(HUB.replace("0002", "0003"))
+    assert "train-0003.tar: the dataset lab/pairs-wds has no such file. Correct the path." in done.stderr
