@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,10 @@ from testbed.lists import retrieval
 from testbed.lists.pairs import ListError
 from testbed.lists.remote_files import ListRetrievalError
 from testbed.local.files import group_names
+from testbed.local.reading import Tar, check_tar
 from testbed.local.remote_tars import group_of_tars, names_of_tars, remote_tars
 from testbed.records.files import sha256
+from testbed.shards.shard_files import ShardError
 from testbed.web import single_files
 from verify import verify
 
@@ -104,6 +107,11 @@ def test_fetched_tars_may_go(origin, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "files/0.tar").unlink()
     assert verify(tmp_path / "results") == (0, [])
+
+
+def test_a_fetched_tar_that_is_needed_again_has_a_way_back():
+    with pytest.raises(ShardError, match="0.tar: cannot be used .* with --forcerun retrieve_shards"):
+        check_tar(Tar(Path("results/tars/mine/00000/files/0.tar"), 40_000, "0" * 64))
 
 
 def test_tars_on_the_hub_are_compared_with_its_hashes(tmp_path, scripts_environment):

