@@ -15,10 +15,12 @@ from compare_pools import read_described, write_table
 from describe_pool import words_table
 from draw_card import read_words
 from example_cards import CLASSES, HOSTILE, TITLES, counted, describe, page_of, pairs_of, write_example
+from testbed.cards.card import card_page
 from testbed.cards.charts import Counted, histogram
 from testbed.cards.compared import CLASS_COLUMNS, COLUMNS, Described, class_rows, pool_rows, pools_page
 from testbed.cards.images import blurred, is_flagged, look_at
 from testbed.cards.measures import MEASURES
+from testbed.cards.mixture import mixed
 from testbed.cards.overlap import overlap_section, overlap_table
 from testbed.records.manifest import write_json
 
@@ -26,6 +28,9 @@ BOXES = """[...document.querySelectorAll('svg')].map((svg) => [...svg.querySelec
 .map((one) => one.getBoundingClientRect()).map((one) => [one.left, one.top, one.right, one.bottom]))"""
 SPILLED = """[...document.querySelectorAll('figcaption, .name, .figure, dd, td, h1, h3')]
 .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display != 'inline').length"""
+
+
+MIXTURES = {"mixture": {"source": 0.75, "filter": 0.25}, "six": dict.fromkeys(["source", "filter", *"abcd"], 1 / 6)}
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +50,26 @@ def pages(described, tmp_path_factory):
     for kind, found in described.items():
         files[kind] = folder / f"{kind}.html"
         files[kind].write_text(page_of(found, only[kind][0], kind=kind, overlap=only[kind][1]), encoding="utf-8")
+    for kind, members in MIXTURES.items():
+        files[kind] = folder / f"{kind}.html"
+        files[kind].write_text(mixture_page(described, members), encoding="utf-8")
     files["pools"] = folder / "pools.html"
     files["pools"].write_text(compared(described), encoding="utf-8")
     return files
+
+
+def mixture_page(described, members: dict[str, float]) -> str:
+    """The card of a mixture whose members are the source and the filter, and some more like the source."""
+    found = [described.get(name, described["source"]) for name in members]
+    titles = {name: f"The {name} & <co>" for name in members}
+    pool = {"name": "both", "title": "Both", "kind": "mixture", "reference": "ImageNet", "members": members}
+    pool |= {"titles": titles, "sizes": [512, 2560]}
+    description, sheet, words = mixed(pool, *([one[place] for one in shown_of(found)] for place in (0, 1, 2)))
+    return card_page(description, pool, sheet, words, {}, "flagged")
+
+
+def shown_of(found) -> list[tuple]:
+    return [(description, sheet.to_pylist(), words) for description, words, sheet in found]
 
 
 def compared(described) -> str:
@@ -60,11 +82,12 @@ def compared(described) -> str:
         )
         for kind, (description, _, sheet) in described.items()
     ]
-    mixtures = [{"title": "Both", "members": {"source": 0.25, "filter": 0.75}}]
+    members = {"members": {"source": 0.25, "filter": 0.75}, "titles": {"source": "It", "filter": "Less & less"}}
+    mixtures = [{"name": "both", "title": "Both"} | members]
     return pools_page([Described(*one) for one in shown], mixtures, "example", "flagged", TITLES)
 
 
-@pytest.mark.parametrize("kind", ["source", "filter", "pools"])
+@pytest.mark.parametrize("kind", ["source", "filter", *MIXTURES, "pools"])
 def test_pages_are_small_and_lead_to_each_other_alone(pages, browser, kind):
     text = pages[kind].read_text(encoding="utf-8")
     assert len(text.encode()) < 2_000_000
@@ -76,7 +99,7 @@ def test_pages_are_small_and_lead_to_each_other_alone(pages, browser, kind):
     )
     assert {name for name, _ in named if name.startswith("on")} == set()
     leads = {value.partition(",")[0] for name, value in named if name in ("src", "href", "srcset", "action")}
-    pages_of_pools = {"../pools.html", "pools/source.html", "pools/filter.html"}
+    pages_of_pools = {"../pools.html", "pools/source.html", "pools/filter.html", "pools/both.html"}
     assert leads <= {"data:", "data:image/jpeg;base64", *pages_of_pools}
 
 
@@ -98,7 +121,7 @@ def test_every_caption_of_strangers_is_on_the_card_as_text(pages, browser):
     assert browser.faults == []
 
 
-@pytest.mark.parametrize("kind", ["source", "filter", "pools"])
+@pytest.mark.parametrize("kind", ["source", "filter", *MIXTURES, "pools"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_nothing_overlaps_and_nothing_is_cut(pages, browser, kind, width):
     browser.requests.clear()
@@ -113,6 +136,26 @@ def test_nothing_overlaps_and_nothing_is_cut(pages, browser, kind, width):
                 assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 2 or other[3] <= one[1] + 2
     assert {address.split(":")[0] for address in browser.requests} <= {"file", "about", "data"}
     assert browser.faults == []
+
+
+def test_a_mixture_has_its_members_side_by_side(described, pages, browser):
+    """Samples by share, the numbers of each member as on its own card, and the words that tell it from the others."""
+    browser.open(pages["mixture"])
+    assert browser.run("document.querySelector('header p').textContent").startswith(
+        "Mixture. 75 % The source & <co>, 25 % The filter & <co>. Trainsets of 512, 2,560 samples."
+    )
+    sheets = browser.run("[...document.querySelectorAll('.sheet')].map((one) => one.children.length)")
+    source, kept = (described[name][0]["groups"][0] for name in ("source", "filter"))
+    most = described["source"][2].num_rows
+    assert sheets == [round(0.75 * most), round(0.25 * most)]
+    facts = browser.run("[...document.querySelectorAll('.facts dd')].map((one) => one.innerText)")
+    assert (
+        f"{source['measures']['words']['median']:g}" in facts[3]
+        and f"{kept['measures']['words']['median']:g}" in facts[3]
+    )
+    browser.open(pages["six"])
+    titles = browser.run("[...document.querySelectorAll('.words h3')].map((one) => one.textContent)")
+    assert any(title == "More in The filter & <co>" for title in titles)
 
 
 @pytest.mark.parametrize("name", MEASURES)

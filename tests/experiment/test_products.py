@@ -5,22 +5,20 @@ import pytest
 from experiments import changed, load, read
 from testbed.experiment import products
 from testbed.experiment.products import (
-    all_products,
     compared_prefixes,
     compared_trainsets,
     curves_of,
     figure_metrics,
     filters_by,
-    has_ratios,
     is_mini,
     metadata_of,
     origins_of,
     part_folders,
     published_weights,
-    similarity_products,
     teacher_manifest,
     traced_models,
 )
+from testbed.experiment.targets import all_products, card_products, has_ratios, similarity_products
 
 MEMBERS = {"mini_yfcc": 1, "mini_laion": 3}
 
@@ -180,7 +178,8 @@ def test_every_pool_that_gives_samples_has_a_card(demo):
     experiment = load(changed(filters=entries))
     described = products.described_pools(experiment)
     assert "scored" not in described and {"mini_laion", "seen", "after"} <= set(described)
-    made = products.card_products(experiment)
+    made = card_products(experiment)
+    assert {f"results/report/pools/{mixture}.html" for mixture in experiment.mixtures} <= set(made)
     assert "results/report/pools/after.html" in made and set(made) <= set(all_products(experiment))
     # The card of a source or of a filter shows the classes that a teacher sees in the same table.
     assert products.scores_with_classes(experiment, "mini_laion") == "seen"
@@ -190,4 +189,4 @@ def test_every_pool_that_gives_samples_has_a_card(demo):
     assert products.card_entry(experiment, "after")["from"] == "seen"
     largest = products.largest_predictions(experiment)
     assert "after/mini_rn/600" in largest and all(key.split("/")[0] in described for key in largest)
-    assert products.card_products(load(changed(cards__make=False))) == []
+    assert card_products(load(changed(cards__make=False))) == []

@@ -29,7 +29,7 @@ rule describe_pool:
     benchmark:
         "results/benchmarks/describe_pool/{pool}.tsv"
     wildcard_constraints:
-        pool=described(),
+        pool=any_of(described_pools(experiment)),
     conda:
         "../../envs/data.yaml"
     resources:
@@ -46,9 +46,9 @@ rule describe_pool:
 
 rule draw_card:
     input:
-        description="results/descriptions/{pool}/description.json",
-        words="results/descriptions/{pool}/words.parquet",
-        sheet="results/descriptions/{pool}/sheet.parquet",
+        descriptions=shown_files("description.json"),
+        words=shown_files("words.parquet"),
+        sheets=shown_files("sheet.parquet"),
         rivals=words_of_rivals,
         overlap=overlap_of_source,
     output:
@@ -63,7 +63,7 @@ rule draw_card:
     benchmark:
         "results/benchmarks/draw_card/{pool}.tsv"
     wildcard_constraints:
-        pool=described(),
+        pool=any_of(paths.carded_pools(experiment)),
     conda:
         "../../envs/data.yaml"
     resources:

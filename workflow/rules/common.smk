@@ -8,7 +8,8 @@ from testbed.planning.hooks import fail_dry_run
 from testbed.experiment.errors import ExperimentError
 from testbed.planning.given_files import table_problems
 from testbed.planning.schema import load_experiment
-from testbed.experiment.products import all_products, metrics_of, predictions_of
+from testbed.experiment.products import metrics_of, predictions_of
+from testbed.experiment.targets import all_products
 from testbed.experiment.settings import canonical, product_settings
 
 

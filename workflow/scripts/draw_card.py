@@ -1,7 +1,7 @@
 """Draw the card of a pool: one self-contained HTML page that shows what is in it, without scripts and without a network.
 
 In:  the description of the pool, its words, its contact sheet, and of a source the words of the other sources and, if they
-     are counted, its near-duplicates of test images
+     are counted, its near-duplicates of test images; of a mixture, those of each member
 Out: results/report/pools/<pool>.html
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet
 
 from testbed.cards.card import card_page
+from testbed.cards.mixture import mixed
 from testbed.cards.overlap import overlap_section
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json
@@ -44,11 +45,20 @@ if __name__ == "__main__":
     overlap = [
         overlap_section(*read_overlap(Path(file)), params.testsets, params.blur) for file in snakemake.input.overlap
     ]
+    files = snakemake.input
+    descriptions = [read_json(file) for file in files.descriptions]
+    sheets = [parquet.read_table(file).to_pylist() for file in files.sheets]
+    words = [read_words(Path(file)) for file in files.words]
+    if params.pool["kind"] == "mixture":
+        described = mixed(params.pool, descriptions, sheets, words)
+    else:
+        described = descriptions[0], sheets[0], words[0]
+    description, sheet, own_words = described
     page = card_page(
-        read_json(snakemake.input.description),
+        description,
         params.pool,
-        parquet.read_table(snakemake.input.sheet).to_pylist(),
-        read_words(Path(snakemake.input.words)),
+        sheet,
+        own_words,
         words_of_others(snakemake.input.rivals),
         params.blur,
         "".join(overlap),

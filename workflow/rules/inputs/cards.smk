@@ -4,13 +4,8 @@ from testbed.experiment.products import described_pools, is_local
 from testbed.experiment.titles import title_of
 
 
-def described(*kinds):
-    """A regular expression for the names of the pools of some kinds that are described; nothing fits it without them."""
-    names = [
-        name
-        for name in described_pools(experiment)
-        if not kinds or experiment.kind(name) in kinds
-    ]
+def any_of(names):
+    """A regular expression for some names; nothing fits it without them."""
     return "|".join(names) or "(?!)"
 
 
@@ -67,6 +62,17 @@ def described_files(name):
     return files
 
 
+def shown_files(name):
+    """An input function: a file of the description of a pool, or of each member of a mixture."""
+
+    def files(wildcards):
+        pool = wildcards.pool
+        shown = experiment.members(pool) if pool in experiment.mixtures else [pool]
+        return [f"results/descriptions/{member}/{name}" for member in shown]
+
+    return files
+
+
 def words_of_rivals(wildcards):
     """The words of the other sources; nothing for a filter, which is compared with what it drops."""
     if wildcards.pool not in experiment.sources:
@@ -96,7 +102,7 @@ def titles_of_testsets(wildcards):
 
 
 def card_of_pool(wildcards):
-    """What the card of a pool says of it: names, kind, and the title of the reference."""
+    """What the card of a pool says of it: names, kind, and the title of the reference; of a mixture also its members."""
     entry = paths.card_entry(experiment, wildcards.pool)
     return entry | {"reference": title_of(experiment.reference)}
 

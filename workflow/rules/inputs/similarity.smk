@@ -4,8 +4,8 @@ from testbed.experiment.products import (
     compared_prefixes,
     near_filters,
     published_weights,
-    similarity_products,
 )
+from testbed.experiment.targets import similarity_products
 from testbed.experiment.titles import title_of_pool
 
 # By source and filter, the numbers of first samples that trainsets take.

@@ -6,17 +6,14 @@ from html import escape
 import numpy as np
 
 from testbed.cards.charts import Counted, bars, histogram, summary
+from testbed.cards.distinctive import Words, distinctive_words
 from testbed.cards.measures import MEASURES
 from testbed.cards.origin import origin_section
-from testbed.cards.template import LABELS, STYLES, contact_sheet, count_of, facts, fill_page, key
+from testbed.cards.template import contact_sheet, count_of, facts, fill_page, key, label_of, styles_of
 from testbed.cards.text import caption_html, language_name, percent, printable
-from testbed.cards.words import log_odds
 
 SHOWN_LANGUAGES = 10
 SHOWN_CLASSES = 20
-SHOWN_WORDS = 15
-Words = Mapping[str, Mapping[str, int]]
-"""For each group of a pool, or each pool, how often each word occurs; the empty word stands for all words not listed."""
 
 
 def card_page(
@@ -30,7 +27,8 @@ def card_page(
 ) -> str:
     """Return the page of a pool.
 
-    `pool` has its name, title, kind and, of a filter, the pool that it selects `from`. `words` are those of its groups,
+    `pool` has its name, title, kind and, of a filter, the pool that it selects `from`, of a mixture the shares of its
+    `members` and the `sizes` of its trainsets; its groups are its members. `words` are those of its groups,
     `rivals` those of other sources, by name. `blur` says which thumbnails are blurred: flagged, all or none. `overlap` is
     the part with near-duplicates (testbed.cards.overlap), if they are counted.
     """
@@ -50,6 +48,10 @@ def card_page(
         about = f"Keeps {description['samples']:,} of the {total:,} samples of {escape(pool['from'])} ({share})."
         if len(groups) == 1:
             about += " It drops none."
+    if pool["kind"] == "mixture":
+        members = zip(groups, pool["members"].values(), strict=True)
+        about = ", ".join(f"{percent(share)} {label_of(group)}" for group, share in members) + ". "
+        about += f"Trainsets of {', '.join(f'{size:,}' for size in pool['sizes'])} samples."
     name = "" if pool["title"] == pool["name"] else f" <small>{escape(pool['name'])}</small>"
     header = (
         f'<nav><a href="../pools.html">All pools</a></nav><h1>{escape(pool["title"])}{name}</h1>'
@@ -76,11 +78,11 @@ def footer(groups: Sequence[Mapping]) -> str:
 
 
 def sheets_section(groups: Sequence[Mapping], sheet: Sequence[dict], blur: str) -> str:
-    """The contact sheets: of a filter, what it kept beside what it dropped."""
+    """The contact sheets: of a filter, what it kept beside what it dropped; of a mixture, its members."""
     parts = []
     for group in groups:
         samples = [sample for sample in sheet if sample["group"] == group["name"]]
-        heading = f"<h3>{LABELS[group['name']].capitalize()}</h3>" if len(groups) > 1 else ""
+        heading = f"<h3>{label_of(group, begins=True)}</h3>" if len(groups) > 1 else ""
         parts.append(f"<div>{heading}{contact_sheet(samples, blur)}</div>")
     flagged = [name for group in groups for name in group["flags"]]
     said = {
@@ -90,7 +92,7 @@ def sheets_section(groups: Sequence[Mapping], sheet: Sequence[dict], blur: str) 
         if flagged
         else "The list has no column that flags images as not safe for work, so none is blurred.",
     }[blur]
-    two = " two" if len(groups) > 1 else ""
+    two = " two" if len(groups) == 2 else ""
     return (
         f'<section><h2>Samples</h2><p class="note">{said}</p><div class="sheets{two}">{"".join(parts)}</div></section>'
     )
@@ -101,8 +103,8 @@ def histograms(names: Sequence[str], groups: Sequence[Mapping]) -> str:
     charts = []
     for name in names:
         counted = [
-            Counted(LABELS[group["name"]], style, group["measures"][name]["counts"])
-            for group, style in zip(groups, STYLES, strict=False)
+            Counted(group.get("label", group["name"]), style, group["measures"][name]["counts"])
+            for group, style in zip(groups, styles_of(groups), strict=True)
         ]
         known = any(sum(one.counts) for one in counted)
         lines = "".join(
@@ -115,7 +117,7 @@ def histograms(names: Sequence[str], groups: Sequence[Mapping]) -> str:
 
 def _label(group: Mapping, groups: Sequence[Mapping]) -> str:
     """What a line about one of several groups begins with."""
-    return f"{LABELS[group['name']].capitalize()}: " if len(groups) > 1 else ""
+    return f"{label_of(group, begins=True)}: " if len(groups) > 1 else ""
 
 
 def captions_section(groups: Sequence[Mapping], words: Words, rivals: Words) -> str:
@@ -126,7 +128,8 @@ def captions_section(groups: Sequence[Mapping], words: Words, rivals: Words) -> 
             ("captions that name a class", [count_of(group["naming"], group["samples"]) for group in groups]),
             ("captions in English", [_english(group) for group in groups]),
             ("words, median", [f"{group['measures']['words'].get('median', 0):g}" for group in groups]),
-        ]
+        ],
+        groups,
     )
     return (
         f'<section><h2>Captions</h2>{numbers}<div class="charts" style="margin-top:1.2rem">'
@@ -153,39 +156,7 @@ def _languages(groups: Sequence[Mapping]) -> str:
         others = [sum(group["languages"].get(code, 0) for code in rest) for group in groups]
         label = f"{len(rest)} others"
         rows.append((label, [(count, group["drawn_captions"]) for count, group in zip(others, groups, strict=True)]))
-    return bars(rows, STYLES)
-
-
-def distinctive_words(groups: Sequence[Mapping], words: Words, rivals: Words) -> str:
-    """The words with the highest and the lowest log-odds: of what is kept against what is dropped, else of other sources."""
-    own = words[groups[0]["name"]]
-    if len(groups) > 1:
-        other, titles = words[groups[1]["name"]], ("More in what is kept", "More in what is dropped")
-    else:
-        other, titles = {}, ("More than in the other sources", "More in the other sources")
-        for counts in rivals.values():
-            for word, count in counts.items():
-                other[word] = other.get(word, 0) + count
-    totals = [max(1, sum(counts.values())) for counts in (own, other)]
-    scored = [(word, score) for word, score in log_odds(own, other) if word]
-    if not scored:
-        frequent = sorted((word for word in own if word), key=lambda word: (-own[word], word))[: 2 * SHOWN_WORDS]
-        rows = [(f'<bdi dir="auto">{escape(word)}</bdi>', [(own[word], totals[0])]) for word in frequent]
-        return (
-            f'<p class="note">The most frequent ones; there is no other pool to compare with.</p>{bars(rows, STYLES)}'
-        )
-    more = [word for word, score in scored[:SHOWN_WORDS] if score > 0]
-    fewer = [word for word, score in reversed(scored[-SHOWN_WORDS:]) if score < 0]
-    columns = []
-    for title, chosen in zip(titles, (more, fewer), strict=True):
-        rows = [
-            (f'<bdi dir="auto">{escape(word)}</bdi>', [(own.get(word, 0), totals[0]), (other.get(word, 0), totals[1])])
-            for word in chosen
-        ]
-        columns.append(f"<div><h3>{title}</h3>{bars(rows, STYLES)}</div>")
-    against = "kept and dropped captions" if len(groups) > 1 else "this pool (first bar) and the other sources (second)"
-    note = f"By log-odds with a prior (Monroe et al. 2008). Bars are shares of all words of {against}."
-    return f'<p class="note">{note}</p><div class="words">{"".join(columns)}</div>'
+    return bars(rows, styles_of(groups))
 
 
 def _repeats(groups: Sequence[Mapping]) -> str:
@@ -196,7 +167,7 @@ def _repeats(groups: Sequence[Mapping]) -> str:
             f"<tr><td>{caption_html(entry['caption'], 90)}</td><td class=number>{entry['samples']:,}</td></tr>"
             for entry in group["most_repeated"]
         )
-        heading = "Captions that are repeated most" + (f": {LABELS[group['name']]}" if len(groups) > 1 else "")
+        heading = "Captions that are repeated most" + (f": {label_of(group)}" if len(groups) > 1 else "")
         head = "<tr><th>caption</th><th class=number>samples</th></tr>"
         table = f'<table class="repeats">{head}{rows}</table>' if rows else '<p class="empty">None is repeated.</p>'
         tables.append(f"<div><h3>{heading}</h3>{table}</div>")
@@ -210,14 +181,15 @@ def images_section(groups: Sequence[Mapping]) -> str:
         [
             ("repeated images", [percent(group["repeated_images"]) for group in groups]),
             ("grey images", [percent(group["grey_images"] / max(1, group["decoded_images"])) for group in groups]),
-        ]
+        ],
+        groups,
     )
     endings = list(dict.fromkeys(ending for group in groups for ending in group["url_endings"]))
     rows = [
         (escape(ending), [(group["url_endings"].get(ending, 0), group["drawn_captions"]) for group in groups])
         for ending in endings
     ]
-    formats = f"<div><h3>Format by the ending of the URL</h3>{bars(rows, STYLES)}</div>" if rows else ""
+    formats = f"<div><h3>Format by the ending of the URL</h3>{bars(rows, styles_of(groups))}</div>" if rows else ""
     return (
         f'<section><h2>Images</h2>{numbers}<div class="charts" style="margin-top:1.2rem">'
         f"{histograms(['side', 'aspect_ratio', 'bytes'], groups)}{formats}</div>"
@@ -242,14 +214,12 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
             for label in order
             if counts[:, label].any()
         ]
-        columns.append(f"<div><h3>{title}</h3>{bars(rows, STYLES)}</div>")
+        columns.append(f"<div><h3>{title}</h3>{bars(rows, styles_of(groups))}</div>")
     never = sum(not any(group["named"][label] for group in groups) for label in range(len(classes)))
     unnamed = f"no caption names {never:,} of them" if never else "captions name all of them"
     said = f"{len(classes):,} classes of {escape(reference)}; {unnamed}."
     shown = f" The {SHOWN_CLASSES} most frequent ones:" if len(classes) > SHOWN_CLASSES else ""
-    head = "".join(
-        f"<th class=number>{LABELS[group['name']]}: {field}</th>" for field in ways.values() for group in groups
-    )
+    head = "".join(f"<th class=number>{label_of(group)}: {field}</th>" for field in ways.values() for group in groups)
     body = "".join(
         f"<tr><td>{escape(printable(name))}</td>"
         + "".join(

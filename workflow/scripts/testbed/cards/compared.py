@@ -108,12 +108,12 @@ def pools_page(
 ) -> str:
     """Return the page of all pools: samples, lengths and sizes of each, then their numbers in a table.
 
-    `mixtures` have a title and members, whose titles and shares they name. `blur` says which thumbnails are blurred.
-    `testsets` are the titles of test sets.
+    `mixtures` have a name, a title, the shares of their `members`, and `titles` of these. `blur` says which thumbnails are
+    blurred. `testsets` are the titles of test sets.
     """
     articles = "".join(_article(one, described, blur) for one in described)
     mixed = "".join(
-        f"<li>{escape(mixture['title'])}: {escape(_members(mixture['members'], described))}</li>"
+        f'<li><a href="pools/{mixture["name"]}.html">{escape(mixture["title"])}</a>: {escape(_members(mixture))}</li>'
         for mixture in mixtures
     )
     overlap = overlap_table([(one.pool, one.overlap) for one in described if one.overlap], testsets)
@@ -187,6 +187,5 @@ def _table(described: Sequence[Described]) -> str:
     )
 
 
-def _members(members: Mapping[str, float], described: Sequence[Described]) -> str:
-    titles = {one.pool["name"]: one.pool["title"] for one in described}
-    return ", ".join(f"{percent(share)} {titles.get(name, name)}" for name, share in members.items())
+def _members(mixture: Mapping) -> str:
+    return ", ".join(f"{percent(share)} {mixture['titles'][name]}" for name, share in mixture["members"].items())

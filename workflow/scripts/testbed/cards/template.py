@@ -1,7 +1,7 @@
 """What all pages of cards share: the template, the style, facts and contact sheets."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,9 +9,8 @@ from testbed.cards.images import blurred, reduced
 from testbed.cards.text import caption_html, number, percent
 
 HERE = Path(__file__).parent
-STYLES = ("first", "second")
-KEYS = (("kept", "first"), ("dropped", "second"))
-LABELS = {"all": "all", "kept": "kept", "dropped": "dropped"}
+STYLES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+"""Classes of the style sheet for the groups of a pool: what a filter keeps and drops, or the members of a mixture."""
 
 
 def fill_page(**parts: str) -> str:
@@ -23,23 +22,35 @@ def fill_page(**parts: str) -> str:
     return pieces[0] + "".join(filled)
 
 
-def facts(entries: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return a list of facts: what, and one value (HTML) for each group."""
+def styles_of(groups: Sequence[Mapping]) -> list[str]:
+    """Return the class of each group; more groups than classes share them."""
+    return [STYLES[number % len(STYLES)] for number in range(len(groups))]
+
+
+def label_of(group: Mapping, begins: bool = False) -> str:
+    """Return what a group is called, as HTML; with a capital letter where a line `begins` with it."""
+    label = group.get("label", group["name"])
+    return escape(label[:1].upper() + label[1:] if begins else label)
+
+
+def facts(entries: Iterable[tuple[str, Sequence[str]]], groups: Sequence[Mapping] = ()) -> str:
+    """Return a list of facts: what, and one value (HTML), or one for each of several `groups`."""
     rows = []
     for what, values in entries:
-        of = [""] if len(values) == 1 else [f'<i class="of {style}">{label}</i>' for label, style in KEYS]
+        named = zip(groups, styles_of(groups), strict=True)
+        of = [""] if len(values) == 1 else [f'<i class="of {style}">{label_of(group)}</i>' for group, style in named]
         shown = "".join(f"<span>{label}{value}</span>" for label, value in zip(of, values, strict=True))
         rows.append(f"<div><dt>{escape(what)}</dt><dd>{shown}</dd></div>")
     return f'<dl class="facts">{"".join(rows)}</dl>'
 
 
 def key(groups: Sequence[dict]) -> str:
-    """Return the key to the colours of two groups; empty for one."""
+    """Return the key to the colours of several groups; empty for one."""
     if len(groups) == 1:
         return ""
     entries = "".join(
-        f'<span class="{style}">{LABELS[group["name"]]}: {group["samples"]:,} samples</span>'
-        for group, style in zip(groups, STYLES, strict=False)
+        f'<span class="{style}">{label_of(group)}: {group["samples"]:,} samples</span>'
+        for group, style in zip(groups, styles_of(groups), strict=True)
     )
     return f'<p class="key">{entries}</p>'
 

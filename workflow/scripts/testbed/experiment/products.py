@@ -168,15 +168,14 @@ def near_filters(experiment: Experiment, by: str) -> list[str]:
     return [name for name in filters_by(experiment, *NEAR_METHODS) if by in experiment.filters[name]]
 
 
-def has_ratios(experiment: Experiment) -> bool:
-    """Whether two pools are mixed in several ratios."""
-    pairs = [tuple(experiment.members(mixture)) for mixture in experiment.mixtures]
-    return any(len(pair) == 2 and pairs.count(pair) > 1 for pair in pairs)
-
-
 def described_pools(experiment: Experiment) -> list[str]:
     """The sources and filters that have a card: those that a trainset takes samples from, and those behind them."""
     return [name for name in [*experiment.sources, *experiment.filters] if experiment.needed(name)]
+
+
+def carded_pools(experiment: Experiment) -> list[str]:
+    """The pools with a card: those that are described, and the mixtures with trainsets, whose members are described."""
+    return [*described_pools(experiment), *(name for name in experiment.mixtures if experiment.sizes(name))]
 
 
 def overlapping_sources(experiment: Experiment) -> list[str]:
@@ -208,7 +207,9 @@ def card_entry(experiment: Experiment, pool: str) -> dict:
         parent = experiment.filters[pool]["from"]
         entry["from"] = entries[parent].get("title", parent)
     if pool in experiment.mixtures:
-        entry["members"] = experiment.members(pool)
+        members = experiment.members(pool)
+        entry |= {"members": members, "sizes": experiment.sizes(pool)}
+        entry["titles"] = {name: entries[name].get("title", name) for name in members}
     return entry
 
 
@@ -226,17 +227,6 @@ def largest_predictions(experiment: Experiment) -> dict[str, list[str]]:
             if model.size == largest:
                 found.setdefault(f"{pool}/{model.architecture}/{largest}", []).extend(predictions_of([model]))
     return found
-
-
-def card_products(experiment: Experiment) -> list[str]:
-    """The cards of all pools, what shows them side by side, and their figures and tables; none with `cards.make: false`."""
-    pools = described_pools(experiment)
-    if not experiment.config["cards"]["make"] or not pools:
-        return []
-    cards = [f"results/report/pools/{pool}.html" for pool in pools]
-    concepts = ["results/plots/concepts.pdf"] if largest_predictions(experiment) else []
-    overlap = ["results/tables/overlap.csv"] if overlapping_sources(experiment) else []
-    return ["results/report/pools.html", *cards, "results/plots/pools.pdf", *concepts, *overlap]
 
 
 def compared_prefixes(experiment: Experiment) -> dict[str, list[int]]:
@@ -261,38 +251,4 @@ def compared_trainsets(experiment: Experiment) -> list[dict]:
     return [
         {"pool": pool, "size": size, "composition": experiment.composition(pool, size), "predictions": files}
         for (pool, size), files in found.items()
-    ]
-
-
-def similarity_products(experiment: Experiment) -> list[str]:
-    """What says how near test images are to trainsets; none without `similarity`."""
-    if not experiment.config["similarity"] or not compared_prefixes(experiment):
-        return []
-    return ["results/plots/similarity.pdf", "results/tables/similarity.csv"]
-
-
-def all_products(experiment: Experiment) -> list[str]:
-    """What a whole run makes: all plots and tables."""
-    return [
-        "results/plots/effective_robustness.pdf",
-        "results/plots/claims.pdf",
-        "results/report/explore.html",
-        "results/plots/data_efficiency.pdf",
-        "results/tables/effective_robustness.csv",
-        "results/tables/dilution.csv",
-        "results/tables/scaling.csv",
-        "results/claims.csv",
-        *(f"results/plots/mixtures/{mixture}.pdf" for mixture in experiment.mixtures),
-        *(["results/plots/mixture_ratios.pdf"] if has_ratios(experiment) else []),
-        *(f"results/plots/filters/{name}.pdf" for name in experiment.filters if experiment.sizes(name)),
-        *(f"results/plots/ensembles/{ensemble}.pdf" for ensemble in experiment.ensembles),
-        *(f"results/plots/learning_curves/{pool}.pdf" for pool in experiment.pools if experiment.sizes(pool)),
-        *(f"results/plots/entries/{name}.pdf" for name in filters_by(experiment, "metaclip")),
-        *(f"results/plots/scores/{name}.pdf" for name in filters_by(experiment, "clip_score")),
-        *card_products(experiment),
-        *similarity_products(experiment),
-        "results/plots/theory.pdf",
-        "results/plots/contrastive.pdf",
-        "results/provenance.csv",
-        "results/citations.bib",
     ]

@@ -1,0 +1,30 @@
+"""The card of a mixture: what is known of its members, side by side."""
+
+from collections.abc import Mapping, Sequence
+
+from testbed.cards.distinctive import Words
+
+
+def mixed(
+    pool: Mapping, descriptions: Sequence[Mapping], sheets: Sequence[Sequence[dict]], words: Sequence[Words]
+) -> tuple[dict, list[dict], dict[str, Mapping[str, int]]]:
+    """Return the description, the contact sheet and the words of the mixture `pool`, whose groups are its members.
+
+    `pool` has the shares of its `members`, and their `titles`. The others are those of each member, in the same order. Of a
+    filter, the group of what it keeps is taken, which is its first one. Of the sheets, which are samples in the order of
+    their uids, each member's share of the longest one is taken.
+    """
+    most = max(map(len, sheets))
+    groups, sheet, counts = [], [], {}
+    for place, (name, share) in enumerate(pool["members"].items()):
+        own = descriptions[place]["groups"][0]
+        groups.append(own | {"name": name, "label": pool["titles"][name]})
+        samples = [sample for sample in sheets[place] if sample["group"] == own["name"]]
+        sheet += [sample | {"group": name} for sample in samples[: max(1, round(share * most))]]
+        counts[name] = words[place][own["name"]]
+    # Some members may have been scored by a teacher, and others not.
+    if not all(group["predicted"] for group in groups):
+        groups = [group | {"predicted": None} for group in groups]
+    samples = sum(group["samples"] for group in groups)
+    described = {"pool": pool["name"], "samples": samples, "classes": descriptions[0]["classes"], "groups": groups}
+    return described, sheet, counts
