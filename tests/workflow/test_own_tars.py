@@ -157,6 +157,7 @@ def test_the_plan_knows_tars_without_reading_them(run):
         assert rows[source][1] == "tars" and rows[source][3] == "100%"
         # What is to be fetched is not known: as many as the largest trainset needs.
         assert int(rows[source][2]) == 220 if source == "remote" else abs(int(rows[source][2]) - PAIRS) < 40
+    assert "how many samples the tars have is not known yet" in " ".join(rows["remote"])
     assert rows["retrieve_shards"][1:5] == ["1", "0", "3", "tars,"]
     assert rows["index_shards"][1:3] == ["5", "0"] and rows["rewrite_shards"][1:3] == ["4", "0"]
     assert rows["link_shards"][1:3] == ["1", "0"]

@@ -23,6 +23,7 @@ from testbed.planning.costs import (
 )
 from testbed.planning.given_files import selection_problems
 from testbed.planning.hash_checks import hash_hours, hashed_sources
+from testbed.local.remote_tars import is_fetched
 from testbed.planning.local_costs import length_of_local
 from testbed.records.log import log_to
 
@@ -73,6 +74,8 @@ def source_rows(experiment: Experiment, expected: dict[str, Expected]) -> list[t
         if source.length and source.length.pairs < samples:
             holder = "the list has" if "metadata" in entry else "the disk has"
             notes.append(f"{holder} {source.length}, fewer than samples: {samples:,}")
+        if is_fetched(entry.get("shards", {})) and not source.length:
+            notes.append("how many samples the tars have is not known yet: costs are of what the trainsets need")
         if source.images < needed:
             notes.append(f"{needed:,} images {'may be' if source.urls >= needed else 'are'} too many: lower the sizes")
         kind = "tars" if "shards" in entry else "files"
