@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.experiment import Experiment
 from testbed.lists.sources import released_sources
+from testbed.local.remote_tars import is_fetched
 from testbed.planning.costs import (
     Expected,
     Stage,
@@ -23,7 +24,6 @@ from testbed.planning.costs import (
 )
 from testbed.planning.given_files import selection_problems
 from testbed.planning.hash_checks import hash_hours, hashed_sources
-from testbed.local.remote_tars import is_fetched
 from testbed.planning.local_costs import length_of_local
 from testbed.records.log import log_to
 
