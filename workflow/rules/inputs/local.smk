@@ -87,7 +87,11 @@ def index_options(wildcards):
     """What the experiment says of a source's tars or files, but for where they are."""
     source = settings["sources"][wildcards.source]
     entry = source["shards"] if "shards" in source else source["files"]
-    return {key: value for key, value in entry.items() if key not in ("path", "retrieve", "as_is")}
+    return {
+        key: value
+        for key, value in entry.items()
+        if key not in ("path", "retrieve", "as_is")
+    }
 
 
 def local_sources(linked):
