@@ -101,16 +101,22 @@ def test_a_restart_keeps_whole_tars_and_goes_on_in_the_cut_one(origin, tmp_path)
     assert len(origin.asked["0.tar"]) == 1
 
 
-def test_fetched_tars_may_go(origin, tmp_path):
-    folder = tmp_path / "results/tars/mine/00000"
-    manifest = retrieve_shards(dict(remote_tars(origin.url + "/0.tar")), "mine", folder)
+def test_fetched_tars_may_go_once_they_are_in_shards(origin, tmp_path):
+    folder, names = tmp_path / "results/tars/mine/00000", dict(remote_tars(origin.url + "/{0..1}.tar"))
+    manifest = retrieve_shards(names, "mine", folder)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "files/0.tar").unlink()
     assert verify(tmp_path / "results") == (0, [])
+    assert retrieve_shards(names, "mine", folder, is_used_up=True) == manifest
+    assert len(origin.asked["0.tar"]) == 1
+    retrieve_shards(names, "mine", folder)
+    assert [len(origin.asked[f"{number}.tar"]) for number in range(2)] == [2, 1]
 
 
 def test_a_fetched_tar_that_is_needed_again_has_a_way_back():
-    with pytest.raises(ShardError, match="0.tar: cannot be used .* with --forcerun retrieve_shards"):
+    with pytest.raises(
+        ShardError, match="0.tar: cannot be used .*, delete results/tars/mine, and .* --forcerun retrieve_shards"
+    ):
         check_tar(Tar(Path("results/tars/mine/00000/files/0.tar"), 40_000, "0" * 64))
 
 

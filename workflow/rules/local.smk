@@ -19,6 +19,7 @@ rule retrieve_shards:
         runtime=growing(720),
     params:
         tars=tars_to_fetch,
+        as_is=lookup(within=settings, dpath="sources/{source}/shards/as_is"),
         hub=lookup(within=settings, dpath="checkpoint_origin"),
     message:
         "Fetching tars {wildcards.group} of {wildcards.source}"

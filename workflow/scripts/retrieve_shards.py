@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed.lists.remote_files import check_names, files_at
 from testbed.lists.retrieval import Retrieval
-from testbed.local.files import GROUP, describe_tars
+from testbed.local.files import GROUP
 from testbed.miniweb.server import open_proxy
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -27,26 +27,34 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def retrieve_shards(names: Mapping[str, str], source: str, folder: Path, proxy: str = "none") -> dict:
+FACTS = ("bytes", "modified_ns", "sha256", "url", "retrieved")
+"""What the manifest has of each tar, besides its number, its path and its name in the index (see `describe_tars`)."""
+
+
+def retrieve_shards(
+    names: Mapping[str, str], source: str, folder: Path, proxy: str = "none", is_used_up: bool = False
+) -> dict:
     """Fetch the tars at the addresses in `names` into `folder`/files under their names, and return the manifest.
 
-    `folder` is called as the number of the group. Complete tars are kept. Raises `ListRetrievalError`.
+    `folder` is called as the number of the group. Complete tars are kept; they may be missing if their samples are in shards
+    (`is_used_up`). Raises `ListRetrievalError`.
     """
     by_hand = f"Or fetch the tars by hand, and give their path in sources.{source}.shards."
-    # Complete tars are kept as long as their addresses and sizes are the same, whatever is fetched beside them.
-    retrieval, remotes = Retrieval(folder, source, proxy, by_hand), files_at(names)
+    # A tar is kept as long as it is the same at its address, whatever is fetched beside it.
+    retrieval, remotes = Retrieval(folder, source, proxy, by_hand, is_used_up), files_at(names)
     check_names(remotes)
     for remote in remotes:
         retrieval.get(remote)
-    paths = {folder / "files" / remote.name: remote.name for remote in remotes}
+    paths = [folder / "files" / remote.name for remote in remotes]
     for path in sorted((folder / "files").rglob("*")):
         if path.is_file() and path not in paths:
             path.unlink()
-    tars = describe_tars(paths, "0")
-    first = int(folder.name) * GROUP
-    for number, (tar, remote) in enumerate(zip(tars, remotes, strict=True), first):
+    tars = []
+    for number, (path, remote) in enumerate(zip(paths, remotes, strict=True), int(folder.name) * GROUP):
         origin = retrieval.origins[remote.name]
-        tar |= {"number": f"{number:06d}"} | {key: origin[key] for key in ("url", "sha256", "retrieved")}
+        tars.append(
+            {"number": f"{number:06d}", "path": str(path), "file": remote.name} | {key: origin[key] for key in FACTS}
+        )
     return {"tars": tars}
 
 
@@ -54,7 +62,8 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     terminate_with_parent()
     manifest = Path(snakemake.output.manifest)
-    params = snakemake.params
+    params, source = snakemake.params, snakemake.wildcards.source
+    is_used_up = not params.as_is and Path(f"results/shards/{source}/manifest.json").is_file()
     with locked(manifest.parent) as folder, open_proxy(snakemake.config["download"]["proxy"], []) as proxy:
         ask_hub(params.hub.get("url"), proxy)
-        write_json(manifest, retrieve_shards(dict(params.tars), snakemake.wildcards.source, folder, proxy))
+        write_json(manifest, retrieve_shards(dict(params.tars), source, folder, proxy, is_used_up))

@@ -30,13 +30,14 @@ class Retrieval:
 
     `by_hand` is the sentence of an error that says how to do without it. `files` has the records of complete files by name,
     `origins` the addresses and SHA-256 of what was fetched, and `fetched` the addresses of what is whole but not yet checked
-    and unpacked.
+    and unpacked. Complete files may be missing if what they were fetched for is made (`is_used_up`).
     """
 
     folder: Path
     address: str
     proxy: str
     by_hand: str
+    is_used_up: bool = False
     files: dict[str, dict] = field(default_factory=dict)
     origins: dict[str, dict] = field(default_factory=dict)
     fetched: dict[str, str] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class Retrieval:
     def get(self, remote: Remote) -> list[str]:
         """Fetch a file, unless it is there, check and unpack it, and return the names of what it gave."""
         known = self.origins.get(remote.name)
-        if known and is_same(known, remote) and not any(self.problem(name) for name in known["gave"]):
+        if known and is_same(known, remote) and (self.is_used_up or not any(map(self.problem, known["gave"]))):
             logging.info("%s: kept", remote.name)
             return known["gave"]
         path = self.folder / "files" / remote.name
@@ -65,7 +66,9 @@ class Retrieval:
         gave = [f"files/{name}" for name in unpack(path)] if remote.packed else [f"files/{remote.name}"]
         for name in gave:
             self.files[name] = record(self.folder / name) | {"name": name}
-        origin = {"url": remote.url, "sha256": digest, "bytes": path.stat().st_size, "retrieved": now(), "gave": gave}
+        status = path.stat()
+        origin = {"url": remote.url, "sha256": digest, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+        origin |= {"retrieved": now(), "gave": gave}
         self.origins[remote.name] = origin
         del self.fetched[remote.name]
         self.save()

@@ -159,8 +159,8 @@ def not_usable(tar: Tar, error: OSError) -> ShardError:
     rule = "index_files" if tar.bytes is None else "index_shards"
     if tar.path.is_relative_to(TARS):
         return ShardError(
-            f"{tar.path}: cannot be used ({error}). Run the same command again with --forcerun retrieve_shards to fetch it "
-            "again."
+            f"{tar.path}: cannot be used ({error}). To fetch it again, delete {Path(*tar.path.parts[:3])}, and run the same "
+            "command again with --forcerun retrieve_shards."
         )
     return ShardError(
         f"{tar.path}: cannot be used ({error}). Bring it back, or run the same command again with --forcerun {rule} to "
