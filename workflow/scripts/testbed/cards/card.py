@@ -98,6 +98,11 @@ def sheets_section(groups: Sequence[Mapping], sheet: Sequence[dict], blur: str) 
     )
 
 
+def rows_of(most: int, groups: Sequence[Mapping]) -> int:
+    """Return how many rows a chart has: `most`, and half of them where each has bars for many groups."""
+    return most if len(groups) <= 2 else most // 2
+
+
 def histograms(names: Sequence[str], groups: Sequence[Mapping]) -> str:
     """The histograms of some measures, each with the quantiles of each group."""
     charts = []
@@ -148,11 +153,12 @@ def _languages(groups: Sequence[Mapping]) -> str:
         for code, count in group["languages"].items():
             totals[code] = totals.get(code, 0) + count
     order = sorted(totals, key=lambda code: (-totals[code], code))
+    most = rows_of(SHOWN_LANGUAGES, groups)
     rows = [
         (escape(language_name(code)), [(group["languages"].get(code, 0), group["drawn_captions"]) for group in groups])
-        for code in order[:SHOWN_LANGUAGES]
+        for code in order[:most]
     ]
-    if rest := order[SHOWN_LANGUAGES:]:
+    if rest := order[most:]:
         others = [sum(group["languages"].get(code, 0) for code in rest) for group in groups]
         label = f"{len(rest)} others"
         rows.append((label, [(count, group["drawn_captions"]) for count, group in zip(others, groups, strict=True)]))
@@ -205,7 +211,7 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
     columns = []
     for title, field in ways.items():
         counts = np.array([group[field] or [0] * len(classes) for group in groups])
-        order = np.lexsort((np.arange(len(classes)), -counts.sum(axis=0)))[:SHOWN_CLASSES]
+        order = np.lexsort((np.arange(len(classes)), -counts.sum(axis=0)))[: rows_of(SHOWN_CLASSES, groups)]
         rows = [
             (
                 escape(printable(classes[label])),
@@ -218,7 +224,8 @@ def classes_section(groups: Sequence[Mapping], classes: Sequence[str], reference
     never = sum(not any(group["named"][label] for group in groups) for label in range(len(classes)))
     unnamed = f"no caption names {never:,} of them" if never else "captions name all of them"
     said = f"{len(classes):,} classes of {escape(reference)}; {unnamed}."
-    shown = f" The {SHOWN_CLASSES} most frequent ones:" if len(classes) > SHOWN_CLASSES else ""
+    most = rows_of(SHOWN_CLASSES, groups)
+    shown = f" The {most} most frequent ones:" if len(classes) > most else ""
     head = "".join(f"<th class=number>{label_of(group)}: {field}</th>" for field in ways.values() for group in groups)
     body = "".join(
         f"<tr><td>{escape(printable(name))}</td>"

@@ -1,4 +1,4 @@
-"""The charts of a card: histograms as SVG and bars as HTML, for one group of samples or two beside each other."""
+"""The charts of a card: histograms as SVG and bars as HTML, for one group of samples or several beside each other."""
 
 from collections.abc import Callable, Sequence
 from html import escape
@@ -28,9 +28,9 @@ class Counted(NamedTuple):
 def histogram(name: str, groups: Sequence[Counted], others: Sequence[Sequence[int]] = ()) -> str:
     """Return the histogram of a measure as SVG: the share of each group's samples in each bin.
 
-    The first group has bars. A second one has a line. The bins that no sample is in are left out at both ends; a bin that
-    has all values beyond the last edge stands apart and is paler. Axes also have room for the counts of `others`, so that
-    the histograms of several pools have the same axes.
+    The first of one or two groups has bars. All others have lines. The bins that no sample is in are left out at both ends;
+    a bin that has all values beyond the last edge stands apart and is paler. Axes also have room for the counts of `others`,
+    so that the histograms of several pools have the same axes.
     """
     measure = MEASURES[name]
     shares = [shares_of(group.counts) for group in groups]
@@ -52,16 +52,17 @@ def histogram(name: str, groups: Sequence[Counted], others: Sequence[Sequence[in
         return bottom - share / ceiling * (bottom - TOP)
 
     parts = [_y_axis(ticks, y)]
+    filled_group = groups[0] if len(groups) <= 2 else None
     for group, share in zip(groups, shares, strict=True):
         inside = share[first + 1 : last + 2]
         bars = [(start + place * step, value) for place, value in enumerate(inside)]
-        if len(groups) == 1 or group is groups[0]:
+        if group is filled_group:
             parts += [_bar(x, step, value, y, group.style) for x, value in bars]
         else:
             parts.append(_outline(bars, step, y, group.style))
         for shown, x, value in ((below, LEFT, share[0]), (above, WIDTH - RIGHT - step, share[-1])):
             if shown:
-                drawn = _bar if group is groups[0] else _edge
+                drawn = _bar if group is filled_group else _edge
                 parts.append(drawn(x, step, value, y, f"{group.style} beyond"))
     parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>')
     parts += _x_ticks(measure, name, first, last, start, step, bottom)

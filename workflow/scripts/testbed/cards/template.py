@@ -52,7 +52,7 @@ def key(groups: Sequence[dict]) -> str:
         f'<span class="{style}">{label_of(group)}: {group["samples"]:,} samples</span>'
         for group, style in zip(groups, styles_of(groups), strict=True)
     )
-    return f'<p class="key">{entries}</p>'
+    return f'<p class="{"key" if len(groups) == 2 else "key lines"}">{entries}</p>'
 
 
 def is_blurred(sample: dict, blur: str) -> bool:
