@@ -128,3 +128,32 @@ def test_the_status_counts_groups_of_tars_and_causes(disk):
     row = source_row(experiment, "t", failures)
     assert row == ("t", "done", "waiting", "1/1", "0", "0", "270", "90.0%", "waiting", "no_image 30")
     assert failures == []
+
+
+def test_tars_that_are_fetched_are_planned_and_followed_without_a_network(disk):
+    fetched = {"shards": {"retrieve": "https://host.test/{00..20}.tar"}}
+    experiment = experiment_of(t=fetched)
+    assert list(file_problems(experiment.config)) == []
+    expected = expectations(experiment, released_sources(ROOT / "resources/sources.csv"), {"t": None})
+    assert expected["t"].images == 80
+    stages = {stage.rule: stage for stage in stages_of(experiment, expected, dict.fromkeys(experiment.testsets, 100))}
+    assert stages["retrieve_shards"].work == "21 tars, size not known"
+    assert stages["retrieve_shards"].products == [
+        f"results/tars/t/{group}/manifest.json" for group in ("00000", "00001")
+    ]
+    assert stages["index_shards"].products == [
+        f"results/indexed/t/{group}/manifest.json" for group in ("00000", "00001")
+    ]
+    failures = []
+    assert source_row(experiment, "t", failures)[1:4] == ("waiting", "waiting", "0/2") and failures == []
+    log = disk / "results/logs/retrieve_shards/t-00001.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "2026-11-30 12:00:00,000 CRITICAL ListRetrievalError: https://host.test/16.tar: HTTP 404. Correct it.\n"
+    )
+    assert source_row(experiment, "t", failures)[1] == "failed"
+    assert failures == ["retrieve_shards t 00001: ListRetrievalError: https://host.test/16.tar: HTTP 404. Correct it."]
+    wrong = experiment_of(t={"shards": {"retrieve": "https://host.test/{00..20}.zip"}}).config
+    assert list(file_problems(wrong)) == [
+        "sources.t.shards: https://host.test/{00..20}.zip: is no address of a .tar file; correct it."
+    ]
