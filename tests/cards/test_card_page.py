@@ -30,7 +30,7 @@ SPILLED = """[...document.querySelectorAll('figcaption, .name, .figure, dd, td, 
 .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display != 'inline').length"""
 
 
-MIXTURES = {"mixture": {"source": 0.75, "filter": 0.25}, "six": dict.fromkeys(["source", "filter", *"abcd"], 1 / 6)}
+MIXTURES = {"mixture": {"source": 0.25, "filter": 0.75}, "six": dict.fromkeys(["source", "filter", *"abcd"], 1 / 6)}
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +142,13 @@ def test_a_mixture_has_its_members_side_by_side(described, pages, browser):
     """Samples by share, the numbers of each member as on its own card, and the words that tell it from the others."""
     browser.open(pages["mixture"])
     assert browser.run("document.querySelector('header p').textContent").startswith(
-        "Mixture. 75 % The source & <co>, 25 % The filter & <co>. Trainsets of 512, 2,560 samples."
+        "Mixture. 25 % The source & <co>, 75 % The filter & <co>. Trainsets of 512, 2,560 samples."
     )
     sheets = browser.run("[...document.querySelectorAll('.sheet')].map((one) => one.children.length)")
     source, kept = (described[name][0]["groups"][0] for name in ("source", "filter"))
-    most = described["source"][2].num_rows
-    assert sheets == [round(0.75 * most), round(0.25 * most)]
+    # All that the filter keeps, and a third as many of the source.
+    kept_samples = described["filter"][2]["group"].to_pylist().count("kept")
+    assert sheets == [round(kept_samples / 3), kept_samples]
     facts = browser.run("[...document.querySelectorAll('.facts dd')].map((one) => one.innerText)")
     assert (
         f"{source['measures']['words']['median']:g}" in facts[3]

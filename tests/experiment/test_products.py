@@ -168,6 +168,14 @@ def test_a_run_makes_a_plot_for_each_mixture_pool_and_filter(paper):
     assert "results/plots/scores/redcaps_balanced.pdf" not in made
 
 
+def test_the_card_of_a_mixture_of_mixtures_has_its_sources(demo):
+    nested = {"both": {"shares": {"mini_yfcc": 1, "mini_laion": 1}}, "more": {"shares": {"both": 3, "mini_wit": 1}}}
+    experiment = load(changed(mixtures=nested, ensembles={}))
+    entry = products.card_entry(experiment, "more")
+    assert entry["members"] == pytest.approx({"mini_laion": 0.375, "mini_wit": 0.25, "mini_yfcc": 0.375}, abs=0.001)
+    assert set(entry["members"]) == set(entry["titles"]) <= set(products.described_pools(experiment))
+
+
 def test_every_pool_that_gives_samples_has_a_card(demo):
     teacher = {"pool": "mini_wit", "size": 600}
     entries = {

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from file_origin import FileOrigin
 from hub import COMMIT, serve_hub
+from index_shards import index_shards
+from local_runs import STORAGE
 from retrieve_shards import retrieve_shards
 from tars import members_of, write_tar
 from testbed.lists import retrieval
@@ -57,14 +60,17 @@ def test_a_path_comes_before_an_address(tmp_path):
     [
         ("https://host.test/{0..3.tar", "brace without its partner"),
         ("https://host.test/{0..9999999}.tar", "more than 200,000 tar files"),
-        ("https://host.test/{1,2,1}.tar", "names a tar file twice"),
+        ("https://host.test/{1,2,1}.tar", "two addresses have the same path"),
         ("https://host.test/{0..3}.zip", "is no address of a .tar file"),
         ("https://host.test/../{0..3}.tar", "is no address of a .tar file"),
         ("https://host.test/.{0..3}.tar", "is no address of a .tar file"),
         ("hf://datasets/lab/pairs/*.tar", "write their numbers in braces"),
         ("hf://lab/pairs/0.tar", "write hf://datasets/"),
         ("s3://bucket/{0..3}.tar", "is no address of a file on the web"),
-        ("cc3m", "write one of .*https://"),
+        ("cc3m", "cc3m: is no address of tar files; write https://"),
+        ("https://a.test/0.tar,https://a.test/1.tar", "and braces for several"),
+        ("https://{a,b}.test/0.tar", "two addresses have the same path"),
+        ("https://host.test/{0..3000000000}.tar", "more than 200,000 tar files"),
     ],
 )
 def test_what_is_no_address_of_tars_is_an_error(address, words):
@@ -107,15 +113,35 @@ def test_fetched_tars_may_go_once_they_are_in_shards(origin, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "files/0.tar").unlink()
     assert verify(tmp_path / "results") == (0, [])
-    assert retrieve_shards(names, "mine", folder, is_used_up=True) == manifest
+    used = {tar["sha256"] for tar in manifest["tars"]}
+    assert retrieve_shards(names, "mine", folder, used=used) == manifest
     assert len(origin.asked["0.tar"]) == 1
     retrieve_shards(names, "mine", folder)
     assert [len(origin.asked[f"{number}.tar"]) for number in range(2)] == [2, 1]
 
 
+def test_a_tar_that_is_not_the_one_that_was_fetched_is_not_indexed(origin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = write_tar(tmp_path / "0.tar", members_of(0)).read_bytes()
+    origin.files["0.tar"] = content
+    folder = Path("results/tars/mine/00000")
+    tars = retrieve_shards(dict(remote_tars(origin.url + "/0.tar")), "mine", folder)["tars"]
+    index = partial(index_shards, tars, tmp_path / "indexed", {"url": "url", "verify": "none"}, STORAGE)
+    (tmp_path / "indexed").mkdir()
+    words = "to fetch it again, delete results/tars/mine, and run .* --forcerun retrieve_shards"
+    (folder / "files/0.tar").write_bytes(content[:-1024])
+    with pytest.raises(ListError, match=f"0.tar: is not the tar that was fetched; {words}"):
+        index()
+    (folder / "files/0.tar").unlink()
+    with pytest.raises(ListError, match=f"0.tar: cannot be read .*; {words}"):
+        index()
+    (folder / "files/0.tar").write_bytes(content)
+    assert index()["rows"] == 1
+
+
 def test_a_fetched_tar_that_is_needed_again_has_a_way_back():
     with pytest.raises(
-        ShardError, match="0.tar: cannot be used .*, delete results/tars/mine, and .* --forcerun retrieve_shards"
+        ShardError, match="0.tar: cannot be used .*; to fetch it again, delete results/tars/mine, and run"
     ):
         check_tar(Tar(Path("results/tars/mine/00000/files/0.tar"), 40_000, "0" * 64))
 
@@ -144,8 +170,12 @@ def test_tars_on_the_hub_are_compared_with_its_hashes(tmp_path, scripts_environm
     tars = json.loads(done.stdout)["tars"]
     assert [tar["sha256"] for tar in tars] == [sha256(path) for path in sorted(data.iterdir())]
     assert all(COMMIT in tar["url"] for tar in tars) and any("/v1" in path for path in asked)
-    # At another port, all addresses are others.
+    # The Hub is not asked for what is there. In another version, tars with the same hashes are not fetched.
     done, asked = retrieve(HUB)
-    assert json.loads(done.stdout)["tars"] == tars and not any("/resolve/" in path for path in asked)
+    assert json.loads(done.stdout)["tars"] == tars and asked == []
+    done, asked = retrieve(HUB.replace("@v1", "@v2"))
+    again = json.loads(done.stdout)["tars"]
+    assert [tar["sha256"] for tar in again] == [tar["sha256"] for tar in tars]
+    assert any("/v2" in path for path in asked) and not any("/resolve/" in path for path in asked)
     done, _ = retrieve(HUB.replace("0002", "0003"))
     assert "train-0003.tar: the dataset lab/pairs-wds has no such file. Correct the path." in done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments import ROOT, load, small
-from plan import source_rows
+from plan import source_rows, unreachable_sizes
 from status import source_row
 from tars import write_folder, write_hub_tars, write_path_list, write_tar
 from testbed.experiment.errors import ExperimentError
@@ -144,6 +144,11 @@ def test_tars_that_are_fetched_are_planned_and_followed_without_a_network(disk):
     assert stages["index_shards"].products == [
         f"results/indexed/t/{group}/manifest.json" for group in ("00000", "00001")
     ]
+    # What a filter keeps of them is not known either, so none of its sizes is an error.
+    best = {"best": {"from": "t", "method": "random", "fraction": 0.3, "sizes": [80]}}
+    filtered = load(small(sources=experiment.config["sources"], filters=best, sizes=[80]))
+    assert unreachable_sizes(filtered, expectations(filtered, {}, {"t": None})) == []
+    assert unreachable_sizes(filtered, expectations(filtered, {}, {"t": Length(100)})) != []
     failures = []
     assert source_row(experiment, "t", failures)[1:4] == ("waiting", "waiting", "0/2") and failures == []
     log = disk / "results/logs/retrieve_shards/t-00001.log"

@@ -15,6 +15,7 @@ from testbed.training.checkpoints import (
     RESERVED_SECONDS,
     CheckpointSchedule,
     checkpoints_in,
+    fused_as,
     last_step,
     read_checkpoint,
     step_of,
@@ -180,7 +181,7 @@ def test_a_signal_ends_a_training_that_goes_on_later(
 
 def test_of_checkpoints_the_last_two_stay(tmp_path):
     for step in (2, 8, 9, 10):
-        write_checkpoint(tmp_path, step, {"step": step, "optimizer": {"param_groups": []}})
+        write_checkpoint(tmp_path, step, {"step": step, "weights": torch.ones(3)})
     assert [step_of(path) for path in checkpoints_in(tmp_path)] == [10, 9]
     assert last_step(tmp_path) == 10
     assert read_checkpoint(tmp_path)["step"] == 10
@@ -189,6 +190,15 @@ def test_of_checkpoints_the_last_two_stay(tmp_path):
     assert last_step(tmp_path) == 9
     damage(checkpoints_in(tmp_path)[0], "other bytes")
     assert read_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize("fused", [None, True])
+def test_an_optimizer_goes_on_as_it_was_made(fused):
+    """Another one than that of the trainer may not be fused, and checkpoints of earlier versions say that none is."""
+    optimizer = torch.optim.AdamW([torch.ones(2, requires_grad=True)], fused=fused)
+    state = torch.optim.AdamW([torch.ones(2, requires_grad=True)]).state_dict()
+    optimizer.load_state_dict(fused_as(optimizer, state))
+    assert optimizer.param_groups[0]["fused"] is fused and state["param_groups"][0]["fused"] is None
 
 
 def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path):

@@ -56,7 +56,8 @@ CHANGES = {
     "miniweb.testset_images": (90, {"make_testset", "decode_testset", "hash_testset"} | LISTS | FROM_SHARDS),
     "mixtures.mini_blend.shares.mini_yfcc": (
         2,
-        {"link_trainset", "compare_pools"} | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS - EMBEDDINGS,
+        {"link_trainset", "draw_card", "compare_pools"}
+        | FROM_TRAININGS - {"evaluate_ensemble"} - CONCEPTS - EMBEDDINGS,
     ),
     "seed": (1, {"shuffle_metadata", "download_images"} | FROM_SHARDS | THEORY),
     "seeds": ([1], FROM_TRAININGS),
@@ -65,7 +66,7 @@ CHANGES = {
         100,
         {"measure_similarity", "explore_robustness"} | EMBEDDINGS | COMPARED | PROVENANCE,
     ),
-    "sizes": ([100, 220, 240], {"link_trainset"} | FROM_TRAININGS - EMBEDDINGS),
+    "sizes": ([100, 220, 240], {"link_trainset", "draw_card"} | FROM_TRAININGS - EMBEDDINGS),
     "statistics.point_confidence": (0.99, FROM_EVALUATIONS),
     "statistics.scale": ("probit", STATISTICS | OF_TRENDS | PROVENANCE),
 }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from testbed.lists.pairs import ListError
+from testbed.local.files import way_back
 from testbed.local.images import Storage, storage_of
 from testbed.local.indexing import index_table
 from testbed.local.tar_samples import Sample, read_samples
@@ -33,16 +34,20 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def index_tar(path: Path, name: str, options: Mapping, storage: Storage) -> pa.Table:
+def index_tar(path: Path, name: str, options: Mapping, storage: Storage, known: str | None = None) -> pa.Table:
     """Return the table of the usable samples in the tar file `path`, which is called `name` in it.
 
-    `options` is the source's section `shards`. Raises `ListError` if the tar is missing.
+    `options` is the source's section `shards`. Raises `ListError` if the tar is missing, or if its SHA-256 is not the one
+    that is `known`.
     """
     try:
         digest = sha256(path)
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise ListError(f"{path}: cannot be read ({error}); bring it back, or correct the path") from error
+        raise ListError(f"{path}: cannot be read ({error}); {way_back(path)}") from error
+    if known not in (None, digest):
+        os.close(descriptor)
+        raise ListError(f"{path}: is not the tar that was fetched; {way_back(path)}")
     facts = {"file": name, "bytes": path.stat().st_size, "sha256": digest}
     try:
         contents = read_samples(descriptor, name, options.get("caption"), options["url"])
@@ -72,7 +77,7 @@ def index_shards(tars: Sequence[dict], folder: Path, options: Mapping, storage: 
 
     def make(number: str) -> pa.Table:
         tar = described[number]
-        return index_tar(Path(tar["path"]), tar["file"], options, storage)
+        return index_tar(Path(tar["path"]), tar["file"], options, storage, tar.get("sha256"))
 
     files = make_parts(folder, requests, make, "indexing tars")
     return {"rows": sum(file["rows"] for file in files), "tars": list(tars), "files": files}

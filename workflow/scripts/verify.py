@@ -61,7 +61,7 @@ def verify(results: Path) -> tuple[int, list[str]]:
             problems.append(str(error))
             continue
         # A part after the end of a list has no files and no rows.
-        # Nor do fetched tars have to stay; the list in counts.json names those that were read.
+        # Fetched tars may be deleted; the list in counts.json names those that were read.
         if not entries and content.get("rows") != 0 and "tars" not in content and manifest.name == "manifest.json":
             problems.append(f"{manifest}: records no files; delete it and run the rule that makes it again")
         entries = [entry for entry in entries if not is_sharded(manifest.parent, entry)]

@@ -63,11 +63,12 @@ def described_files(name):
 
 
 def shown_files(name):
-    """An input function: a file of the description of a pool, or of each member of a mixture."""
+    """An input function: a file of the description of a pool, or of each one in a mixture."""
 
     def files(wildcards):
         pool = wildcards.pool
-        shown = experiment.members(pool) if pool in experiment.mixtures else [pool]
+        is_mixture = pool in experiment.mixtures
+        shown = paths.mixed_pools(experiment, pool) if is_mixture else [pool]
         return [f"results/descriptions/{member}/{name}" for member in shown]
 
     return files
@@ -103,7 +104,10 @@ def titles_of_testsets(wildcards):
 
 def card_of_pool(wildcards):
     """What the card of a pool says of it: names, kind, and the title of the reference; of a mixture also its members."""
-    entry = paths.card_entry(experiment, wildcards.pool)
+    pool = wildcards.pool
+    entry = paths.card_entry(experiment, pool)
+    if pool in experiment.mixtures:
+        entry["sizes"] = experiment.sizes(pool)
     return entry | {"reference": title_of(experiment.reference)}
 
 

@@ -5,7 +5,7 @@ from html import escape
 
 from testbed.cards.charts import bars
 from testbed.cards.template import STYLES, label_of, styles_of
-from testbed.cards.words import log_odds
+from testbed.cards.words import log_odds, most_frequent
 
 SHOWN_WORDS = 15
 Counts = Mapping[str, int]
@@ -44,13 +44,13 @@ def distinctive_words(groups: Sequence[Mapping], words: Words, rivals: Words) ->
                 chart_of(f"More in {label_of(group)}", more_in(own, other), own, other, (styles[place], "others"))
             )
         of = "the member (first bar) and the other members (second)"
+    if not any(charts) and len(groups) > 1:
+        return '<p class="note">No word tells them apart.</p>'
     if not any(charts):
-        rows = [
-            row_of(word, [counts[0]])
-            for word in sorted(filter(None, counts[0]), key=lambda word: (-counts[0][word], word))
-        ]
+        listed = {word: count for word, count in counts[0].items() if word}
+        rows = [row_of(word, [counts[0]]) for word, _ in most_frequent(listed, 2 * SHOWN_WORDS)]
         note = "The most frequent ones; there is no other pool to compare with."
-        return f'<p class="note">{note}</p>{bars(rows[: 2 * SHOWN_WORDS], STYLES)}'
+        return f'<p class="note">{note}</p>{bars(rows, STYLES)}'
     note = f"By log-odds with a prior (Monroe et al. 2008). Bars are shares of all words of {of}."
     return f'<p class="note">{note}</p><div class="words">{"".join(charts)}</div>'
 

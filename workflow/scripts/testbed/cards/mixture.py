@@ -11,17 +11,17 @@ def mixed(
     """Return the description, the contact sheet and the words of the mixture `pool`, whose groups are its members.
 
     `pool` has the shares of its `members`, and their `titles`. The others are those of each member, in the same order. Of a
-    filter, the group of what it keeps is taken, which is its first one. Of the sheets, which are samples in the order of
-    their uids, each member's share of the longest one is taken.
+    filter, the group of what it keeps is taken, which is its first one. Sheets have samples in the order of their uids; of
+    these are taken as many as there are for all members by their shares.
     """
-    most = max(map(len, sheets))
-    groups, sheet, counts = [], [], {}
-    for place, (name, share) in enumerate(pool["members"].items()):
+    groups, counts, shown = [], {}, {}
+    for place, name in enumerate(pool["members"]):
         own = descriptions[place]["groups"][0]
         groups.append(own | {"name": name, "label": pool["titles"][name]})
-        samples = [sample for sample in sheets[place] if sample["group"] == own["name"]]
-        sheet += [sample | {"group": name} for sample in samples[: max(1, round(share * most))]]
+        shown[name] = [sample | {"group": name} for sample in sheets[place] if sample["group"] == own["name"]]
         counts[name] = words[place][own["name"]]
+    most = min(len(shown[name]) / share for name, share in pool["members"].items())
+    sheet = [sample for name, share in pool["members"].items() for sample in shown[name][: max(1, round(share * most))]]
     # Some members may have been scored by a teacher, and others not.
     if not all(group["predicted"] for group in groups):
         groups = [group | {"predicted": None} for group in groups]

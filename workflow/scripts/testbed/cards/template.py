@@ -29,8 +29,10 @@ def styles_of(groups: Sequence[Mapping]) -> list[str]:
 
 def label_of(group: Mapping, begins: bool = False) -> str:
     """Return what a group is called, as HTML; with a capital letter where a line `begins` with it."""
-    label = group.get("label", group["name"])
-    return escape(label[:1].upper() + label[1:] if begins else label)
+    if "label" in group:
+        # The name of a pool is written as its author writes it.
+        return escape(group["label"])
+    return group["name"].capitalize() if begins else group["name"]
 
 
 def facts(entries: Iterable[tuple[str, Sequence[str]]], groups: Sequence[Mapping] = ()) -> str:

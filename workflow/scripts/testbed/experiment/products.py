@@ -174,8 +174,18 @@ def described_pools(experiment: Experiment) -> list[str]:
 
 
 def carded_pools(experiment: Experiment) -> list[str]:
-    """The pools with a card: those that are described, and the mixtures with trainsets, whose members are described."""
-    return [*described_pools(experiment), *(name for name in experiment.mixtures if experiment.sizes(name))]
+    """The pools with a card: those that are described, and the mixtures of them."""
+    return [*described_pools(experiment), *experiment.mixtures]
+
+
+def mixed_pools(experiment: Experiment, mixture: str) -> dict[str, float]:
+    """The shares of the sources and filters that the trainsets of `mixture` take samples from, also by other mixtures."""
+    found: dict[str, float] = {}
+    for member, share in experiment.members(mixture).items():
+        inner = mixed_pools(experiment, member) if member in experiment.mixtures else {member: 1.0}
+        for name, part in inner.items():
+            found[name] = found.get(name, 0.0) + share * part
+    return {name: share for name, share in sorted(found.items()) if experiment.needed(name)}
 
 
 def overlapping_sources(experiment: Experiment) -> list[str]:
@@ -200,16 +210,15 @@ def scores_with_classes(experiment: Experiment, pool: str) -> str | None:
 
 
 def card_entry(experiment: Experiment, pool: str) -> dict:
-    """What a card says of a pool: its name, title, kind, the title of what a filter selects from, a mixture's members."""
+    """What a card says of a pool: its name, title, kind, the title of what a filter selects from, what is in a mixture."""
     entries = experiment.sources | experiment.filters | experiment.mixtures
     entry = {"name": pool, "title": entries[pool].get("title", pool), "kind": experiment.kind(pool)}
     if pool in experiment.filters:
         parent = experiment.filters[pool]["from"]
         entry["from"] = entries[parent].get("title", parent)
     if pool in experiment.mixtures:
-        members = experiment.members(pool)
-        entry |= {"members": members, "sizes": experiment.sizes(pool)}
-        entry["titles"] = {name: entries[name].get("title", name) for name in members}
+        members = mixed_pools(experiment, pool)
+        entry |= {"members": members, "titles": {name: entries[name].get("title", name) for name in members}}
     return entry
 
 

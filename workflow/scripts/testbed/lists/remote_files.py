@@ -17,7 +17,10 @@ class ListRetrievalError(RuntimeError):
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a list at its address; `bytes` and `sha256` are known or None, `packed` archives are unpacked."""
+    """A file of a list at its `url`; `bytes` and `sha256` are known or None, `packed` archives are unpacked.
+
+    `address` is what names the file where it has an address of its own, which on the Hub has no commit.
+    """
 
     url: str
     name: str
@@ -25,6 +28,7 @@ class Remote:
     sha256: str | None = None
     packed: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    address: str = ""
 
 
 def listed_files(name: str, table: Path | str) -> list[Remote]:
@@ -117,7 +121,7 @@ def files_at(names: Mapping[str, str]) -> list[Remote]:
     remotes = []
     for address, name in names.items():
         if not address.startswith(HUB):
-            remotes.append(Remote(address, name))
+            remotes.append(Remote(address, name, address=address))
             continue
         dataset, revision, path = hub_parts(address)
         if (dataset, revision) not in datasets:
@@ -126,7 +130,7 @@ def files_at(names: Mapping[str, str]) -> list[Remote]:
         remote = datasets[dataset, revision].get(path)
         if remote is None:
             raise ListRetrievalError(f"{address}: the dataset {dataset} has no such file. Correct the path.")
-        remotes.append(replace(remote, name=name))
+        remotes.append(replace(remote, name=name, address=address))
     return remotes
 
 

@@ -7,6 +7,7 @@ import logging
 import shutil
 import zipfile
 import zlib
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -30,14 +31,14 @@ class Retrieval:
 
     `by_hand` is the sentence of an error that says how to do without it. `files` has the records of complete files by name,
     `origins` the addresses and SHA-256 of what was fetched, and `fetched` the addresses of what is whole but not yet checked
-    and unpacked. Complete files may be missing if what they were fetched for is made (`is_used_up`).
+    and unpacked. Complete files may be missing if their SHA-256 is in `used`: what they were fetched for is made of them.
     """
 
     folder: Path
     address: str
     proxy: str
     by_hand: str
-    is_used_up: bool = False
+    used: Container[str] = ()
     files: dict[str, dict] = field(default_factory=dict)
     origins: dict[str, dict] = field(default_factory=dict)
     fetched: dict[str, str] = field(default_factory=dict)
@@ -53,10 +54,11 @@ class Retrieval:
 
     def get(self, remote: Remote) -> list[str]:
         """Fetch a file, unless it is there, check and unpack it, and return the names of what it gave."""
-        known = self.origins.get(remote.name)
-        if known and is_same(known, remote) and (self.is_used_up or not any(map(self.problem, known["gave"]))):
+        if self.has(remote.name) and is_same(self.origins[remote.name], remote):
             logging.info("%s: kept", remote.name)
-            return known["gave"]
+            self.origins[remote.name] |= {"url": remote.url, "address": remote.address}
+            self.save()
+            return self.origins[remote.name]["gave"]
         path = self.folder / "files" / remote.name
         if self.fetched.get(remote.name) != remote.url or not path.is_file():
             self.fetch(remote, path)
@@ -68,7 +70,7 @@ class Retrieval:
             self.files[name] = record(self.folder / name) | {"name": name}
         status = path.stat()
         origin = {"url": remote.url, "sha256": digest, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-        origin |= {"retrieved": now(), "gave": gave}
+        origin |= {"address": remote.address, "retrieved": now(), "gave": gave}
         self.origins[remote.name] = origin
         del self.fetched[remote.name]
         self.save()
@@ -76,6 +78,15 @@ class Retrieval:
             path.unlink()
         logging.log(PROGRESS, "%s: fetched %s, %.1f MB", self.folder.name, remote.name, origin["bytes"] / 1e6)
         return gave
+
+    def has(self, name: str) -> bool:
+        """Return whether the file of a `Remote` with this name was fetched, and what it gave is there or has been used."""
+        known = self.origins.get(name)
+        return bool(known) and (known["sha256"] in self.used or not any(map(self.problem, known["gave"])))
+
+    def has_from(self, address: str, name: str) -> bool:
+        """Return the same of a file that was fetched because of `address`."""
+        return self.origins.get(name, {}).get("address") == address and self.has(name)
 
     def save(self) -> None:
         content = {"address": self.address, "fetched": self.fetched, "origins": self.origins}

@@ -19,6 +19,14 @@ TARS = "results/tars"
 """The folder of the tar files that are fetched, by source and group."""
 
 
+def way_back(tar: Path) -> str:
+    """Return what to do about a tar file, or a local image, that is missing or not the one that was indexed."""
+    if tar.is_relative_to(TARS):
+        source = Path(*tar.parts[: len(Path(TARS).parts) + 1])
+        return f"to fetch it again, delete {source}, and run the same command again with --forcerun retrieve_shards"
+    return "bring it back, or correct the path"
+
+
 def find_tars(path: Path | str) -> list[Path]:
     """Return the tar files of a source in sorted order. `path` is a file, a glob, or a folder with ``.tar`` files.
 

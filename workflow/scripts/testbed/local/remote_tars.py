@@ -3,6 +3,7 @@
 Snakemake imports this module when it parses the workflow, so it imports no slow module.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from itertools import islice
@@ -20,6 +21,9 @@ MOST = 200_000
 """Tar files of one source. LAION-400M has 41,408."""
 
 
+RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
+
+
 class RemoteTar(NamedTuple):
     """The address of a tar file, and its name: the path below the folder that all of its source share."""
 
@@ -34,6 +38,8 @@ def remote_tars(address: str) -> tuple[RemoteTar, ...]:
     Numbers and words in braces are one address each ({0000..0575}, {train,test}), as in the addresses that readers of
     WebDataset take. Raises `ListError` unless each is the address of a .tar file on the web or of a dataset on the Hub.
     """
+    if any(abs(int(last) - int(first)) >= MOST for first, last in RANGE.findall(address)):
+        raise ListError(f"{address}: stands for more than {MOST:,} tar files; correct the numbers in braces")
     try:
         addresses = list(islice(braceexpand(address), MOST + 1))
     except UnbalancedBracesError as error:
@@ -42,7 +48,9 @@ def remote_tars(address: str) -> tuple[RemoteTar, ...]:
         raise ListError(f"{address}: stands for more than {MOST:,} tar files; correct the numbers in braces")
     paths = [path_of(each) for each in addresses]
     if len(set(paths)) < len(paths):
-        raise ListError(f"{address}: names a tar file twice; correct the numbers in braces")
+        raise ListError(
+            f"{address}: two addresses have the same path, by which tar files are told apart; correct the braces"
+        )
     # As long as all of them begin with the same folder.
     folders = [path.parent.parts for path in paths]
     shared = 0
@@ -54,6 +62,11 @@ def remote_tars(address: str) -> tuple[RemoteTar, ...]:
 
 def path_of(address: str) -> PurePosixPath:
     """Return the path of the tar file at `address`. Raises `ListError` if it is no such address."""
+    if address.count("://") != 1:
+        raise ListError(
+            f"{address}: is no address of tar files; write https://host/{{0000..0575}}.tar, or hf://datasets/..., and "
+            "braces for several"
+        )
     check_address(address, [])
     path = hub_parts(address)[2] if address.startswith(HUB) else unquote(urlsplit(address).path)
     if address.startswith(HUB) and any(letter in path for letter in "*?["):

@@ -56,17 +56,20 @@ def read_checkpoint(folder: Path) -> dict | None:
     for path in checkpoints_in(folder):
         try:
             # The optimizer and the counters are tensors too, so that no code is unpickled.
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             logging.warning("%s does not load (%s); removed, the training resumes from the one before", path, error)
             path.unlink(missing_ok=True)
-            continue
-        for group in checkpoint["optimizer"]["param_groups"]:
-            if "fused" in group:
-                # It was not in checkpoints of earlier versions.
-                group["fused"] = True
-        return checkpoint
     return None
+
+
+def fused_as(optimizer, state: dict) -> dict:
+    """Return the `state` of an optimizer in a checkpoint, computed in one pass or not as the `optimizer` that resumes it.
+
+    In checkpoints of earlier versions, no optimizer is fused.
+    """
+    own = [{"fused": group["fused"]} if "fused" in group else {} for group in optimizer.param_groups]
+    return state | {"param_groups": [one | added for one, added in zip(state["param_groups"], own, strict=True)]}
 
 
 class CheckpointSchedule:

@@ -19,7 +19,7 @@ from testbed.models.pixels import normalise
 from testbed.records.manifest import read_json, write_json
 from testbed.records.processes import terminate_with_parent
 from testbed.shards.samples import SampleError
-from testbed.training.checkpoints import CheckpointSchedule, plain_names, read_checkpoint, write_checkpoint
+from testbed.training.checkpoints import CheckpointSchedule, fused_as, plain_names, read_checkpoint, write_checkpoint
 from testbed.training.curve import Curve
 
 OPEN_CLIP = "open_clip"
@@ -145,7 +145,7 @@ class Training:
         self.first, self.seen = 0, torch.zeros(size, dtype=torch.int32)
         if checkpoint := read_checkpoint(Path(args.logs)):
             self.model.load_state_dict(checkpoint["model"])
-            optimizer.load_state_dict(checkpoint["optimizer"])
+            optimizer.load_state_dict(fused_as(optimizer, checkpoint["optimizer"]))
             if scaler is not None:
                 scaler.load_state_dict(checkpoint["scaler"])
             self.first = checkpoint["step"]
