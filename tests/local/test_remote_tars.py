@@ -19,7 +19,7 @@ from testbed.lists.pairs import ListError
 from testbed.lists.remote_files import ListRetrievalError
 from testbed.local.files import group_names
 from testbed.local.reading import Tar, check_tar
-from testbed.local.remote_tars import group_of_tars, names_of_tars, remote_tars
+from testbed.local.remote_tars import group_of_tars, names_of_tars, tars_at
 from testbed.records.files import sha256
 from testbed.shards.shard_files import ShardError
 from testbed.web import single_files
@@ -29,13 +29,13 @@ HUB = "hf://datasets/lab/pairs-wds@v1/data/train-{0000..0002}.tar"
 
 
 def test_numbers_and_words_in_braces_are_one_address_each():
-    found = remote_tars("https://host.test/wds/{train,test}/{008..010}.tar?download=1")
+    found = tars_at("https://host.test/wds/{train,test}/{008..010}.tar?download=1")
     assert [tar.name for tar in found] == [
         f"{split}/{number}.tar" for split in ("train", "test") for number in ("008", "009", "010")
     ]
     assert found[0].address == "https://host.test/wds/train/008.tar?download=1"
-    assert [tar.name for tar in remote_tars(HUB)] == ["train-0000.tar", "train-0001.tar", "train-0002.tar"]
-    assert [tar.name for tar in remote_tars("http://host.test/a%20b.tar")] == ["a b.tar"]
+    assert [tar.name for tar in tars_at(HUB)] == ["train-0000.tar", "train-0001.tar", "train-0002.tar"]
+    assert [tar.name for tar in tars_at("http://host.test/a%20b.tar")] == ["a b.tar"]
 
 
 def test_jobs_share_the_tars():
@@ -43,7 +43,7 @@ def test_jobs_share_the_tars():
     paths = names_of_tars("mine", {"retrieve": address})
     assert group_names(paths) == ["00000", "00001", "00002"]
     groups = [group_of_tars(address, group) for group in group_names(paths)]
-    assert sum(groups, ()) == remote_tars(address) and list(map(len, groups)) == [16, 16, 5]
+    assert sum(groups, ()) == tars_at(address) and list(map(len, groups)) == [16, 16, 5]
     assert [str(path) for path in paths][15:17] == [
         "results/tars/mine/00000/files/0015.tar",
         "results/tars/mine/00001/files/0016.tar",
@@ -75,7 +75,7 @@ def test_a_path_comes_before_an_address(tmp_path):
 )
 def test_what_is_no_address_of_tars_is_an_error(address, words):
     with pytest.raises(ListError, match=words):
-        remote_tars(address)
+        tars_at(address)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def origin(monkeypatch):
 
 def test_a_restart_keeps_whole_tars_and_goes_on_in_the_cut_one(origin, tmp_path):
     folder = tmp_path / "results/tars/mine/00001"
-    names = dict(remote_tars(origin.url + "/{0..2}.tar"))
+    names = dict(tars_at(origin.url + "/{0..2}.tar"))
     origin.faults["1.tar"] = ["cut", 503]
     with pytest.raises(ListRetrievalError, match=r"1\.tar.*Or fetch the tars by hand, .* sources\.mine\.shards"):
         retrieve_shards(names, "mine", folder)
@@ -102,13 +102,13 @@ def test_a_restart_keeps_whole_tars_and_goes_on_in_the_cut_one(origin, tmp_path)
         assert tar["url"] == f"{origin.url}/{number}.tar" and tar["bytes"] == 40_000
         assert tar["sha256"] == sha256(folder / "files" / tar["file"])
     # Fewer tars leave nothing of the others, and fetch nothing again.
-    retrieve_shards(dict(remote_tars(origin.url + "/{0..1}.tar")), "mine", folder)
+    retrieve_shards(dict(tars_at(origin.url + "/{0..1}.tar")), "mine", folder)
     assert sorted(path.name for path in (folder / "files").iterdir()) == ["0.tar", "1.tar"]
     assert len(origin.asked["0.tar"]) == 1
 
 
 def test_fetched_tars_may_go_once_they_are_in_shards(origin, tmp_path):
-    folder, names = tmp_path / "results/tars/mine/00000", dict(remote_tars(origin.url + "/{0..1}.tar"))
+    folder, names = tmp_path / "results/tars/mine/00000", dict(tars_at(origin.url + "/{0..1}.tar"))
     manifest = retrieve_shards(names, "mine", folder)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "files/0.tar").unlink()
@@ -125,7 +125,7 @@ def test_a_tar_that_is_not_the_one_that_was_fetched_is_not_indexed(origin, tmp_p
     content = write_tar(tmp_path / "0.tar", members_of(0)).read_bytes()
     origin.files["0.tar"] = content
     folder = Path("results/tars/mine/00000")
-    tars = retrieve_shards(dict(remote_tars(origin.url + "/0.tar")), "mine", folder)["tars"]
+    tars = retrieve_shards(dict(tars_at(origin.url + "/0.tar")), "mine", folder)["tars"]
     index = partial(index_shards, tars, tmp_path / "indexed", {"url": "url", "verify": "none"}, STORAGE)
     (tmp_path / "indexed").mkdir()
     words = "to fetch it again, delete results/tars/mine, and run .* --forcerun retrieve_shards"
@@ -156,8 +156,8 @@ def test_tars_on_the_hub_are_compared_with_its_hashes(tmp_path, scripts_environm
         "from testbed.web.hub import ask_hub\n"
         "ask_hub(sys.argv[3], 'none')\n"
         "from retrieve_shards import retrieve_shards\n"
-        "from testbed.local.remote_tars import remote_tars\n"
-        "print(json.dumps(retrieve_shards(dict(remote_tars(sys.argv[1])), 'mine', Path(sys.argv[2]))))\n"
+        "from testbed.local.remote_tars import tars_at\n"
+        "print(json.dumps(retrieve_shards(dict(tars_at(sys.argv[1])), 'mine', Path(sys.argv[2]))))\n"
     )
 
     def retrieve(address):

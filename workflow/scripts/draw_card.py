@@ -49,16 +49,14 @@ if __name__ == "__main__":
     descriptions = [read_json(file) for file in files.descriptions]
     sheets = [parquet.read_table(file).to_pylist() for file in files.sheets]
     words = [read_words(Path(file)) for file in files.words]
-    if params.pool["kind"] == "mixture":
-        described = mixed(params.pool, descriptions, sheets, words)
-    else:
-        described = descriptions[0], sheets[0], words[0]
-    description, sheet, own_words = described
+    is_mixture = params.pool["kind"] == "mixture"
+    found = mixed(params.pool, descriptions, sheets, words) if is_mixture else (descriptions[0], sheets[0], words[0])
+    description, sheet, counts = found
     page = card_page(
         description,
         params.pool,
         sheet,
-        own_words,
+        counts,
         words_of_others(snakemake.input.rivals),
         params.blur,
         "".join(overlap),

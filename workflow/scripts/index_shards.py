@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from testbed.lists.pairs import ListError
-from testbed.local.files import way_back
+from testbed.local.files import way_out
 from testbed.local.images import Storage, storage_of
 from testbed.local.indexing import index_table
 from testbed.local.tar_samples import Sample, read_samples
@@ -44,10 +44,10 @@ def index_tar(path: Path, name: str, options: Mapping, storage: Storage, known: 
         digest = sha256(path)
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise ListError(f"{path}: cannot be read ({error}); {way_back(path)}") from error
+        raise ListError(f"{path}: cannot be read ({error}); {way_out(path)}") from error
     if known not in (None, digest):
         os.close(descriptor)
-        raise ListError(f"{path}: is not the tar that was fetched; {way_back(path)}")
+        raise ListError(f"{path}: is not the tar that was fetched; {way_out(path)}")
     facts = {"file": name, "bytes": path.stat().st_size, "sha256": digest}
     try:
         contents = read_samples(descriptor, name, options.get("caption"), options["url"])

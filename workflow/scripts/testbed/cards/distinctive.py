@@ -29,10 +29,7 @@ def distinctive_words(groups: Sequence[Mapping], words: Words, rivals: Words) ->
         ]
         of = "this pool (first bar) and the other sources (second)"
     elif len(groups) == 2:
-        names = [
-            {"kept": "what is kept", "dropped": "what is dropped"}.get(group["name"], label_of(group))
-            for group in groups
-        ]
+        names = [label_of(group) if "label" in group else f"what is {group['name']}" for group in groups]
         found = more_in(*counts), more_in(*reversed(counts))
         charts = [chart_of(f"More in {name}", own, *counts, styles) for name, own in zip(names, found, strict=True)]
         of = " and ".join(names)

@@ -19,7 +19,7 @@ TARS = "results/tars"
 """The folder of the tar files that are fetched, by source and group."""
 
 
-def way_back(tar: Path) -> str:
+def way_out(tar: Path) -> str:
     """Return what to do about a tar file, or a local image, that is missing or not the one that was indexed."""
     if tar.is_relative_to(TARS):
         source = Path(*tar.parts[: len(Path(TARS).parts) + 1])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
-from testbed.local.files import TARS, way_back
+from testbed.local.files import TARS, way_out
 from testbed.local.images import ImageFault, Storage, Stored, store_image
 from testbed.records.manifest import problem, read_json
 from testbed.shards.shard_files import ShardError
@@ -158,7 +158,7 @@ def check_size(tar: Tar, size: int) -> None:
 def not_usable(tar: Tar, error: OSError) -> ShardError:
     rule = "index_files" if tar.bytes is None else "index_shards"
     if tar.path.is_relative_to(TARS):
-        return ShardError(f"{tar.path}: cannot be used ({error}); {way_back(tar.path)}")
+        return ShardError(f"{tar.path}: cannot be used ({error}); {way_out(tar.path)}")
     return ShardError(
         f"{tar.path}: cannot be used ({error}). Bring it back, or run the same command again with --forcerun {rule} to "
         "index what there is. If the source was in shards already, set shards.shard_size, download.image_size, quality, "

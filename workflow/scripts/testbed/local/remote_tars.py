@@ -32,7 +32,7 @@ class RemoteTar(NamedTuple):
 
 
 @cache
-def remote_tars(address: str) -> tuple[RemoteTar, ...]:
+def tars_at(address: str) -> tuple[RemoteTar, ...]:
     """Return the tar files that `address` stands for.
 
     Numbers and words in braces are one address each ({0000..0575}, {train,test}), as in the addresses that readers of
@@ -84,7 +84,7 @@ def retrieved_tars(source: str, address: str) -> dict[Path, str]:
     """Return the paths and the names of the tar files of a source that are fetched from `address`."""
     return {
         Path(TARS, source, f"{number // GROUP:05d}", "files", tar.name): tar.name
-        for number, tar in enumerate(remote_tars(address))
+        for number, tar in enumerate(tars_at(address))
     }
 
 
@@ -106,4 +106,4 @@ def is_fetched(entry: Mapping) -> bool:
 def group_of_tars(address: str, group: str) -> tuple[RemoteTar, ...]:
     """Return the tar files at `address` that one job fetches."""
     start = int(group) * GROUP
-    return remote_tars(address)[start : start + GROUP]
+    return tars_at(address)[start : start + GROUP]
