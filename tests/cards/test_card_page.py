@@ -146,15 +146,17 @@ def test_a_mixture_has_its_members_side_by_side(described, pages, browser):
     )
     sheets = browser.run("[...document.querySelectorAll('.sheet')].map((one) => one.children.length)")
     source, kept = (described[name][0]["groups"][0] for name in ("source", "filter"))
-    # All that the filter keeps, and a third as many of the source.
-    kept_samples = described["filter"][2]["group"].to_pylist().count("kept")
-    assert sheets == [round(kept_samples / 3), kept_samples]
+    # By their shares, and together no more than the source has on its own card.
+    kept_samples, longest = described["filter"][2]["group"].to_pylist().count("kept"), described["source"][2].num_rows
+    most = min(longest, kept_samples / 0.75)
+    assert sheets == [round(0.25 * most), round(0.75 * most)] and sum(sheets) <= longest
     facts = browser.run("[...document.querySelectorAll('.facts dd')].map((one) => one.innerText)")
     assert (
         f"{source['measures']['words']['median']:g}" in facts[3]
         and f"{kept['measures']['words']['median']:g}" in facts[3]
     )
     browser.open(pages["six"])
+    assert browser.run("document.querySelectorAll('.sheet li').length") == 6 * round(longest / 6)
     titles = browser.run("[...document.querySelectorAll('.words h3')].map((one) => one.textContent)")
     assert any(title == "More in The filter & <co>" for title in titles)
 
