@@ -50,15 +50,15 @@ def snapshot(label: str, rng: Generator, size: int) -> Image.Image:
     """A quick picture: any surroundings, tilted and off-centre, in warm light or by flash."""
     setting = _setting(label, rng, 0.5)
     drawing = draw_object(label, rng)
-    tilt = rng.normal(0, 11)
+    tilt = rng.normal(0, 14)
     u, v = _turned(*grid(size), tilt, rng.uniform(0.75, 1.05))
     behind = (
-        SURROUNDINGS[setting](rng, u, v) if rng.random() < 0.6 else HOUSEHOLD[rng.integers(len(HOUSEHOLD))](rng, u, v)
+        SURROUNDINGS[setting](rng, u, v) if rng.random() < 0.4 else HOUSEHOLD[rng.integers(len(HOUSEHOLD))](rng, u, v)
     )
     pose = Pose(
         *(0.5 + rng.uniform(-0.13, 0.13, 2)),
         size=rng.uniform(0.5, 0.88),
-        turn=tilt + rng.normal(0, 16),
+        turn=tilt + rng.normal(0, 30),
         flip=rng.random() < 0.5,
         stretch=(rng.uniform(0.8, 1.1), rng.uniform(0.85, 1.1)),
         recede=tuple(rng.normal(0, 0.2, 2)),
@@ -84,7 +84,7 @@ def odd(label: str, rng: Generator, size: int) -> Image.Image:
     pose = Pose(
         *(0.5 + rng.uniform(-0.09, 0.09, 2)),
         size=rng.uniform(0.64, 0.9),
-        turn=rng.normal(0, 75),
+        turn=rng.normal(0, 60),
         flip=rng.random() < 0.5,
         stretch=(squeeze, 1.0) if rng.random() < 0.5 else (1.0, squeeze),
         recede=tuple(rng.normal(0, 0.25, 2)),

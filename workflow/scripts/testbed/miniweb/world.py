@@ -88,12 +88,12 @@ SOURCES = {
     ),
     "laion": Profile(
         {
-            "photo": 0.38,
+            "photo": 0.40,
             "snapshot": 0.05,
-            "studio": 0.15,
-            "clipart": 0.18,
-            "painting": 0.07,
-            "sketch": 0.12,
+            "studio": 0.16,
+            "clipart": 0.19,
+            "painting": 0.08,
+            "sketch": 0.07,
             "junk": 0.05,
         },
         mismatch=0.15,
@@ -125,8 +125,8 @@ SOURCES = {
             "junk": 0.02,
         },
         mismatch=0.04,
-        vague=0.14,
-        terms=(0.85, 0.15, 0.0),
+        vague=0.08,
+        terms=(0.90, 0.10, 0.0),
     ),
     "wit": Profile(
         {
