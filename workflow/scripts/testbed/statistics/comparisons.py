@@ -118,8 +118,9 @@ def compare(
 ) -> Measured:
     """The comparisons of each pair of pools on each shift, for every architecture where both have a line.
 
-    Pools are compared in height. With `slopes` they are compared in slope, too, and `equal` is measured. Pools without a
-    common range give a comparison without a value.
+    Pools are compared in height. With `slopes` they are compared in slope, too, `equal` is measured, and errors are
+    cautious: one difference of any pair is then enough for the claim. Pools without a common range give a comparison
+    without a value.
     """
     found, blocks, equal = [], [], []
     for architecture, fit in fits.items():
@@ -147,7 +148,7 @@ def compare(
                     rows.append(Comparison(*named, SLOPE, at, np.nan, crossing=crossing))
                     combinations.append(fit.slope(shift, pool) - fit.slope(shift, other))
                     places.append(len(ends) // 2 - 1)
-        measured, correlation = measure(fit, rows, combinations)
+        measured, correlation = measure(fit, rows, combinations, cautious=slopes)
         found += measured
         same = _within_margin(fit, ends, settings)
         equal += [place >= 0 and bool(same[place]) for place in places]
@@ -156,14 +157,17 @@ def compare(
 
 
 def measure(
-    fit: Fit, rows: Sequence[Comparison], combinations: Sequence[Combination | None]
+    fit: Fit, rows: Sequence[Comparison], combinations: Sequence[Combination | None], cautious: bool = False
 ) -> tuple[list[Comparison], NDArray[np.float64]]:
-    """The comparisons `rows` with the values and errors of their `combinations`, and the correlations of their errors."""
+    """The comparisons `rows` with the values and errors of their `combinations`, and the correlations of their errors.
+
+    `cautious` errors are for a claim that any one comparison can support.
+    """
     known = [place for place, one in enumerate(combinations) if one is not None]
     correlation = np.eye(len(rows))
     measured = [*rows]
     if known:
-        uncertainty = fit.uncertainty([combinations[place] for place in known])
+        uncertainty = fit.uncertainty([combinations[place] for place in known], cautious)
         images, models = (np.sqrt(part.diagonal()) for part in (uncertainty.images, uncertainty.models))
         for number, place in enumerate(known):
             measured[place] = replace(

@@ -209,15 +209,15 @@ class Fit:
         value = 100 * float(inverse(self.y[row, place], self.scale))
         return Combination(value, shifted, reference, np.zeros_like(self.y)) - self.accuracy(shift, pool, x)
 
-    def uncertainty(self, combinations: Sequence[Combination]) -> Uncertainty:
-        """The joint uncertainty of `combinations`."""
+    def uncertainty(self, combinations: Sequence[Combination], cautious: bool = False) -> Uncertainty:
+        """The joint uncertainty of `combinations`; `cautious` is for the largest of many (see `ResidualVariances`)."""
         shifted, reference, residual = (
             np.stack([getattr(one, name) for one in combinations]) for name in ("shifted", "reference", "residual")
         )
         images = reference @ self._reference_images @ reference.T
         for row, covariance in enumerate(self._images):
             images += shifted[:, row] @ covariance @ shifted[:, row].T
-        models, freedom = self._residuals.covariance(residual, images.diagonal())
+        models, freedom = self._residuals.covariance(residual, images.diagonal(), cautious)
         return Uncertainty(images, models, freedom)
 
     def _on_line(self, shift: str, line: PoolLine, value: float, weights: NDArray[np.float64]) -> Combination:

@@ -77,40 +77,42 @@ class ResidualVariances:
         self._moderate(fit.models["pool"].to_numpy(), residuals, of_units)
 
     def _moderate(self, pools: NDArray, residuals: list[NDArray], of_units: list[NDArray]) -> None:
-        """Set the variances of the trainsets of each unit, `of_unit` (units, shifts, shifts), and what they vary by."""
+        """Set the pools' mean squares relative to all, as they are and moderated."""
         names, codes = np.unique(pools, return_inverse=True)
         self.pool_of_unit = np.array([codes[column.argmax()] for column in self.units.T])
         square = self.trainsets + self.images
-        found, freedom = np.zeros(len(names)), np.zeros(len(names))
-        for row, (residual, maker) in enumerate(zip(residuals, of_units, strict=True)):
-            if square[row, row] > 0:
-                found += np.bincount(self.pool_of_unit, residual**2, len(names)) / square[row, row]
-                freedom += np.bincount(self.pool_of_unit, np.sum(maker**2, axis=1), len(names))
-        # Residuals on several shifts are correlated: they count as fewer.
-        scale = np.sqrt(np.where(square.diagonal() > 0, square.diagonal(), np.inf))
-        correlation = square / np.outer(scale, scale)
-        shifts = np.trace(correlation) ** 2 / max(np.sum(correlation**2), 1e-12) if len(square) else 0.0
-        ratios = found / np.where(freedom > 0, freedom, 1.0)
-        self.moderated = moderate(ratios, freedom * shifts / max(1, len(square)))
-        self.of_unit = np.stack([_positive(self.trainsets + (ratio - 1) * square) for ratio in self.moderated.ratios])[
-            self.pool_of_unit
-        ]
+        precision = _inverse(square)
+        every, counted = np.stack(residuals), np.sqrt([np.sum(maker**2, axis=1) for maker in of_units])
+        # Residuals on several shifts are correlated: their squared Mahalanobis distance has as many degrees as shifts.
+        found = np.einsum("su,st,tu->u", every, precision, every)
+        freedom = np.einsum("su,st,tu->u", counted, precision * square, counted)
+        found, freedom = (np.bincount(self.pool_of_unit, one, len(names)) for one in (found, freedom))
+        self.ratios = found / np.where(freedom > 0, freedom, 1.0)
+        self.moderated = moderate(self.ratios, freedom)
+
+    def _of_units(self, ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Variances (units, shifts, shifts) of the trainsets of each unit, whose pools' mean squares have `ratios`."""
+        square = self.trainsets + self.images
+        return np.stack([_positive(self.trainsets + (ratio - 1) * square) for ratio in ratios])[self.pool_of_unit]
 
     def covariance(
-        self, weights: NDArray[np.float64], images: NDArray[np.float64]
+        self, weights: NDArray[np.float64], images: NDArray[np.float64], cautious: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Covariance (k, k) of combinations with `weights` (k, shifts, models), and degrees of freedom (k,) of their error.
 
         `images` (k,) are their variances from images, which count as known. Degrees of freedom are Satterthwaite's: those
         of the squared error, of which only the part from residuals is estimated. They are NaN without residuals.
+        If `cautious`, no pool's mean square is moved down. Moderated ones are right on average, but the largest of many
+        differences is that of pools which vary more than others, and whose mean squares are moved down.
         """
+        ratios = np.maximum(self.moderated.ratios, self.ratios) if cautious else self.moderated.ratios
         in_units, in_blocks = weights @ self.units, weights @ self.blocks
-        spread_units = np.einsum("asu,ust->atu", in_units, self.of_unit, optimize=True)
+        spread_units = np.einsum("asu,ust->atu", in_units, self._of_units(ratios), optimize=True)
         covariance = np.tensordot(spread_units, in_units, axes=([1, 2], [1, 2]))
         covariance += np.einsum("asg,st,btg->ab", in_blocks, self.block, in_blocks, optimize=True)
         # What the estimates of the variances vary by: the whole mean squares, images included.
         square = self.trainsets + self.images
-        of_pools = self.moderated.ratios[self.pool_of_unit, None, None] * square
+        of_pools = ratios[self.pool_of_unit, None, None] * square
         of_blocks = np.where(self.block > 0, self.block + square / np.maximum(self.per_block, 1), 0.0)
         trainsets = np.einsum("asu,ust,atu->au", in_units, of_pools, in_units, optimize=True)
         blocks = np.einsum("asg,st,atg->a", in_blocks, of_blocks, in_blocks, optimize=True)
@@ -212,6 +214,12 @@ def _solve(equations: NDArray, moments: NDArray, variances: bool, blocks: bool) 
         if trainset < 0 < block and equations[0, 1] > 0:
             return 0.0, float(max(0.0, moments[0] / equations[0, 1]))
     return float(max(0.0, alone) if variances else alone), 0.0
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a covariance matrix in the directions in which it has variance; 0 in all others."""
+    scale = np.sqrt(np.where(matrix.diagonal() > 0, matrix.diagonal(), np.inf))
+    return np.linalg.pinv(matrix / np.outer(scale, scale), rcond=0.05, hermitian=True) / np.outer(scale, scale)
 
 
 def _positive(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
