@@ -38,6 +38,9 @@ METADATA = "sources__mini_yfcc__metadata"
         ({"sizes": ["1e6"]}, ["sizes.0: '1e6'", "integer", "text in YAML"]),
         ({"sizes": []}, ["sizes: []", "non-empty"]),
         ({"mixtures": None}, ["mixtures: has no value", "remove the key"]),
+        ({"testsets__mini_v2": None}, ["testsets.mini_v2: has no value", "remove the key"]),
+        ({"testsets__mini_v2": "v2"}, ["testsets.mini_v2: is 'v2', and must have keys of its own"]),
+        ({"download__hosts": {"https://a.test": 1}}, ["download.hosts: 'https://a.test' does not match"]),
         ({"architectures__mini_rn__learning_rate": "3e-3"}, ["learning_rate: '3e-3'", "3.0e-3"]),
         ({"architectures__mini_rn__device": "gpu"}, ["architectures.mini_rn.device: 'gpu'", "cpu", "cuda"]),
         ({"sources__Mini-YFCC": DEMO["sources"]["mini_wit"]}, ["sources: 'Mini-YFCC'", "lower-case letters"]),
@@ -87,7 +90,10 @@ METADATA = "sources__mini_yfcc__metadata"
         (corrupted(strength=3), ["testsets.fog.corrupt: unknown key strength", "severity"]),
         ({"statistics__baseline": "pool:who"}, ["statistics.baseline: pool who", "mini_yfcc", "none"]),
         ({"statistics__baseline": "who"}, ["statistics.baseline: 'who'", "pool:<name>"]),
-        ({"sources__mini_wit__samples": 4799}, ["4800 samples of mini_wit", "only 4799", "Lower the size"]),
+        (
+            {"sources__mini_wit__samples": 4799},
+            ["4800 samples of mini_wit", "only 4799", "Lower the size (sources.mini_wit.sizes"],
+        ),
         (
             {"mixtures__x": {"shares": PAIR, "sizes": [11002]}, "sources__mini_wit__samples": 6000},
             [

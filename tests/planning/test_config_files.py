@@ -3,7 +3,7 @@
 import pytest
 
 from testbed.experiment.errors import ExperimentError
-from testbed.planning.config_files import check_command, configuration_line, repeated_keys
+from testbed.planning.config_files import check_command, configuration_line, repeated_keys, replace_shares
 
 
 @pytest.fixture
@@ -66,6 +66,8 @@ def test_what_is_no_yaml_is_named_with_its_line(write, text, words):
         ["--configfiles", "mine.yaml", "--", "plan"],
         ["--configfile", "settings"],
         ["plan"],
+        ["plan", "--config", "seed=1", "experiment=paper", "-n"],
+        ["--config", "base64//c2VlZD0x"],
     ],
 )
 def test_sound_commands_pass(write, tmp_path, words):
@@ -95,6 +97,21 @@ def test_targets_behind_configfile_are_told_apart_from_files(write, tmp_path, wo
     (tmp_path / "results/experiment.json").write_text("{}")
     with pytest.raises(SystemExit, match=expected):
         check_command(["snakemake", "--configfile", *words])
+
+
+def test_targets_behind_config_are_told_apart_from_settings():
+    expected = "^Error: plan was read as a setting.*key=value: uv run snakemake plan --config experiment=paper$"
+    with pytest.raises(SystemExit, match=expected):
+        check_command(["snakemake", "--config", "experiment=paper", "plan", "-n"])
+
+
+def test_shares_are_replaced_as_a_whole():
+    config = {"mixtures": {"a": {"shares": {"x": 1, "y": 1, "z": 2}, "title": "A"}, "b": {"shares": {"x": 1}}}}
+    replace_shares(config, {"mixtures": {"a": {"shares": {"x": 1, "z": 2}}, "b": {"title": "B"}, "c": None}})
+    assert config["mixtures"] == {"a": {"shares": {"x": 1, "z": 2}, "title": "A"}, "b": {"shares": {"x": 1}}}
+    for layer in (None, {"mixtures": None}, {"ensembles": {"a": {"shares": None}}}):
+        replace_shares(config, layer)
+    assert config["mixtures"]["a"]["shares"] == {"x": 1, "z": 2}
 
 
 def test_an_error_says_what_the_configuration_is_made_of(tmp_path, monkeypatch):

@@ -65,6 +65,15 @@ def test_a_chunk_has_an_end(fetch, hostile, tmp_path):
     assert manifest["causes"] == {"out of time": 98, "timeout": 2}
 
 
+def test_a_rate_limit_loses_no_image(fetch, hostile, tmp_path):
+    hostile_part(tmp_path, hostile, ["ok"] * 20)
+    options = HOSTILE | {"chunk_deadline": 1.0, "hosts": {"127.0.0.1": 10}}
+    started = time.monotonic()
+    manifest = fetch(part=tmp_path / "part.parquet", folder=tmp_path / "00000", pages=[], options=options)["manifest"]
+    assert time.monotonic() - started > 1.9
+    assert manifest["causes"] == {"success": 20}
+
+
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(fetch, tmp_path):
     folder = tmp_path / "00000"
     with small_disk(folder) as resize:

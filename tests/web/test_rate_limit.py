@@ -43,6 +43,14 @@ def test_a_host_gets_its_requests_per_second(clock):
     assert clock.now == started
 
 
+def test_the_slowest_host_says_how_long_requests_take_at_least():
+    limiter = RateLimiter(4, {"a.example": 0.5, "free": 0})
+    urls = ["http://A.example/1", "https://a.example:8/2", "http://b.example/", "http://free/", "http://[::1", "none"]
+    assert limiter.least_seconds(urls) == 2 / 0.5
+    assert limiter.least_seconds(urls[2:4]) == 1 / 4
+    assert limiter.least_seconds([]) == 0
+
+
 def test_a_paused_host_is_left_alone(clock):
     limiter = RateLimiter(0, {})
     limiter.pause("a.example", 0.3)

@@ -155,6 +155,13 @@ def test_a_target_behind_configfile_is_told_apart_from_a_file(workflow_copy):
     )
 
 
+def test_a_list_that_nobody_has_is_told_before_any_work(workflow_copy):
+    text = TINY.read_text(encoding="utf-8").replace("{miniweb: laion}", "{retrieve: cc12, format: cc12m}")
+    (workflow_copy / "mine.yaml").write_text(text)
+    output = refused(workflow_copy, "-n", "--configfile", "mine.yaml")
+    assert "sources.mini_laion.metadata.retrieve: cc12: there is no such list; write one of cc12m" in output
+
+
 @pytest.mark.parametrize("file", ["config/demo.yaml", "mine.yaml"])
 def test_what_is_no_yaml_is_named_with_its_line(workflow_copy, file):
     (workflow_copy / file).write_text("seed: 0\nseeds: [0, 1\nsizes: [100]\n")

@@ -92,6 +92,22 @@ def test_an_experiment_is_picked_by_name(workflow_copy):
     assert jobs_of(dry_run_with_gaps(workflow_copy, "--config", "experiment=paper"))["prepare_metadata"] == 6
 
 
+def test_a_file_on_top_replaces_the_members_of_a_mixture(workflow_copy):
+    (workflow_copy / "mine.yaml").write_text("mixtures: {mini_yfcc_laion: {shares: {mini_yfcc: 1, mini_wit: 3}}}\n")
+    target = "results/trainsets/mini_yfcc_laion/512/manifest.json"
+    for files in (["mine.yaml"], ["config/demo.yaml", "mine.yaml"]):
+        output = run_snakemake(workflow_copy, "-n", target, "--configfile", *files).stdout
+        assert "results/shards/mini_wit/" in output and "mini_laion" not in output
+
+
+def test_a_whole_experiment_stands_alone_under_the_name_of_another(workflow_copy):
+    text = (workflow_copy / "config/demo.yaml").read_text()
+    start, end = text.index("# The same shares of separately"), text.index("filters:")
+    (workflow_copy / "mine.yaml").write_text(text[:start] + text[end:])
+    output = run_snakemake(workflow_copy, "-n", "--configfile", "mine.yaml").stdout
+    assert "link_trainset" in output and "evaluate_ensemble" not in output
+
+
 def test_seeds_are_a_list_away(workflow_copy):
     (workflow_copy / "more_seeds.yaml").write_text("seeds: [0, 1, 2]\n")
     jobs = jobs_of(dry_run(workflow_copy, "--configfile", "more_seeds.yaml"))

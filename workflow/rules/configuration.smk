@@ -13,7 +13,9 @@ sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from testbed.planning.config_files import (
     configuration_line,
+    is_whole,
     missing_experiment,
+    replace_shares,
     repeated_keys,
 )
 from testbed.experiment.errors import ExperimentError
@@ -38,17 +40,23 @@ def readable(file):
 
 
 def add_experiment():
-    """Put the file of the experiment that `config` names below what `config` holds already.
+    """Put the file of the experiment that `config` names below what `config` holds already, unless that is whole.
 
     Not by a line `configfile:`, which Snakemake does not read in a module.
     """
     if workflow.config_settings.replace_workflow_config:
+        return
+    for layer in map(load_configfile, workflow.overwrite_configfiles):
+        replace_shares(config, layer)
+    replace_shares(config, workflow.config_settings.config)
+    if is_whole(config):
         return
     file = shipped(f"config/{config.get('experiment')}.yaml")
     if Path(file).is_file():
         given = copy.deepcopy(config)
         update_config(config, load_configfile(readable(file)))
         update_config(config, given)
+        replace_shares(config, given)
         workflow.configfiles.append(file)
     elif problem := missing_experiment(config):
         raise WorkflowError(problem)

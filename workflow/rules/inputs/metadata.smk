@@ -3,7 +3,7 @@ from testbed.experiment.products import is_mini, is_retrieved, metadata_of
 from testbed.lists.list_files import find_files
 from testbed.lists.pairs import ListError
 from testbed.lists.released import find_list
-from testbed.planning.given_files import list_problems
+from testbed.planning.given_files import address_problems, list_problems
 
 
 def released_list(wildcards):
@@ -12,6 +12,8 @@ def released_list(wildcards):
     if is_mini(experiment, source):
         return f"results/miniweb/{source}/manifest.json"
     if is_retrieved(experiment, source):
+        address = experiment.sources[source]["metadata"]["retrieve"]
+        report_missing(*address_problems(source, address, config["released_lists"]))
         return [f"results/lists/{source}/manifest.json", *joined_files(source)]
     metadata = metadata_of(experiment, source)
     # A list that was read has its length in its counts, and may be gone.

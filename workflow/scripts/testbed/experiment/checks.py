@@ -167,8 +167,9 @@ def _size_problems(experiment: Experiment, valid: list[str]) -> Iterator[str]:
         also = ", ".join(f"{name} ({largest[-1]})" for name, largest in others)
         yield (
             f"{key}: {size} samples of {pool} need {count} of source {source}, which has only {available} "
-            f"(sources.{source}.samples){f'; these also have too few: {also}' if also else ''}. Lower the size, or raise "
-            "samples if the list has more."
+            f"(sources.{source}.samples){f'; these also have too few: {also}' if also else ''}. Lower the size"
+            f"{'' if key.startswith('sources.') else f' (sources.{source}.sizes for this source alone)'}, or raise samples "
+            "if the list has more."
         )
     small: dict[tuple[str, str], str] = {}
     for model in experiment.models(valid):

@@ -17,7 +17,7 @@ RUN_ONLY = {
     # The outcome of each URL is recorded with its cause; retry_failed tries some again.
     "download": {
         *("backoff", "chunk_deadline", "chunk_size", "contact", "deadline", "hosts", "jobs", "max_bytes", "max_pixels"),
-        *("minimum_success", "proxy", "requests_per_second", "retries", "threads", "timeout"),
+        *("minimum_success", "proxy", "requests_per_second", "retries", "runtime", "threads", "timeout"),
         "user_agent",
     },
     "shards": {"keep_downloads"},

@@ -1,4 +1,4 @@
-"""Checks of configuration files: invalid YAML, repeated keys, and targets that are read as files."""
+"""Checks of configuration files: invalid YAML, repeated keys, and targets that are read as files or as settings."""
 
 import os
 import sys
@@ -20,15 +20,18 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def check_command(arguments: Sequence[str]) -> None:
     """Exit with a message if an argument after ``--configfile`` on Snakemake's command line is no configuration file.
 
-    Snakemake reads these files before it reads the workflow, so profiles/default/config.yaml calls this.
+    The same for an argument after ``--config`` that sets no key. Snakemake reads both before it reads the workflow, so
+    profiles/default/config.yaml calls this.
     """
     for index, option in enumerate(arguments):
-        if option in ("--configfile", "--configfiles"):
-            given = list(takewhile(is_value, arguments[index + 1 :]))
-            try:
+        given = list(takewhile(is_value, arguments[index + 1 :]))
+        try:
+            if option in ("--configfile", "--configfiles"):
                 check_given(given)
-            except ExperimentError as error:
-                sys.exit(f"Error: {error}")
+            if option in ("--config", "-C"):
+                check_settings(given)
+        except ExperimentError as error:
+            sys.exit(f"Error: {error}")
 
 
 def is_value(argument: str) -> bool:
@@ -55,6 +58,19 @@ def check_given(given: Sequence[str]) -> None:
         if not Path(file).is_file():
             raise ExperimentError(f"{file}: there is no such configuration file. Correct the path.")
         repeated_keys(file)
+
+
+def check_settings(given: Sequence[str]) -> None:
+    """Raise `ExperimentError` if an argument after ``--config`` is not a key with a value."""
+    # Snakemake gives the settings of its own jobs encoded.
+    targets = [argument for argument in given if "=" not in argument and not argument.startswith("base64//")]
+    if targets:
+        settings = [argument for argument in given if argument not in targets]
+        command = " ".join(["uv run snakemake", *targets, *(["--config", *settings] if settings else [])])
+        raise ExperimentError(
+            f"{' '.join(targets)} was read as a setting, like every argument after --config. Write targets before it, and "
+            f"settings as key=value: {command}"
+        )
 
 
 def repeated_keys(file: str | Path) -> list[str]:
@@ -97,6 +113,27 @@ def _repeated(node: yaml.Node, above: str = "") -> Iterator[str]:
                 yield f"{line}: key {above}{name} is there twice, first in line {lines[name]}. Remove one of them."
             lines.setdefault(name, line)
             yield from _repeated(value, f"{above}{name}.")
+
+
+WHOLE = {"experiment", "sources", "architectures", "testsets", "reference", "sizes"}
+"""The keys that an experiment must have."""
+
+
+def is_whole(config: Mapping) -> bool:
+    """Return whether `config` holds a whole experiment, so that nothing lies below it."""
+    return config.keys() >= WHOLE
+
+
+def replace_shares(config: Mapping, layer: object) -> None:
+    """Set the shares of mixtures and ensembles in `config` to those in `layer`, where it has some.
+
+    Merged member by member, a mixture would keep the members that a file on top does not name.
+    """
+    for kind in ("mixtures", "ensembles"):
+        pools = layer.get(kind) if isinstance(layer, Mapping) else None
+        for name, entry in pools.items() if isinstance(pools, Mapping) else ():
+            if isinstance(entry, Mapping) and isinstance(entry.get("shares"), Mapping):
+                config[kind][name]["shares"] = dict(entry["shares"])
 
 
 def missing_experiment(config: Mapping) -> str | None:

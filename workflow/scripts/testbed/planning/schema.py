@@ -1,7 +1,7 @@
 """Validation of the experiment: against its JSON schema, and as a whole."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -89,6 +89,9 @@ def without_unknown(config: dict, errors: list[jsonschema.ValidationError]) -> d
 
 def explain(error: jsonschema.ValidationError) -> Iterator[str]:
     """Yield a line for each problem in a violation of the schema: key, value, and what is allowed."""
+    if error.validator in ("oneOf", "anyOf") and not isinstance(error.instance, Mapping):
+        # The violation of the type says it.
+        return
     key = ".".join(str(step) for step in error.absolute_path) or "the experiment"
     allowed = sorted(error.schema.get("properties", []))
     unknown = unknown_keys(error)
@@ -101,13 +104,15 @@ def explain(error: jsonschema.ValidationError) -> Iterator[str]:
 def fault_of(error: jsonschema.ValidationError) -> str:
     """Return what is wrong, in words that need no knowledge of JSON schema or of YAML's special cases."""
     value, message = error.instance, error.message
-    if error.validator in ("oneOf", "anyOf"):
+    if value is None:
+        message = "has no value; give it one, or remove the key"
+    elif error.validator in ("oneOf", "anyOf"):
         choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
         message = f"has {', '.join(map(str, value)) or 'no key'}; give either {choices}"
     elif error.validator == "dependentRequired":
         message += "; path, format and columns must be given together"
-    elif error.validator == "type" and value is None:
-        message = "has no value; give it one, or remove the key"
+    elif error.validator == "type" and error.validator_value == "object":
+        message = f"is {value!r}, and must have keys of its own"
     elif error.validator == "type" and error.validator_value in ("integer", "number"):
         message += "; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
     return f"{message}.{did_you_mean(value, error.validator_value) if error.validator == 'enum' else ''}"

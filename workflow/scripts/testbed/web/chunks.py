@@ -130,7 +130,9 @@ class Chunks:
         try:
             with pa.ipc.new_file(request_file, rows.schema) as file:
                 file.write_table(rows)
-            self.fetcher.end = time.monotonic() + self.seconds
+            # What the rate limits take is not the fault of a host, and must lose no image.
+            waits = self.fetcher.rate_limiter.least_seconds(rows["url"].to_pylist())
+            self.fetcher.end = time.monotonic() + self.seconds + waits
             self.downloader.download_shard((number, str(request_file)))
         except OSError as error:
             self.write_errors.append(error)

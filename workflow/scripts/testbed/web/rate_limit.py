@@ -2,6 +2,9 @@
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 MAX_PAUSES = 5
 """After this many pauses without a success between them, requests to a paused host fail instead of waiting."""
@@ -26,6 +29,11 @@ class RateLimiter:
         labels = host.lower().split(".")
         domains = (".".join(labels[start:]) for start in range(len(labels)))
         return next((self.hosts[domain] for domain in domains if domain in self.hosts), self.per_second)
+
+    def least_seconds(self, urls: Iterable[str]) -> float:
+        """Return how long one request to each of `urls` takes at least at these rates."""
+        requests = Counter(map(host_of, urls))
+        return max((count / rate for host, count in requests.items() if (rate := self.rate(host))), default=0.0)
 
     def wait(self, host: str, until: float) -> bool:
         """Sleep until a request may be sent, and return True. Return False at once if that is after `until` (monotonic).
@@ -65,6 +73,14 @@ class RateLimiter:
     def record_success(self, host: str) -> None:
         """Reset the number of pauses of `host`."""
         self.pause_counts.pop(host, None)
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL; an empty text if it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def share_of_job(options: dict) -> dict:
