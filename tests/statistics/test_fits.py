@@ -153,6 +153,19 @@ def test_variances_of_pools_are_moderated(ratios, moderated):
         assert found.ratios.min() > min(ratios) and found.ratios.max() < max(ratios)
 
 
+def test_cautious_errors_take_no_pool_for_less_variable_than_it_is():
+    noise = np.array([0.1, -0.1, -0.1, 0.1])
+    heights = {name: X + 0.3 * noise for name in "abcd"} | {"noisy": X + 1.2 * noise}
+    found = fit(points(heights))
+    slopes = [found.slope("shift", pool) for pool in heights]
+    usual, cautious = (found.uncertainty(slopes, own).error for own in (False, True))
+    # The noisy pool has its own variance, the others share one.
+    own = fit(points({"noisy": heights["noisy"]}))
+    assert cautious[4] == pytest.approx(own.uncertainty([own.slope("shift", "noisy")]).error[0], rel=1e-6)
+    assert usual[4] < 0.95 * cautious[4]
+    assert cautious[:4] == pytest.approx(usual[:4])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_intervals_cover_as_often_as_they_say(seeds):

@@ -77,7 +77,7 @@ class ResidualVariances:
         self._moderate(fit.models["pool"].to_numpy(), residuals, of_units)
 
     def _moderate(self, pools: NDArray, residuals: list[NDArray], of_units: list[NDArray]) -> None:
-        """Set the pools' mean squares relative to all, as they are and moderated."""
+        """Set the pools' mean squares relative to all, `ratios`, and the variances `of_units`: moderated, and cautious."""
         names, codes = np.unique(pools, return_inverse=True)
         self.pool_of_unit = np.array([codes[column.argmax()] for column in self.units.T])
         square = self.trainsets + self.images
@@ -87,13 +87,13 @@ class ResidualVariances:
         found = np.einsum("su,st,tu->u", every, precision, every)
         freedom = np.einsum("su,st,tu->u", counted, precision * square, counted)
         found, freedom = (np.bincount(self.pool_of_unit, one, len(names)) for one in (found, freedom))
-        self.ratios = found / np.where(freedom > 0, freedom, 1.0)
-        self.moderated = moderate(self.ratios, freedom)
-
-    def _of_units(self, ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Variances (units, shifts, shifts) of the trainsets of each unit, whose pools' mean squares have `ratios`."""
-        square = self.trainsets + self.images
-        return np.stack([_positive(self.trainsets + (ratio - 1) * square) for ratio in ratios])[self.pool_of_unit]
+        ratios = found / np.where(freedom > 0, freedom, 1.0)
+        self.moderated = moderate(ratios, freedom)
+        self.ratios = {False: self.moderated.ratios, True: np.maximum(self.moderated.ratios, ratios)}
+        self.of_units = {
+            cautious: np.stack([_positive(self.trainsets + (ratio - 1) * square) for ratio in own])[self.pool_of_unit]
+            for cautious, own in self.ratios.items()
+        }
 
     def covariance(
         self, weights: NDArray[np.float64], images: NDArray[np.float64], cautious: bool = False
@@ -105,14 +105,13 @@ class ResidualVariances:
         If `cautious`, no pool's mean square is moved down. Moderated ones are right on average, but the largest of many
         differences is that of pools which vary more than others, and whose mean squares are moved down.
         """
-        ratios = np.maximum(self.moderated.ratios, self.ratios) if cautious else self.moderated.ratios
         in_units, in_blocks = weights @ self.units, weights @ self.blocks
-        spread_units = np.einsum("asu,ust->atu", in_units, self._of_units(ratios), optimize=True)
+        spread_units = np.einsum("asu,ust->atu", in_units, self.of_units[cautious], optimize=True)
         covariance = np.tensordot(spread_units, in_units, axes=([1, 2], [1, 2]))
         covariance += np.einsum("asg,st,btg->ab", in_blocks, self.block, in_blocks, optimize=True)
         # What the estimates of the variances vary by: the whole mean squares, images included.
         square = self.trainsets + self.images
-        of_pools = ratios[self.pool_of_unit, None, None] * square
+        of_pools = self.ratios[cautious][self.pool_of_unit, None, None] * square
         of_blocks = np.where(self.block > 0, self.block + square / np.maximum(self.per_block, 1), 0.0)
         trainsets = np.einsum("asu,ust,atu->au", in_units, of_pools, in_units, optimize=True)
         blocks = np.einsum("asg,st,atg->a", in_blocks, of_blocks, in_blocks, optimize=True)
