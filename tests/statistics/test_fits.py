@@ -155,7 +155,7 @@ def test_variances_of_pools_are_moderated(ratios, moderated):
 
 def test_cautious_errors_take_no_pool_for_less_variable_than_it_is():
     noise = np.array([0.1, -0.1, -0.1, 0.1])
-    heights = {name: X + 0.3 * noise for name in "abcd"} | {"noisy": X + 1.2 * noise}
+    heights = dict.fromkeys("abcd", X + 0.3 * noise) | {"noisy": X + 1.2 * noise}
     found = fit(points(heights))
     slopes = [found.slope("shift", pool) for pool in heights]
     usual, cautious = (found.uncertainty(slopes, own).error for own in (False, True))

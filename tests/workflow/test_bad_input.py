@@ -162,6 +162,16 @@ def test_a_list_that_nobody_has_is_told_before_any_work(workflow_copy):
     assert "sources.mini_laion.metadata.retrieve: cc12: there is no such list; write one of cc12m" in output
 
 
+def test_a_misspelt_test_set_is_told_before_any_work(workflow_copy):
+    text = TINY.read_text(encoding="utf-8").replace("{miniweb: sketch}", "{retrieve: imagenet-sketch}")
+    (workflow_copy / "mine.yaml").write_text(text)
+    output = refused(workflow_copy, "-n", "--configfile", "mine.yaml")
+    assert (
+        "testsets.mini_sketch.retrieve: imagenet-sketch: there is no such test set. Did you mean imagenet_sketch?"
+        in output
+    )
+
+
 @pytest.mark.parametrize("file", ["config/demo.yaml", "mine.yaml"])
 def test_what_is_no_yaml_is_named_with_its_line(workflow_copy, file):
     (workflow_copy / file).write_text("seed: 0\nseeds: [0, 1\nsizes: [100]\n")
