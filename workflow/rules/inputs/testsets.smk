@@ -1,8 +1,8 @@
 # What testsets.smk asks of the experiment.
 from testbed.evaluation.tasks import check_testset
-from testbed.evaluation.testsets import known_spelling
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.products import testset_folder
+from testbed.planning.given_files import spelling_problems
 
 
 def own_folder(wildcards):
@@ -13,11 +13,8 @@ def files_of_testset(testset):
     """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given."""
     entry = experiment.testsets[testset]
     if "retrieve" in entry:
-        name, table = entry["retrieve"], config["testset_origin"]["table"]
-        if spelling := known_spelling(table, name):
-            report_missing(
-                f"testsets.{testset}.retrieve: {name}: there is no such test set. Did you mean {spelling}?"
-            )
+        table = config["testset_origin"]["table"]
+        report_missing(*spelling_problems(testset, entry["retrieve"], table))
     if "path" not in entry:
         return [f"results/testsets/{testset}/manifest.json"]
     try:

@@ -34,14 +34,6 @@ def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
     return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
 
 
-def known_spelling(table: Path | str, name: str) -> str | None:
-    """The test set of resources/testsets.csv whose name differs from `name` in hyphens and underscores alone, or None."""
-    with open(shipped(table), newline="", encoding="utf-8") as file:
-        known = [row["retrieve"] for row in csv.DictReader(file)]
-    alike = [one for one in known if one.replace("-", "_") == name.replace("-", "_")]
-    return alike[0] if alike and name not in alike else None
-
-
 def read_lines(path: Path) -> list[str]:
     """The lines of a file without surrounding white space, as CLIP_benchmark reads class names and templates."""
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]

@@ -3,6 +3,7 @@
 Each function yields a line for each file that is missing or has another format than the experiment says.
 """
 
+import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def testset_problems(testset: str, folder: str) -> Iterator[str]:
         check_testset(testset, folder)
     except ExperimentError as error:
         yield str(error)
+
+
+def spelling_problems(testset: str, name: str, table: Path | str) -> Iterator[str]:
+    """Yield a line if `name` differs from a test set of `table` in hyphens and underscores alone.
+
+    Other names that the table lacks may exist.
+    """
+    if not Path(shipped(table)).is_file():
+        return
+    with open(shipped(table), newline="", encoding="utf-8") as file:
+        known = [row["retrieve"] for row in csv.DictReader(file)]
+    alike = [one for one in known if one.replace("-", "_") == name.replace("-", "_")]
+    if alike and name not in alike:
+        yield f"testsets.{testset}.retrieve: {name}: there is no such test set. Did you mean {alike[0]}?"
 
 
 def entry_problems(filter: str, lists: list[Mapping]) -> Iterator[str]:
