@@ -1,8 +1,8 @@
 """The paper's findings as claims that a run can support, contradict, or leave undecided.
 
 The verdict on a claim depends only on intervals (see `testbed.statistics.comparisons`), so no claim is supported by
-construction. Each claim is tested at a level of 5 %; docs/statistics.md says how, and where simulations found more wrong
-decisions.
+construction. Each claim is tested at a level of 5 %; docs/statistics.md says how, and how often simulations were decided
+wrongly.
 """
 
 from collections.abc import Mapping, Sequence
