@@ -110,6 +110,10 @@ def test_defaults_are_themselves_valid(name, entry):
     jsonschema.validate(entry["default"], schema, jsonschema.Draft202012Validator)
 
 
+def test_an_experiment_is_whole_with_what_the_schema_requires():
+    assert set(TEXT["required"]) == WHOLE
+
+
 def test_defaults_are_filled_in_at_every_depth():
     architecture = {"model": "RN50", "batch_size": 8, "epochs": 1, "learning_rate": 0.1}
     columns = {"path": "x.csv", "format": "csv", "columns": {"url": "link"}}

@@ -216,7 +216,7 @@ def _solve(equations: NDArray, moments: NDArray, variances: bool, blocks: bool) 
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of a covariance matrix in the directions in which it has variance; 0 in all others."""
+    """The inverse of a covariance matrix; 0 in directions of its correlations below a twentieth of the largest one."""
     scale = np.sqrt(np.where(matrix.diagonal() > 0, matrix.diagonal(), np.inf))
     return np.linalg.pinv(matrix / np.outer(scale, scale), rcond=0.05, hermitian=True) / np.outer(scale, scale)
 
