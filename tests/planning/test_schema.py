@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from experiments import SCHEMA, load, small
+from testbed.planning.config_files import WHOLE
 
 TEXT = yaml.safe_load(SCHEMA.read_text())
 
