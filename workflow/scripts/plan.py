@@ -22,6 +22,7 @@ from testbed.planning.costs import (
     maximum_samples,
     stages_of,
 )
+from testbed.planning.download_time import least_download_hours
 from testbed.planning.given_files import selection_problems
 from testbed.planning.hash_checks import hash_hours, hashed_sources
 from testbed.planning.local_costs import length_of_local
@@ -105,6 +106,18 @@ def hash_lines(experiment: Experiment, expected: dict[str, Expected]) -> list[st
     ]
 
 
+def download_lines(
+    experiment: Experiment, expected: dict[str, Expected], known: dict[str, dict[str, str]]
+) -> list[str]:
+    """Return a line for each source whose downloads take a day or more at the rate limit of its main host."""
+    return [
+        f"Downloads of {name} take {hours / 24:.1f} days or more, with any number of jobs: most of its images are on "
+        f"{host}, which gets at most {rate:g} requests a second (download.requests_per_second, download.hosts)."
+        for name, (host, rate, hours) in least_download_hours(experiment, expected, known).items()
+        if hours >= 24
+    ]
+
+
 def unreachable_sizes(experiment: Experiment, expected: dict[str, Expected]) -> list[str]:
     """Return an error for each filter with a size above what it is expected to keep."""
     errors = []
@@ -148,12 +161,13 @@ if __name__ == "__main__":
         name: length_of(name, source["metadata"]) if "metadata" in source else length_of_local(name, source)
         for name, source in experiment.sources.items()
     }
-    expected = expectations(experiment, released_sources(snakemake.params.sources), lengths)
+    known = released_sources(snakemake.params.sources)
+    expected = expectations(experiment, known, lengths)
     tested = images_of_testsets(experiment, snakemake.params.testsets)
     stages = stages_of(experiment, expected, tested)
     print(table_of(source_rows(experiment, expected)), end="\n\n")
     print(table_of(stage_rows(stages)), end="\n\n")
-    for line in hash_lines(experiment, expected):
+    for line in [*download_lines(experiment, expected, known), *hash_lines(experiment, expected)]:
         print(line)
     print("Rates are from the experiment's section `costs`; measure your own and set them there.")
     if any(stage.gpu is None for stage in stages):
