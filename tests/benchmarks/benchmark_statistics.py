@@ -1,6 +1,7 @@
-"""From the models' metrics to every plot, table and claim, by Snakemake: 500 models on 8 test sets, a generated table.
+"""From the models' metrics to every plot, table and claim, by Snakemake: 500 models on 8 test sets, generated.
 
-uv run python tests/benchmarks/benchmark_statistics.py
+uv run python tests/benchmarks/benchmark_statistics.py                 models count as independent
+uv run python tests/benchmarks/benchmark_statistics.py --predictions   errors of test images from predictions
 """
 
 import argparse
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import yaml
-from scipy.special import expit
 from tables import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
@@ -44,25 +46,54 @@ def experiment(mixtures: int) -> dict:
     }
 
 
-def write_metrics(pools: list[str], folder: Path) -> int:
-    """A metrics.csv per model, as evaluate_clip leaves it; returns the number of models."""
+class Answers:
+    """Which images of a test set models classify correctly: what is difficult for one model is difficult for most."""
+
+    def __init__(self, n: int, rng: np.random.Generator):
+        self.rng, self.difficulty = rng, rng.logistic(0, 1, n)
+        self.keys = pa.array([f"{number:06}" for number in range(n)])
+
+    def of(self, skill: float) -> np.ndarray:
+        """One model's answers, at an accuracy of about expit(skill)."""
+        return self.difficulty + self.rng.normal(0, 0.5, len(self.difficulty)) < skill
+
+
+def write_evaluations(pools: list[str], folder: Path, predictions: bool) -> int:
+    """Write metrics.csv and predictions.parquet of each model, as evaluate_clip leaves them; return the number of models.
+
+    Without `predictions` their table has no rows.
+    """
     rng = np.random.default_rng(0)
+    answers = {testset: Answers(n, rng) for testset, n in TESTSETS.items()}
     models = [(pool, size, seed) for pool in pools for size in SIZES for seed in SEEDS]
     for pool, size, seed in models:
         model = f"{pool}-rn50-{size}-{seed}"
         x = -2.6 + 0.55 * np.log2(size / 1e6) + 0.02 * pools.index(pool) + rng.normal(0, 0.03)
-        rows = []
-        for place, (testset, n) in enumerate(TESTSETS.items()):
+        rows, tables = [], []
+        for place, (testset, own) in enumerate(answers.items()):
             y = x if place == 0 else 0.9 * x - 0.3 * place + 0.1 * ((7 * pools.index(pool) + place) % 5)
-            correct = round(n * expit(y + rng.normal(0, 0.03) * (place > 0)))
+            right = own.of(y + rng.normal(0, 0.03) * (place > 0))
+            n, correct = len(right), int(right.sum())
             ends = [float(end) for end in clopper_pearson(correct, n)]
             rows.append([model, "rn50", pool, size, seed, testset, "all", "top1", n, correct, correct / n, *ends])
+            tables.append(table_of_predictions(testset, own.keys, right))
         (folder / model).mkdir(parents=True)
         pd.DataFrame(rows, columns=EVALUATION_COLUMNS).to_csv(folder / model / "metrics.csv", index=False)
+        table = pa.concat_tables(tables if predictions else [tables[0].slice(0, 0)])
+        parquet.write_table(table, folder / model / "predictions.parquet", compression="zstd")
     return len(models)
 
 
-def main(mixtures: int) -> None:
+def table_of_predictions(testset: str, keys: pa.Array, right: np.ndarray) -> pa.Table:
+    """The predictions of one model on one test set of 1,000 classes."""
+    labels = np.arange(len(right)) % 1000
+    names = {"testset": pa.repeat(testset, len(right)), "classes": pa.repeat("all", len(right)), "key": keys}
+    return pa.table(
+        {**names, "label": labels, "prediction": (labels + ~right) % 1000, "rank": (~right).astype(np.int64)}
+    )
+
+
+def main(mixtures: int, predictions: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="statistics_"))
     try:
         for name in ("Snakefile", "workflow", "config", "envs", "resources", "profiles"):
@@ -71,7 +102,7 @@ def main(mixtures: int) -> None:
         config = experiment(mixtures)
         (folder / "generated.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         pools = [*config["sources"], *config["mixtures"]]
-        count = write_metrics(pools, folder / "results" / "evaluations")
+        count = write_evaluations(pools, folder / "results" / "evaluations", predictions)
         targets = [f"results/plots/mixtures/{mixture}.pdf" for mixture in config["mixtures"]]
         targets += ["results/plots/effective_robustness.pdf", "results/plots/data_efficiency.pdf", "results/claims.csv"]
         targets += ["results/report/explore.html"]
@@ -92,6 +123,9 @@ def main(mixtures: int) -> None:
         took = time.monotonic() - started
         evaluations = pd.read_csv(folder / "results/tables/evaluations.csv")
         print(f"{count} models, {len(TESTSETS)} test sets, {len(evaluations)} rows, {mixtures + 2} plots: {took:.0f} s")
+        for benchmark in sorted((folder / "results/benchmarks").rglob("*.tsv")):
+            row = pd.read_csv(benchmark, sep="\t").iloc[0]
+            print(f"{benchmark.stem}: {row['s']:.1f} s, at most {row['max_rss']} MB")
     finally:
         shutil.rmtree(folder)
 
@@ -99,4 +133,5 @@ def main(mixtures: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mixtures", type=int, default=19, help="mixtures beside six sources, 20 models each")
-    main(parser.parse_args().mixtures)
+    parser.add_argument("--predictions", action="store_true", help="with 267,000 predictions of each model")
+    main(**vars(parser.parse_args()))

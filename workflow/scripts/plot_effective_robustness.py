@@ -1,10 +1,11 @@
 """Draw the accuracy of every model on each shift against its accuracy on the reference, with the trend of every pool.
 
-The main figure has the sources and the baseline. A second one has all pools.
+The main figure has the sources and the baseline. A second one has all pools. Those of single shifts have what the main one
+has, and are as wide as a column of a two-column paper.
 
 In:  results/tables/evaluations.csv, trends.csv and joint_correct.parquet, resources/baselines.csv, the metrics of
      published checkpoints and the table of public models
-Out: results/plots/effective_robustness.pdf and .png, and the same of all pools
+Out: results/plots/effective_robustness.pdf and .png, the same of all pools, and of each shift
 """
 
 import logging
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from testbed.experiment.pools import ensembles_of, in_order, testsets_in_order
 from testbed.figures.background import Background
+from testbed.figures.layout import COLUMN_WIDTH, WIDTH
 from testbed.figures.panels import draw_panels
 from testbed.figures.style import make_series, save_figure
 from testbed.records.log import log_to
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 KINDS = ("source", "mixture", "filter", "ensemble", "baseline")
 """The kinds of pools."""
+MAIN = ("source", "baseline")
+"""Those of the main figure."""
 
 
 def plot_effective_robustness(
@@ -48,6 +52,7 @@ def plot_effective_robustness(
     models: pd.DataFrame | None = None,
     joint: JointCorrect = INDEPENDENT,
     kinds: Collection[str] = KINDS,
+    total_width: float = WIDTH,
 ) -> Figure:
     """The figure with one panel per shift with those of `pools` (mappings with `name` and `kind`) that are of `kinds`.
 
@@ -67,7 +72,7 @@ def plot_effective_robustness(
     intervals = intervals_of(pairs, settings, reference, joint, ensembles_of(pools))
     series = make_series(pairs, pools)
     shown = [one for one in series if one.kind in kinds] or series
-    return draw_panels(pairs, trends, shown, reference, shifts, settings, intervals, background)
+    return draw_panels(pairs, trends, shown, reference, shifts, settings, intervals, background, total_width)
 
 
 def _warn_differences(evaluated: set[str], named: list[str]) -> None:
@@ -85,13 +90,17 @@ if __name__ == "__main__":
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
         snakemake.params.reference,
-        testsets_in_order(snakemake.params.shifts, snakemake.config),
-        in_order(snakemake.params.pools, snakemake.config),
-        Settings(**snakemake.params.statistics),
-        read_evaluations(published) if published else None,
-        read_baselines(snakemake.input.baselines),
-        pd.read_csv(models) if models else None,
-        read_joint_correct(snakemake.input.joint_correct),
+        pools=in_order(snakemake.params.pools, snakemake.config),
+        settings=Settings(**snakemake.params.statistics),
+        published=read_evaluations(published) if published else None,
+        baselines=read_baselines(snakemake.input.baselines),
+        models=pd.read_csv(models) if models else None,
+        joint=read_joint_correct(snakemake.input.joint_correct),
     )
-    save_figure(draw(kinds=("source", "baseline")), snakemake.output.pdf, snakemake.output.png)
-    save_figure(draw(), snakemake.output.all_pdf, snakemake.output.all_png)
+    shifts = testsets_in_order(snakemake.params.shifts, snakemake.config)
+    save_figure(draw(shifts, kinds=MAIN), snakemake.output.pdf, snakemake.output.png)
+    save_figure(draw(shifts), snakemake.output.all_pdf, snakemake.output.all_png)
+    for shift, *files in zip(
+        snakemake.params.shifts, snakemake.output.shift_pdfs, snakemake.output.shift_pngs, strict=True
+    ):
+        save_figure(draw([shift], kinds=MAIN, total_width=COLUMN_WIDTH), *files)

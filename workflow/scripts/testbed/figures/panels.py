@@ -13,7 +13,7 @@ from testbed.experiment.titles import title_of
 from testbed.figures.axes import axis_position, panel_limits, panel_shape, scale_axes
 from testbed.figures.background import EMPTY_BACKGROUND, Background
 from testbed.figures.labels import LineEnd, label_lines
-from testbed.figures.layout import new_figure
+from testbed.figures.layout import COLUMN_WIDTH, WIDTH, new_figure
 from testbed.figures.style import STYLE, FigureError, Series, legend_entries, marker_areas
 from testbed.statistics.intervals import Intervals
 from testbed.statistics.lines import clopper_pearson
@@ -39,8 +39,9 @@ def draw_panels(
     settings: Settings,
     intervals: Intervals,
     background: Background = EMPTY_BACKGROUND,
+    total_width: float = WIDTH,
 ) -> Figure:
-    """A figure with one panel for each of `shifts`, in their order, and a legend below.
+    """A figure of `total_width` inches with one panel for each of `shifts`, in their order, and a legend below.
 
     `pairs` are rows of `pair_with_reference`; `trends` is the table of `fit_pool_trends` with the lines, and `intervals`
     (see `testbed.statistics.intervals.intervals_of`) has their bands. A pool without a line is drawn as points only. The x
@@ -64,11 +65,9 @@ def draw_panels(
     x, ys = panel_limits(shown, settings.scale)
     entries = legend_entries(series, areas, settings) + background.entries(settings)
     with matplotlib.rc_context(STYLE):
-        labels = (
-            f"{title_of(reference)} accuracy (%), both axes on the {settings.scale} scale",
-            "Shifted accuracy (%)",
-        )
-        figure, grid = new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels)
+        both = "" if total_width <= COLUMN_WIDTH else "both axes on the "
+        labels = f"{title_of(reference)} accuracy (%), {both}{settings.scale} scale", "Shifted accuracy (%)"
+        figure, grid = new_figure(len(shifts), panel_shape(x, ys[0]), entries, labels, total_width)
         for axes, shift, scored, points, y in zip(grid, shifts, classes, panels, ys, strict=True):
             axes.set_title(title_of(shift) + (" (x: its classes)" if scored != "all" else ""))
             scale_axes(axes, x, y, settings.scale)
