@@ -13,6 +13,7 @@ from example_figures import BASELINE, SERIES, SHIFTS, boxes_of, fitted_lines, la
 from experiments import ROOT
 from fit_trends import fit_trends
 from plot_effective_robustness import plot_effective_robustness
+from testbed.figures.layout import COLUMN_WIDTH, WIDTH
 from testbed.figures.style import BASELINE as BASELINE_COLOUR
 from testbed.figures.style import FigureError, save_figure
 from testbed.statistics.baselines import read_baselines
@@ -115,8 +116,8 @@ def test_errors_of_the_figures():
         plot_effective_robustness(evaluations, trends, "imagenet", SHIFTS, POOLS, settings)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_nothing_overlaps_and_nothing_leaves_the_page(count):
+@pytest.mark.parametrize(("count", "width"), [*((count, WIDTH) for count in (1, 2, 3, 4, 5)), (1, COLUMN_WIDTH)])
+def test_nothing_overlaps_and_nothing_leaves_the_page(count, width):
     evaluations = example(n=2000).replace({"both": "a_mixture_with_a_long_name_of_forty_one_l"})
     parts = [evaluations]
     for place in range(count):
@@ -125,11 +126,25 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(count):
     pools = [{"name": name, "kind": "source"} for name in evaluations["pool"].unique()]
     trends, _ = fit_trends(evaluations, REFERENCE, settings)
     shifts = [f"shift_{place}" for place in range(count)]
-    figure = plot_effective_robustness(evaluations, trends, REFERENCE, shifts, pools, settings)
+    figure = plot_effective_robustness(evaluations, trends, REFERENCE, shifts, pools, settings, total_width=width)
+    assert figure.get_figwidth() == width
     boxes = boxes_of(figure)
     assert len(boxes) == count + len(figure.texts) + 1
     for place, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_a_figure_of_one_column_has_short_pools_in_two_columns():
+    evaluations = example(n=2000)
+    trends, _ = fit_trends(evaluations, REFERENCE, BASELINE)
+    arguments = evaluations, trends, REFERENCE, SHIFTS[:1], POOLS, BASELINE
+    wide = plot_effective_robustness(*arguments)
+    narrow = plot_effective_robustness(*arguments, total_width=COLUMN_WIDTH)
+    assert labels_of(narrow) == labels_of(wide)
+    boxes_of(narrow)
+    middles = {round(text.get_window_extent().x0) for text in narrow.legends[0].get_texts()}
+    assert len(middles) == 2
+    assert narrow.texts[0].get_text() == "Mini-ImageNet accuracy (%), logit scale"
 
 
 def test_published_checkpoints_are_crosses_and_part_of_no_trend(tmp_path):
