@@ -13,6 +13,11 @@ from scipy.special import expit, logit, stdtrit
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 LEVEL, MARGIN = 0.05, 1.0
+FORMER_CLAIMS = (
+    *("sources_differ", "no_best_source", "best_on_shift_1", "mixing_dilutes", "mixing_beats_the_worst"),
+    *("output_mixing_predicts", "filtering_moves_the_line"),
+)
+"""The claims of version 0.3 in the calibration."""
 
 
 class Ancova:

@@ -2,8 +2,9 @@
 
     uv run python tests/calibration/calibrate.py [--runs 0.1] [--only TEXT] [--output docs/calibration.csv]
 
-A row per cell and claim: the share of runs with a wrong verdict and with a right one, by today's rules and by the former
-ones (`bonferroni.py`) on the same data. Rows `interval …` have the share of 95 % intervals that cover the truth.
+A row per cell and claim: the share of runs with a wrong verdict and with a right one, by today's rules and, for claims that
+were there, by the former ones (`bonferroni.py`) on the same data. Rows `interval …` have the share of 95 % intervals that
+cover the truth.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-from bonferroni import former_verdicts  # noqa: E402
+from bonferroni import FORMER_CLAIMS, former_verdicts  # noqa: E402
 from cells import CLAIMS, Cell, all_cells  # noqa: E402
 from worlds import REFERENCE, simulate  # noqa: E402
 
@@ -44,12 +45,21 @@ def run(cell: Cell, seed: int) -> Counter:
         pools.append({"name": name, "kind": "mixture", "members": shares})
         if ensemble:
             pools.append({"name": ensemble, "kind": "ensemble", "members": shares, "average": "logits"})
-    pools += [{"name": name, "kind": "filter", "of": origin} for name, origin in cell.filters]
+    shifts = [f"shift_{number}" for number in range(1, 1 + len(cell.world.lines[cell.sources[0]]))]
+    for name, origin in cell.filters:
+        pools.append(
+            {"name": name, "kind": "filter", "of": origin} | ({"against": shifts} if name in cell.clean else {})
+        )
+    origins = dict(cell.filters)
+    pools += [
+        {"name": name, "kind": "filter", "of": origins[filtered], "control_of": filtered}
+        for name, filtered in cell.controls
+    ]
     counts = Counter()
     claims = {claim.name: claim for claim in all_claims(pairs, pools, named, settings, joint, REFERENCE)}
     former = former_verdicts(pairs, cell.sources, cell.mixtures, [(cell.sources[0], "shift_1")], cell.filters)
-    for name in CLAIMS:
-        for way, verdict in (("", claims[name].verdict), ("former_", former[name])):
+    for name in set(CLAIMS) & set(claims):
+        for way, verdict in (("", claims[name].verdict), ("former_", former.get(name, "undecided"))):
             if verdict != "undecided":
                 counts[name, f"{way}right" if verdict == cell.right.get(name) else f"{way}wrong"] += 1
     _count_intervals(cell, pairs, joint, pools, settings, counts)
@@ -94,7 +104,9 @@ def calibrate(cells: list[Cell], share: float) -> pd.DataFrame:
             total = sum(workers.map(partial(run, cell), range(runs), chunksize=5), Counter())
             for name in CLAIMS:
                 row = [total[name, kind] / runs for kind in COLUMNS[3:]]
-                if any(row) or name in cell.right:
+                if name not in FORMER_CLAIMS:
+                    row[2:] = np.nan, np.nan
+                if np.nansum(row) or name in cell.right:
                     rows.append([cell.name, name, runs, *row])
             for name in sorted({name for name, _ in total if name.startswith("interval")}):
                 drawn = total[name, "runs"]

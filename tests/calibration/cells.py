@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass
 
+from scipy.special import expit
 from worlds import World
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 FOUR, THREE, SIX = (600, 1200, 2400, 4800), (600, 1200, 4800), (600, 1000, 1600, 2400, 3600, 4800)
 SOURCES = [f"s{number}" for number in range(6)]
 SAME = [(0.9, -0.3), (1.0, -0.8), (0.8, -1.2), (0.95, -0.6)]
-CLAIMS = (
-    "sources_differ",
-    "no_best_source",
-    "best_on_shift_1",
-    "mixing_dilutes",
-    "mixing_beats_the_worst",
-    "output_mixing_predicts",
-    "filtering_moves_the_line",
-)
+SOURCE_CLAIMS = ("sources_differ", "no_best_source", "best_on_shift_1")
+MIXING_CLAIMS = ("mixing_dilutes", "mixing_beats_the_worst", "output_mixing_predicts")
+FILTER_CLAIMS = ("filtering_moves_the_line", "filtering_moves_models_along", "selection_moves_the_line")
+CLAIMS = (*SOURCE_CLAIMS, *MIXING_CLAIMS, *FILTER_CLAIMS, "not_from_duplicates")
+UNMOVED = {"filtering_moves_the_line": CONTRADICTED, "filtering_moves_models_along": CONTRADICTED}
+"""What is right about a filter that changes nothing."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """A world, the verdicts that are right about it (besides undecided), and how often it is drawn.
 
-    `mixtures` are (name, members, ensemble), `filters` (name, origin). `fraction` is the true dilution fraction.
+    `mixtures` are (name, members, ensemble), `filters` (name, origin). `controls` are (random pool, filter that it is the
+    control of), and `clean` the pools without near-duplicates of the images of all shifts. `fraction` is the true dilution
+    fraction.
     """
 
     name: str
@@ -33,6 +33,8 @@ class Cell:
     sources: tuple[str, ...] = tuple(SOURCES)
     mixtures: tuple[tuple[str, tuple[str, ...], str | None], ...] = ()
     filters: tuple[tuple[str, str], ...] = ()
+    controls: tuple[tuple[str, str], ...] = ()
+    clean: tuple[str, ...] = ()
     fraction: float | None = None
 
 
@@ -51,7 +53,7 @@ def between(one, other, fraction):
 
 
 def null_cells() -> list[Cell]:
-    """Six sources and a filter on one line: whatever is decided about them is wrong."""
+    """Six sources and a filter on one line: a difference that is found is wrong."""
     cells = []
     variants = {
         "": {},
@@ -75,7 +77,7 @@ def null_cells() -> list[Cell]:
                     Cell(
                         f"no difference, {seeds} seeds, {images} images{name}",
                         world,
-                        {},
+                        {"sources_differ": CONTRADICTED, **UNMOVED},
                         runs,
                         filters=(("kept", "s0"),),
                     )
@@ -143,8 +145,7 @@ def true_cells() -> list[Cell]:
             lines[pool] = shifted(SAME, up)
         mixed = between(lines["s0"], lines["s1"], 0.5)
         lines |= {"m1": mixed, "e1": mixed, "kept": lines["s0"]}
-        right = {name: SUPPORTED for name in CLAIMS if name != "filtering_moves_the_line"}
-        right["filtering_moves_the_line"] = CONTRADICTED
+        right = dict.fromkeys((*SOURCE_CLAIMS, *MIXING_CLAIMS), SUPPORTED) | UNMOVED
         for seeds, images in ((1, 1000), (1, 4000), (3, 1000), (3, 4000), (10, 4000)):
             cells.append(
                 Cell(
@@ -207,7 +208,7 @@ def paper_cells() -> list[Cell]:
             grid = (1, 2.7, 5) if small else (1, 2.7, 5, 7.5, 9.6)
             sizes |= {name: grid, f"{name}_output": grid}
             mixtures.append((name, (one, other), f"{name}_output"))
-    right = {name: SUPPORTED for name in CLAIMS if name != "filtering_moves_the_line"}
+    right = dict.fromkeys((*SOURCE_CLAIMS, *MIXING_CLAIMS), SUPPORTED)
     # YFCC is not best on the first shift: LAION is above it by 0.05.
     right["best_on_shift_1"] = CONTRADICTED
     whole = {pool: tuple(int(size * million) for size in own) for pool, own in sizes.items()}
@@ -233,6 +234,58 @@ def paper_cells() -> list[Cell]:
     ]
 
 
+def filter_cells() -> list[Cell]:
+    """A filter and a pool without near-duplicates of the same source, each with its random control, which is on its line."""
+    still = {"selection_moves_the_line": CONTRADICTED, "not_from_duplicates": SUPPORTED}
+    # Percentage points at the middle of the reference accuracies, by the slope of the logistic function there.
+    middle = -0.3
+    heights = [expit(slope * middle + intercept) for slope, intercept in SAME]
+    point_below = shifted(SAME, [-0.01 / (height * (1 - height)) for height in heights])
+    variants = {
+        "filters without effect": (SAME, SAME, 0.0, UNMOVED | still),
+        "a filter that moves models along the line": (
+            *(SAME, SAME, 0.5),
+            {"filtering_moves_the_line": CONTRADICTED, "filtering_moves_models_along": SUPPORTED, **still},
+        ),
+        "a filter that moves the line by 0.3, and robustness from duplicates": (
+            *(shifted(SAME, [0.3, -0.3, 0.3, -0.3]), shifted(SAME, [0.0, -0.4, 0.0, 0.0]), 0.0),
+            {
+                "filtering_moves_the_line": SUPPORTED,
+                "filtering_moves_models_along": CONTRADICTED,
+                "selection_moves_the_line": SUPPORTED,
+                "not_from_duplicates": CONTRADICTED,
+            },
+        ),
+        "without duplicates a point lower": (
+            *(SAME, point_below, 0.0),
+            {
+                "filtering_moves_the_line": SUPPORTED,
+                "filtering_moves_models_along": CONTRADICTED,
+                **still,
+                "not_from_duplicates": CONTRADICTED,
+            },
+        ),
+    }
+    cells = []
+    for name, (kept, clean, gain, right) in variants.items():
+        lines = dict.fromkeys(("s0", "s1", "s2", "drawn", "drawn_too"), SAME) | {"kept": kept, "clean": clean}
+        for seeds, images in ((1, 1000), (3, 1000), (1, 4000), (3, 50_000)):
+            world = World(lines, {None: FOUR}, seeds=seeds, images=images, gains={"kept": gain})
+            cells.append(
+                Cell(
+                    f"{name}, {seeds} seeds, {images} images",
+                    world,
+                    {"sources_differ": CONTRADICTED, **right},
+                    200 if images < 50_000 else 100,
+                    sources=("s0", "s1", "s2"),
+                    filters=(("kept", "s0"), ("clean", "s0")),
+                    controls=(("drawn", "kept"), ("drawn_too", "clean")),
+                    clean=("clean",),
+                )
+            )
+    return cells
+
+
 def all_cells() -> list[Cell]:
     """Every cell of the calibration."""
-    return [*null_cells(), *mixing_cells(), *true_cells(), *paper_cells()]
+    return [*null_cells(), *mixing_cells(), *true_cells(), *filter_cells(), *paper_cells()]

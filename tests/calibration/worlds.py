@@ -27,7 +27,7 @@ class World:
     `lines` has for each pool its (slope, intercept) on every shift, at scaled reference accuracy 0. `sizes` (for each pool,
     or for all under `None`) are numbers of samples, and `reach` the scaled reference accuracies of the smallest and largest
     of all sizes. `trainset`, `seed` and `block` are standard deviations on the logit scale; `uneven` multiplies those of
-    every second pool.
+    every second pool. `gains` are added to the scaled reference accuracies of pools, whose models stay on their lines.
     """
 
     lines: Mapping[str, Sequence[tuple[float, float]]]
@@ -39,7 +39,7 @@ class World:
     seed: float = 0.06
     block: float = 0.04
     uneven: float = 1.0
-    ensembles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    gains: Mapping[str, float] = field(default_factory=dict)
 
     def sizes_of(self, pool: str) -> Sequence[int]:
         return self.sizes.get(pool, self.sizes.get(None, ()))
@@ -91,6 +91,7 @@ def _scaled(world: World, models: pd.DataFrame, shifts: int, rng: np.random.Gene
     uneven = np.where(pools % 2, world.uneven, 1.0)
     x = world.reach[0] + (world.reach[1] - world.reach[0]) * place.to_numpy()
     x = x + rng.normal(0, 0.1, trainsets.max() + 1)[trainsets] + rng.normal(0, 0.08, len(models))
+    x = x + np.array([world.gains.get(name, 0.0) for name in names])[pools]
     # A training that is lucky on the reference is below the line on every shift.
     luck = uneven * rng.normal(0, 0.5 * world.seed, len(models))
     rows = [x]

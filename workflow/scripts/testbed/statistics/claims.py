@@ -182,12 +182,12 @@ def mixing(fits: Fits, pools: Sequence[Pool], settings: Settings) -> list[Claim]
 def filtering(
     fits: Fits, pairs: pd.DataFrame, pools: Sequence[Pool], settings: Settings, joint, reference
 ) -> list[Claim]:
-    """Filtering moves a pool's line, or it moves models along the line."""
+    """Filtering moves a pool's line, or it moves models along the line. A random control is not filtered."""
     evaluated = set(pairs["pool"])
     filtered = [
         (pool["name"], pool["of"])
         for pool in pools
-        if pool["kind"] == "filter" and evaluated.issuperset([pool["name"], pool["of"]])
+        if pool["kind"] == "filter" and "control_of" not in pool and evaluated.issuperset([pool["name"], pool["of"]])
     ]
     moved, line_verdict, moved_most = any_differs("filtering_moves_the_line", fits, filtered, settings)
     gains, all_small = measure_gains("filtering_moves_models_along", pairs, filtered, settings, joint, reference)
