@@ -213,7 +213,7 @@ def _statistic(claim: Claim) -> str:
     if one is None or not np.isfinite(one.low):
         return ""
     label = "Decisive" if claim.verdict != UNDECIDED else "Nearest to a decision"
-    lacks = f"; it lacks {one.lacks}" if claim.verdict == UNDECIDED and one.lacks else ""
+    lacks = f"; it needs {one.lacks}" if claim.verdict == UNDECIDED and one.lacks else ""
     return escape(f". {label}: {difference_in_words(one)}{lacks}")
 
 
@@ -277,7 +277,7 @@ def _row(one: Comparison) -> str:
         interval=f"{unit.signed(one.low)} to {unit.signed(one.high)}" if np.isfinite(one.low) else "",
         tests=one.tests if np.isfinite(one.low) else "",
         verdict=one.verdict,
-        lacks=f": lacks {escape(one.lacks)}" if one.lacks else "",
+        lacks=f": needs {escape(one.lacks)}" if one.lacks else "",
     )
 
 

@@ -104,7 +104,7 @@ def plot_claims(
         raise FigureError("there is no claim to draw; run check_claims again")
     titles = {pool["name"]: title_of_pool(pool) for pool in pools}
     panels = [_panel(claim, comparisons, dilution, titles, settings) for _, claim in claims.iterrows()]
-    height = TOP + sum(panel.height for panel in panels) + 2.6 * LINE
+    height = TOP + sum(panel.height for panel in panels) + 3.2 * LINE
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height))
         top = height - TOP
@@ -112,10 +112,12 @@ def plot_claims(
             _draw(figure, panel, top, height)
             top -= panel.height
         note = (
-            f"Intervals at {100 * settings.line_confidence:g} %; where any comparison is enough, for all together. "
-            f"Diamonds: all mixtures and shifts together. Grey: counts as equal."
+            f"Intervals at {100 * settings.line_confidence:g} %. Where one comparison is enough for a claim, they hold for "
+            f"all of its comparisons together, and are wider.\n"
+            f"Diamonds: all mixtures and shifts together. Grey bands: counts as equal."
         )
-        figure.text(0.08 / WIDTH, LINE / height, note, fontsize=6.5, color="#555555", va="center")
+        style = {"fontsize": 6.5, "color": "#555555", "va": "center", "linespacing": 1.3}
+        figure.text(0.08 / WIDTH, 1.1 * LINE / height, note, **style)
     return figure
 
 
@@ -135,6 +137,10 @@ def _panel(
         single = _fractions(dilution, titles) if name == "mixing_dilutes" else []
         return Panel(claim, (*together, *single), unit, digits, (0.0, 1.0), 0.0)
     chosen = _chosen(name, own).head(SHOWN)
+    if name == "sources_differ":
+        chosen = _turned_up(chosen)
+    if name == "no_best_source":
+        unit = "points by which each source is beaten, at equal accuracy"
     equal = name in OF_EQUALITY
     rows = tuple(_row(_label(row, titles), row) for _, row in chosen.iterrows())
     return Panel(claim, rows, unit, digits, (0.0,), settings.margin if equal and measure != SLOPE else 0.0)
@@ -151,6 +157,14 @@ def _chosen(name: str, own: pd.DataFrame) -> pd.DataFrame:
     if name.startswith("best_on_"):
         return own.loc[certainty.sort_values().index]
     return own.loc[certainty.abs().sort_values(ascending=False).index].drop_duplicates(["pool", "other", "testset"])
+
+
+def _turned_up(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The same comparisons with the higher pool first."""
+    turned = chosen.rename(columns={"pool": "other", "other": "pool"})[chosen.columns]
+    turned["difference"] = -chosen["difference"]
+    turned["difference_low"], turned["difference_high"] = -chosen["difference_high"], -chosen["difference_low"]
+    return chosen.where(chosen["difference"] >= 0, turned)
 
 
 def _fractions(dilution: pd.DataFrame, titles: Mapping[str, str]) -> list[Row]:
@@ -187,7 +201,7 @@ def _draw(figure: Figure, panel: Panel, top: float, height: float) -> None:
     below = top - len(panel.statement) * LINE
     text = verdict
     if verdict == UNDECIDED and isinstance(panel.claim["lacks"], str) and panel.claim["lacks"]:
-        text += f": lacks {panel.claim['lacks']}"
+        text += f": needs {panel.claim['lacks']}"
     if not panel.rows:
         where = (below - 0.5 * LINE) / height
         figure.text(0.3 / WIDTH, where, f"{text} (nothing to compare)", va="center", color=COLOURS[verdict])
@@ -233,7 +247,9 @@ def _draw_rows(axes: Axes, panel: Panel) -> None:
 
 def _signed(value: float, panel: Panel) -> str:
     sign = "" if panel.digits == 2 and len(panel.marks) == 2 else "+"
-    return f"{value:{sign}.{panel.digits}f}".replace("-", "\u2212")
+    text = f"{value:{sign}.{panel.digits}f}"
+    # No sign of a number that is rounded to zero.
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\u2212")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Names of lines at their ends, where there is room. The legend has all names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,11 @@ LETTER, HEIGHT, DISTANCE, MARKER = 0.058, 0.115, 0.07, 0.045
 SIZE = 6.8
 STEPS = (0.0, 0.07, -0.07, 0.13, -0.13)
 """Inches by which a label may be moved up or down from the end of its line."""
+BESIDE = (0.13, -0.13, 0.18, -0.18)
+"""Inches by which a label stands above or below an end."""
+HINT = "higher at the same x: more robust"
+POINTS = 100
+"""Points of a line that a label must not cover."""
 
 
 class LineEnd(NamedTuple):
@@ -35,12 +40,31 @@ class Box(NamedTuple):
     def meets(self, other: "Box") -> bool:
         return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
 
+    def holds(self, points: NDArray[np.float64]) -> bool:
+        """Whether any of `points` (n, 2) is inside."""
+        x, y = points.T
+        return bool(((x > self.x0) & (x < self.x1) & (y > self.y0) & (y < self.y1)).any())
+
+
+def add_hint(axes: Axes) -> None:
+    """Say in the upper left corner, above the line y = x, how to read the panel."""
+    axes.text(
+        *(0.02, 0.985, HINT),
+        transform=axes.transAxes,
+        ha="left",
+        va="top",
+        fontsize=SIZE,
+        color="#555555",
+        path_effects=[withStroke(linewidth=1.6, foreground="white")],
+    )
+
 
 def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]) -> list[str]:
-    """Write the names of lines at their `ends`, right or else left, and return the names that have found room.
+    """Write the names of lines at their `ends` and return the names that have found room.
 
-    A name covers neither another one nor one of the markers at `points` (n, 2), in data coordinates, and stays in the panel.
-    The highest line comes first, so that equal figures have equal labels.
+    A name stands right of its line, or else left of it, or else above or below one of its ends. It covers neither another
+    name nor a line nor one of the markers at `points` (n, 2), in data coordinates, and stays in the panel. The highest line
+    comes first, so that equal figures have equal labels.
     """
     width, height = (
         length * size for length, size in zip(axes.get_position().size, axes.figure.get_size_inches(), strict=True)
@@ -50,13 +74,24 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]
     def inches(x: float, y: float) -> tuple[float, float]:
         return (x - left) / (right - left) * width, (y - low) / (high - low) * height
 
-    taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in (inches(*point) for point in points)]
-    panel, named = Box(0, 0, width, height), []
+    hint = Box(0, height - 2 * HEIGHT, LETTER * len(HINT), height)
+    taken = [hint] + [
+        Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in (inches(*point) for point in points)
+    ]
+    lines = [np.linspace(inches(*end.left), inches(*end.right), POINTS) for end in ends]
+    drawn = np.concatenate(lines) if lines else np.zeros((0, 2))
+    named: list[str] = []
+
+    def is_free(box: Box) -> bool:
+        inside = box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
+        return inside and not box.holds(drawn) and not any(box.meets(other) for other in taken)
+
     for end in sorted(ends, key=lambda one: (-one.right[1], one.name)):
-        found = _place(end, inches(*end.right), inches(*end.left), taken, panel)
-        if found is None:
+        places = _places(end, inches(*end.right), inches(*end.left))
+        free = (place for place in places if is_free(place[0]))
+        box, side = next(free, (None, ""))
+        if box is None:
             continue
-        box, side = found
         taken.append(box)
         named.append(end.name)
         axes.text(
@@ -74,16 +109,14 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]
     return named
 
 
-def _place(
-    end: LineEnd, right: tuple[float, float], left: tuple[float, float], taken: Sequence[Box], panel: Box
-) -> tuple[Box, str] | None:
-    """A free box for a name in inches, and the side of the text that is at the line; None if there is none."""
+def _places(end: LineEnd, right: tuple[float, float], left: tuple[float, float]) -> Iterator[tuple[Box, str]]:
+    """Yield boxes for a name in inches, the best first, and the side of the text that is at the line."""
     length = LETTER * SIZE / 7.5 * len(end.name)
     for (x, y), side in ((right, "left"), (left, "right")):
         for step in STEPS:
             start = x + DISTANCE if side == "left" else x - DISTANCE - length
-            box = Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2)
-            inside = box.x0 >= panel.x0 and box.x1 <= panel.x1 and box.y0 >= panel.y0 and box.y1 <= panel.y1
-            if inside and not any(box.meets(other) for other in taken):
-                return box, side
-    return None
+            yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side
+    for (x, y), side in ((right, "right"), (left, "left")):
+        for step in BESIDE:
+            start = x if side == "left" else x - length
+            yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from testbed.experiment.titles import title_of
 from testbed.figures.axes import axis_position, panel_limits, panel_shape, scale_axes
 from testbed.figures.background import EMPTY_BACKGROUND, Background
-from testbed.figures.labels import LineEnd, label_lines
+from testbed.figures.labels import LineEnd, add_hint, label_lines
 from testbed.figures.layout import COLUMN_WIDTH, WIDTH, new_figure
 from testbed.figures.style import STYLE, FigureError, Series, legend_entries, marker_areas
 from testbed.statistics.intervals import Intervals
@@ -80,6 +80,7 @@ def draw_panels(
                     axis_position(points["value"], y, settings.scale),
                 )
                 label_lines(axes, [end for end in ends if end], np.stack(places, axis=1))
+        add_hint(grid[0])
     return figure
 
 

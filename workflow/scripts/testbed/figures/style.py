@@ -193,7 +193,8 @@ def legend_entries(series: Sequence[Series], areas: Mapping[int, float], setting
     shown = list(areas) if len(areas) <= 4 else [list(areas)[place] for place in (0, len(areas) // 2, -1)]
     dot = {"linestyle": "", "marker": "o", "color": "#777777", "markeredgecolor": "white"}
     sizes = [
-        Line2D([], [], markersize=np.sqrt(areas[size]), label=f"{size_label(size)} samples", **dot) for size in shown
+        Line2D([], [], markersize=np.sqrt(areas[size]), label=f"{size_label(size)} training samples", **dot)
+        for size in shown
     ]
     return [*pools, *rules, *sizes]
 

@@ -198,6 +198,9 @@ def filtering(
         along = CONTRADICTED
     elif line_verdict == CONTRADICTED and raised:
         along = SUPPORTED
+    clearest = max((one for one in gains if np.isfinite(one.low)), key=lambda one: abs(one.value), default=None)
+    if along == UNDECIDED and clearest and clearest.verdict == SUPPORTED:
+        clearest = replace(clearest, lacks="a decision whether the line moves")
     return [
         Claim(
             "filtering_moves_the_line",
@@ -215,7 +218,7 @@ def filtering(
             "move by more than the margin",
             gains,
             along,
-            max((one for one in gains if np.isfinite(one.low)), key=lambda one: abs(one.value), default=None),
+            clearest,
         ),
     ]
 
