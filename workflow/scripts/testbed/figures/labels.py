@@ -13,8 +13,8 @@ LETTER, HEIGHT, DISTANCE, MARKER = 0.058, 0.115, 0.07, 0.045
 SIZE = 6.8
 STEPS = (0.0, 0.07, -0.07, 0.13, -0.13)
 """Inches by which a label may be moved up or down from the end of its line."""
-BESIDE = (0.13, -0.13, 0.18, -0.18)
-"""Inches by which a label stands above or below an end."""
+ALONG = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Places on a line, from its left end to its right one, beside which a label may stand: above it or below it."""
 HINT = "higher at the same x: more robust"
 POINTS = 100
 """Points of a line that a label must not cover."""
@@ -62,9 +62,9 @@ def add_hint(axes: Axes) -> None:
 def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]) -> list[str]:
     """Write the names of lines at their `ends` and return the names that have found room.
 
-    A name stands right of its line, or else left of it, or else above or below one of its ends. It covers neither another
-    name nor a line nor one of the markers at `points` (n, 2), in data coordinates, and stays in the panel. The highest line
-    comes first, so that equal figures have equal labels.
+    A name stands right of its line, or else left of it, or else along it. It covers no other name, no line, not y = x and no
+    marker at `points` (n, 2), in data coordinates, and stays in the panel. The highest line comes first, so that equal
+    figures have equal labels.
     """
     width, height = (
         length * size for length, size in zip(axes.get_position().size, axes.figure.get_size_inches(), strict=True)
@@ -78,8 +78,8 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]
     taken = [hint] + [
         Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in (inches(*point) for point in points)
     ]
-    lines = [np.linspace(inches(*end.left), inches(*end.right), POINTS) for end in ends]
-    drawn = np.concatenate(lines) if lines else np.zeros((0, 2))
+    diagonal = LineEnd("y = x", "", *((end, end) for end in (max(left, low), min(right, high))))
+    drawn = np.concatenate([np.linspace(inches(*end.left), inches(*end.right), POINTS) for end in (*ends, diagonal)])
     named: list[str] = []
 
     def is_free(box: Box) -> bool:
@@ -116,7 +116,8 @@ def _places(end: LineEnd, right: tuple[float, float], left: tuple[float, float])
         for step in STEPS:
             start = x + DISTANCE if side == "left" else x - DISTANCE - length
             yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side
-    for (x, y), side in ((right, "right"), (left, "left")):
-        for step in BESIDE:
-            start = x if side == "left" else x - length
+    for share in ALONG:
+        x, y = (share * to + (1 - share) * start for start, to in zip(left, right, strict=True))
+        for side, step in (("right", HEIGHT), ("left", -HEIGHT)):
+            start = x + MARKER if side == "left" else x - MARKER - length
             yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side

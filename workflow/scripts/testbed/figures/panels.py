@@ -143,7 +143,7 @@ def _draw_line(
     low, high = intervals.band(own, x)
     axes.fill_between(x, low, high, color=one.colour, alpha=0.12, linewidth=0, zorder=1.5)
     left, right = ((float(end), float(line.at(end))) for end in ends)
-    return LineEnd(one.label, one.colour, right, left)
+    return LineEnd("baseline" if one.kind == "baseline" else one.label, one.colour, right, left)
 
 
 def _line_ends(axes: Axes, points: pd.DataFrame, scale: str) -> tuple[float, float]:
