@@ -46,6 +46,13 @@ class Box(NamedTuple):
         return bool(((x > self.x0) & (x < self.x1) & (y > self.y0) & (y < self.y1)).any())
 
 
+class Place(NamedTuple):
+    """A box for a name, and the side of its text that is at the line."""
+
+    box: Box
+    side: str
+
+
 def add_hint(axes: Axes) -> None:
     """Say in the upper left corner, above the line y = x, how to read the panel."""
     axes.text(
@@ -63,8 +70,8 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]
     """Write the names of lines at their `ends` and return the names that have found room.
 
     A name stands right of its line, or else left of it, or else along it. It covers no other name, no line, not y = x and no
-    marker at `points` (n, 2), in data coordinates, and stays in the panel. The highest line comes first, so that equal
-    figures have equal labels.
+    marker at `points` (n, 2), in data coordinates, and stays in the panel. Of lines with the same choice the highest
+    comes first, so that equal figures have equal labels.
     """
     width, height = (
         length * size for length, size in zip(axes.get_position().size, axes.figure.get_size_inches(), strict=True)
@@ -80,44 +87,57 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd], points: NDArray[np.float64]
     ]
     diagonal = LineEnd("y = x", "", *((end, end) for end in (max(left, low), min(right, high))))
     drawn = np.concatenate([np.linspace(inches(*end.left), inches(*end.right), POINTS) for end in (*ends, diagonal)])
-    named: list[str] = []
 
     def is_free(box: Box) -> bool:
         inside = box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
         return inside and not box.holds(drawn) and not any(box.meets(other) for other in taken)
 
-    for end in sorted(ends, key=lambda one: (-one.right[1], one.name)):
-        places = _places(end, inches(*end.right), inches(*end.left))
-        free = (place for place in places if is_free(place[0]))
-        box, side = next(free, (None, ""))
-        if box is None:
-            continue
-        taken.append(box)
-        named.append(end.name)
-        axes.text(
-            (box.x0 if side == "left" else box.x1) / width,
-            (box.y0 + box.y1) / 2 / height,
-            end.name,
-            transform=axes.transAxes,
-            ha=side,
-            va="center",
-            fontsize=SIZE,
-            color=end.colour,
-            zorder=5,
-            path_effects=[withStroke(linewidth=1.6, foreground="white")],
-        )
-    return named
+    left_over = sorted(ends, key=lambda one: (-one.right[1], one.name))
+    for places in (_right_places, _left_places, _places_along):
+        for end in list(left_over):
+            free = (one for one in places(end.name, inches(*end.right), inches(*end.left)) if is_free(one.box))
+            if place := next(free, None):
+                taken.append(place.box)
+                left_over.remove(end)
+                _write(axes, end, place, width, height)
+    return [end.name for end in ends if end not in left_over]
 
 
-def _places(end: LineEnd, right: tuple[float, float], left: tuple[float, float]) -> Iterator[tuple[Box, str]]:
-    """Yield boxes for a name in inches, the best first, and the side of the text that is at the line."""
-    length = LETTER * SIZE / 7.5 * len(end.name)
-    for (x, y), side in ((right, "left"), (left, "right")):
-        for step in STEPS:
-            start = x + DISTANCE if side == "left" else x - DISTANCE - length
-            yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side
+def _write(axes: Axes, end: LineEnd, place: Place, width: float, height: float) -> None:
+    box, side = place
+    axes.text(
+        (box.x0 if side == "left" else box.x1) / width,
+        (box.y0 + box.y1) / 2 / height,
+        end.name,
+        transform=axes.transAxes,
+        ha=side,
+        va="center",
+        fontsize=SIZE,
+        color=end.colour,
+        zorder=5,
+        path_effects=[withStroke(linewidth=1.6, foreground="white")],
+    )
+
+
+def _place(name: str, x: float, y: float, side: str) -> Place:
+    """The place of a name whose left or right `side` is at x, and whose middle is at y."""
+    length = LETTER * SIZE / 7.5 * len(name)
+    start = x if side == "left" else x - length
+    return Place(Box(start, y - HEIGHT / 2, start + length, y + HEIGHT / 2), side)
+
+
+def _right_places(name: str, right: tuple[float, float], left: tuple[float, float]) -> Iterator[Place]:
+    for step in STEPS:
+        yield _place(name, right[0] + DISTANCE, right[1] + step, "left")
+
+
+def _left_places(name: str, right: tuple[float, float], left: tuple[float, float]) -> Iterator[Place]:
+    for step in STEPS:
+        yield _place(name, left[0] - DISTANCE, left[1] + step, "right")
+
+
+def _places_along(name: str, right: tuple[float, float], left: tuple[float, float]) -> Iterator[Place]:
     for share in ALONG:
         x, y = (share * to + (1 - share) * start for start, to in zip(left, right, strict=True))
-        for side, step in (("right", HEIGHT), ("left", -HEIGHT)):
-            start = x + MARKER if side == "left" else x - MARKER - length
-            yield Box(start, y + step - HEIGHT / 2, start + length, y + step + HEIGHT / 2), side
+        yield _place(name, x - MARKER, y + HEIGHT, "right")
+        yield _place(name, x + MARKER, y - HEIGHT, "left")
