@@ -66,7 +66,7 @@ def test_what_is_no_yaml_is_named_with_its_line(write, text, words):
         ["--configfiles", "mine.yaml", "--", "plan"],
         ["--configfile", "settings"],
         ["plan"],
-        ["plan", "--config", "seed=1", "experiment=paper", "-n"],
+        ["plan", "--config", "seed=1", "experiment=paper", "names=[a, b]", "odd=[a", "-n"],
         ["--config", "base64//c2VlZD0x"],
     ],
 )
@@ -103,6 +103,14 @@ def test_targets_behind_config_are_told_apart_from_settings():
     expected = "^Error: plan was read as a setting.*key=value: uv run snakemake plan --config experiment=paper$"
     with pytest.raises(SystemExit, match=expected):
         check_command(["snakemake", "--config", "experiment=paper", "plan", "-n"])
+
+
+@pytest.mark.parametrize("setting", ["seeds=[0, 1, 2]", "statistics={margin: 2}", "cards={make: [true]}"])
+def test_numbers_in_a_list_behind_config_are_not_read_as_text(setting):
+    key, value = setting.split("=")
+    with pytest.raises(SystemExit) as error:
+        check_command(["snakemake", "--config", setting])
+    assert f"--config {setting}: " in str(error.value) and f"Write `{key}: {value}` into a file" in str(error.value)
 
 
 def test_shares_are_replaced_as_a_whole():

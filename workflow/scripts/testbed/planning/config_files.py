@@ -61,7 +61,7 @@ def check_given(given: Sequence[str]) -> None:
 
 
 def check_settings(given: Sequence[str]) -> None:
-    """Raise `ExperimentError` if an argument after ``--config`` is not a key with a value."""
+    """Raise `ExperimentError` if an argument after ``--config`` is not a key with a value, or has numbers in a list."""
     # Snakemake gives the settings of its own jobs encoded.
     targets = [argument for argument in given if "=" not in argument and not argument.startswith("base64//")]
     if targets:
@@ -71,6 +71,28 @@ def check_settings(given: Sequence[str]) -> None:
             f"{' '.join(targets)} was read as a setting, like every argument after --config. Write targets before it, and "
             f"settings as key=value: {command}"
         )
+    for setting in given:
+        key, _, value = setting.partition("=")
+        if value.startswith(("[", "{")) and not only_text(value):
+            raise ExperimentError(
+                f"--config {setting}: Snakemake reads numbers in a list as text. Write `{key}: {value}` into a file "
+                "and give it with --configfile."
+            )
+
+
+def only_text(value: str) -> bool:
+    """Return whether a list or mapping in YAML has no value but text; True if it is no YAML, which Snakemake refuses."""
+    try:
+        parts = [yaml.load(value, LOADER)]
+    except yaml.YAMLError:
+        return True
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list | dict):
+            parts.extend(part.values() if isinstance(part, dict) else part)
+        elif not isinstance(part, str):
+            return False
+    return True
 
 
 def repeated_keys(file: str | Path) -> list[str]:
