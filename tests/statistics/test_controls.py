@@ -29,6 +29,14 @@ def test_a_filter_that_moves_the_line_as_its_control_does_contradicts_the_claim(
     assert claims["filtering_moves_the_line"].verdict == SUPPORTED
 
 
+def test_a_random_control_is_no_filter():
+    """A control whose line differs by chance would support that filtering moves lines."""
+    claims = claims_on({"a": (0, 0), "kept": (0, 0), "drawn": (-0.5, 0)})
+    for name in ("filtering_moves_the_line", "filtering_moves_models_along"):
+        assert {(one.pool, one.other) for one in claims[name].comparisons} == {("kept", "a")}
+    assert claims["filtering_moves_the_line"].verdict == CONTRADICTED
+
+
 def test_noise_decides_nothing():
     noisy = claims_on({"a": (0, 0), "kept": (0.1, 0), "drawn": (0, 0)}, noise=0.4)
     assert noisy["selection_moves_the_line"].verdict == UNDECIDED
