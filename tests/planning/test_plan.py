@@ -1,11 +1,9 @@
 """The plan says what each stage takes, how much of it is done, and which source may not reach its sizes."""
 
-from pathlib import Path
-
 import pytest
 
 from experiments import ROOT, load, read, small
-from plan import add, amount, download_lines, hash_lines, source_rows, stage_rows, table_of, unreachable_sizes
+from plan import add, amount, hash_lines, source_rows, stage_rows, table_of, unreachable_sizes
 from testbed.lists.sources import origin_of, released_sources
 from testbed.planning.costs import (
     Expected,
@@ -257,32 +255,6 @@ def test_hash_checks_are_planned_as_cpu_time_only():
         "Hash check of own: 500,000 images are compared with the MD5 of the list. That is 0.28 of the CPU h of "
         "download_images, and no network."
     )
-
-
-def test_the_rate_limit_of_one_host_bounds_the_time_of_downloads(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config, known = read("paper"), released_sources(SOURCES)
-    experiment = load(config)
-    lines = download_lines(experiment, expectations(experiment, known, {}), known)
-    # Hosts of the other lists are many, or not known.
-    assert [line.split()[2] for line in lines] == ["redcaps", "wit", "shutterstock"]
-    # 6,000,000 URLs at 10 requests a second, and 15,001,000 at 50.
-    assert (
-        "wit take 6.9 days or more" in lines[1] and "upload.wikimedia.org, which gets at most 10 requests" in lines[1]
-    )
-    assert (
-        "shutterstock take 3.5 days or more" in lines[2] and "image.shutterstock.com, which gets at most 50" in lines[2]
-    )
-    parts = experiment.parts("wit")
-    for part in parts[: len(parts) // 2]:
-        write_json(Path(f"results/downloads/wit/{part}/manifest.json"), {})
-    for part in experiment.parts("redcaps"):
-        write_json(Path(f"results/downloads/redcaps/{part}/manifest.json"), {})
-    half = download_lines(experiment, expectations(experiment, known, {}), known)
-    assert [line.split()[2:5] for line in half] == [["wit", "take", "3.5"], ["shutterstock", "take", "3.5"]]
-    config["download"] |= {"requests_per_second": 0, "hosts": {"wikimedia.org": 100}}
-    experiment = load(config)
-    assert download_lines(experiment, expectations(experiment, known, {}), known) == []
 
 
 def test_the_papers_sizes_are_expected_to_be_reached():
