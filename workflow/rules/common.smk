@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from testbed.planning.config_files import repeated_keys
-from testbed.planning.hooks import fail_dry_run
+from testbed.planning.hooks import fail_dry_run, refuse_unknown_targets
 from testbed.experiment.errors import ExperimentError
 from testbed.planning.given_files import table_problems
 from testbed.planning.schema import load_experiment
@@ -84,6 +84,7 @@ def reasons_not_to_start():
 
 report_missing(*table_problems(config))
 fail_dry_run(workflow, reasons_not_to_start)
+refuse_unknown_targets(workflow, lambda: all_products(experiment))
 
 
 def growing(amount):

@@ -1,5 +1,6 @@
 """Handlers that Snakemake does not have: for the end of a dry run, and for the runs of a Snakefile with this module."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from snakemake.exceptions import CliException
 
+from testbed.experiment.errors import did_you_mean
 from testbed.records.processes import Interruption
 
 if TYPE_CHECKING:
@@ -44,6 +46,36 @@ def fail_dry_run(workflow: "Workflow", reasons: Callable[[], str]) -> None:
         return result
 
     workflow.execute = execute_and_fail
+
+
+def refuse_unknown_targets(workflow: "Workflow", products: Callable[[], list[str]]) -> None:
+    """Let a command of `workflow` end with an error for a target that no rule makes, with the most similar of `products`.
+
+    Snakemake's own message names no way out.
+    """
+    execute = workflow.execute
+
+    def execute_known(*arguments: object, **options: object) -> object:
+        rules = list(workflow.rules)
+        names = {rule.name for rule in rules}
+        targets = [str(target) for target in workflow.dag_settings.targets]
+        files = {target: target if os.path.isabs(target) else os.path.relpath(target) for target in targets}
+        unknown = [
+            target
+            for target, file in files.items()
+            if target not in names and not Path(file).exists() and not any(rule.is_producer(file) for rule in rules)
+        ]
+        if unknown:
+            known = [*names, *products()]
+            lines = [f"{target}: no rule makes this target.{did_you_mean(target, known)}" for target in unknown]
+            raise CliException(
+                "\n".join(
+                    [*lines, "docs/commands.md has the commands, and docs/outputs.md the files that a run makes."]
+                )
+            )
+        return execute(*arguments, **options)
+
+    workflow.execute = execute_known
 
 
 def add_handlers(workflow: "Workflow", **handlers: Callable[[], None]) -> None:
