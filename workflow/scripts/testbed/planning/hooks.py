@@ -63,7 +63,7 @@ def refuse_unknown_targets(workflow: "Workflow", products: Callable[[], list[str
         unknown = [
             target
             for target, file in files.items()
-            if target not in names and not Path(file).exists() and not any(rule.is_producer(file) for rule in rules)
+            if target not in names and not any(rule.is_producer(file) for rule in rules)
         ]
         if unknown:
             known = [*names, *products()]
