@@ -18,7 +18,10 @@ def test_cells_have_names_of_their_own_and_known_claims():
     assert {name for cell in cells for name in cell.right} <= set(CLAIMS)
     for cell in cells:
         pools = {*cell.sources, *(name for mixture in cell.mixtures for name in (mixture[0], *mixture[1], mixture[2]))}
-        assert pools <= set(cell.world.lines)
+        pools |= {name for pair in (*cell.filters, *cell.controls) for name in pair} | {*cell.clean}
+        assert pools <= set(cell.world.lines) and {name for _, name in cell.controls} <= {
+            name for name, _ in cell.filters
+        }
 
 
 def test_simulated_accuracies_are_those_of_the_lines():
