@@ -1,5 +1,6 @@
 """Families of comparisons, what an undecided one lacks, and the dilution fraction."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,12 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from check_claims import check_claims
+from example_claims import ENSEMBLE, MIX, A, B, run
+from example_evaluations import REFERENCE
 from testbed.statistics.comparisons import (
     HEIGHT,
+    UNDECIDED,
     Comparison,
     critical_value,
     joint_critical_value,
@@ -16,6 +21,7 @@ from testbed.statistics.comparisons import (
     what_it_lacks,
 )
 from testbed.statistics.mixing import fieller
+from testbed.statistics.settings import Settings
 
 ONE = Comparison("claim", "a", "b", "rn", "shift", HEIGHT, 0.3, 1.0, 0.6, 0.3, 50.0)
 
@@ -62,3 +68,13 @@ def test_fiellers_interval_is_where_the_test_does_not_reject():
         direction = np.array([1, -end])
         assert abs(1.0 - end * 2.0) == pytest.approx(reach * np.sqrt(direction @ covariance @ direction))
     assert np.isnan(fieller(1.0, 0.5, covariance, reach)).all()
+
+
+def test_an_undecided_equivalence_needs_what_takes_its_interval_off_the_margin():
+    """Mixtures are 0.2 of the members' distance above their ensembles, which is surely not 0 and perhaps within 0.25."""
+    heights = {"a": (0, 0), "b": (-1, 1), "mix": (-0.5, 0.5), "ens": (-0.7, 0.3)}
+    claims = check_claims(run(heights, noise=0.1, seed=2), [A, B, MIX, ENSEMBLE], REFERENCE, [], Settings())
+    claim = next(one for one in claims if one.name == "output_mixing_predicts")
+    assert claim.verdict == UNDECIDED and claim.statistic.low > 0
+    assert claim.statistic.low < Settings().fraction_margin < claim.statistic.high
+    assert re.fullmatch(r"about [\d.]+ times as many models", claim.statistic.lacks)

@@ -258,12 +258,14 @@ def _fraction_claim(
 ) -> Claim:
     statistic = fraction_comparison(name, fraction, "all mixtures", "members") if fraction.n else None
     if statistic and verdict == UNDECIDED:
-        target = {"mixing_dilutes": 1.0}.get(name, 0.0)
-        margin = settings.fraction_margin if name == "output_mixing_predicts" else 0.0
+        # What the interval must be free of: that end of the margin that is nearer, or the line of a member.
+        target = {"mixing_dilutes": 1.0, "mixing_beats_the_worst": 0.0}.get(
+            name, float(np.copysign(settings.fraction_margin, statistic.value))
+        )
         centred = replace(
             statistic, value=statistic.value - target, low=statistic.low - target, high=statistic.high - target
         )
-        statistic = replace(statistic, lacks=what_it_lacks(centred, margin))
+        statistic = replace(statistic, lacks=what_it_lacks(centred))
     if statistic:
         statistic = replace(statistic, verdict=verdict)
     rows = [
