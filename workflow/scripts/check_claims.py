@@ -187,7 +187,8 @@ def claims_page(claims: Sequence[Claim], settings: Settings, pools: Sequence[Map
             )
         )
     summary = f"Of {len(claims)} findings it leaves: {', '.join(counts)}."
-    confidence, margin = f"{100 * settings.line_confidence:g}", f"{settings.margin:g} percentage point(s)"
+    confidence = f"{100 * settings.line_confidence:g}"
+    margin = f"{settings.margin:g} percentage point{'' if settings.margin == 1 else 's'}"
     return PAGE.format(summary=summary, confidence=confidence, margin=margin, sections="\n".join(sections))
 
 
