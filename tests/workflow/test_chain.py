@@ -97,10 +97,12 @@ def test_two_models_per_pool_decide_no_claim(tiny_run):
 def test_plots_are_drawn(tiny_run):
     for name in (
         *("effective_robustness", "effective_robustness_of_all_pools", "claims"),
-        *("mixtures/mini_blend", "data_efficiency", "similarity", *(f"shifts/{name}" for name in TESTSETS[1:])),
+        *("mixtures/mini_blend", "data_efficiency", "similarity"),
     ):
         assert (tiny_run / f"results/plots/{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (tiny_run / f"results/plots/{name}.png").stat().st_size > 10_000
+    for shift in TESTSETS[1:]:
+        assert (tiny_run / f"results/plots/shifts/{shift}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_every_url_of_the_list_is_accounted_for(tiny_run):

@@ -36,11 +36,8 @@ rule plot_effective_robustness:
             category="Effective robustness",
             labels={"content": "all pools"},
         ),
-        shift_pdfs=expand(
+        shifts=expand(
             "results/plots/shifts/{shift}.pdf", shift=sorted(experiment.shifts)
-        ),
-        shift_pngs=expand(
-            "results/plots/shifts/{shift}.png", shift=sorted(experiment.shifts)
         ),
     log:
         "results/logs/plot_effective_robustness.log",

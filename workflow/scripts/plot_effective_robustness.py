@@ -5,7 +5,7 @@ has, and are as wide as a column of a two-column paper.
 
 In:  results/tables/evaluations.csv, trends.csv and joint_correct.parquet, resources/baselines.csv, the metrics of
      published checkpoints and the table of public models
-Out: results/plots/effective_robustness.pdf and .png, the same of all pools, and of each shift
+Out: results/plots/effective_robustness.pdf and .png, the same of all pools, and a PDF of each shift
 """
 
 import logging
@@ -100,7 +100,5 @@ if __name__ == "__main__":
     shifts = testsets_in_order(snakemake.params.shifts, snakemake.config)
     save_figure(draw(shifts, kinds=MAIN), snakemake.output.pdf, snakemake.output.png)
     save_figure(draw(shifts), snakemake.output.all_pdf, snakemake.output.all_png)
-    for shift, *files in zip(
-        snakemake.params.shifts, snakemake.output.shift_pdfs, snakemake.output.shift_pngs, strict=True
-    ):
-        save_figure(draw([shift], kinds=MAIN, total_width=COLUMN_WIDTH), *files)
+    for shift, pdf in zip(snakemake.params.shifts, snakemake.output.shifts, strict=True):
+        save_figure(draw([shift], kinds=MAIN, total_width=COLUMN_WIDTH), pdf)

@@ -199,10 +199,11 @@ def legend_entries(series: Sequence[Series], areas: Mapping[int, float], setting
     return [*pools, *rules, *sizes]
 
 
-def save_figure(figure: Figure, pdf: Path | str, png: Path | str) -> None:
-    """Write `figure` as PDF, with embedded fonts and without a date, and as PNG. Equal figures give equal bytes."""
+def save_figure(figure: Figure, pdf: Path | str, png: Path | str | None = None) -> None:
+    """Write `figure` as PDF, with embedded fonts and without a date, and as PNG if asked. Equal figures give equal bytes."""
     # fontTools logs each table of each embedded font
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     with matplotlib.rc_context(STYLE):
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-        figure.savefig(png, format="png", dpi=220)
+        if png:
+            figure.savefig(png, format="png", dpi=220)
