@@ -24,6 +24,10 @@ KEYS = {
 }
 
 
+LEAVING = ("target navigated", "context was destroyed", "default execution context")
+"""What the browser answers between two pages."""
+
+
 def find_chromium() -> str | None:
     """The program, or None."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
@@ -89,12 +93,21 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, seconds: float = 20) -> None:
-        """Return once an expression holds."""
+        """Return once an expression holds, also on the page that a link leads to."""
         end = time.monotonic() + seconds
-        while not self.run(expression):
+        while not self._holds(expression):
             if time.monotonic() > end:
                 raise BrowserError(f"not within {seconds} s: {expression}")
             time.sleep(0.02)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.run(expression))
+        except BrowserError as error:
+            # The browser was about to leave the page that it was asked on.
+            if not any(words in str(error) for words in LEAVING):
+                raise
+            return False
 
     def press(self, key: str) -> None:
         """Press and release a key, as a person does."""
