@@ -216,7 +216,9 @@ class Fit:
         )
         images = reference @ self._reference_images @ reference.T
         for row, covariance in enumerate(self._images):
-            images += shifted[:, row] @ covariance @ shifted[:, row].T
+            # Most combinations are about one shift.
+            if shifted[:, row].any():
+                images += shifted[:, row] @ covariance @ shifted[:, row].T
         models, freedom = self._residuals.covariance(residual, images.diagonal(), cautious)
         return Uncertainty(images, models, freedom)
 

@@ -78,20 +78,22 @@ def measure_robustness(
 
 def _measure(points: pd.DataFrame, baseline: Baseline, settings: Settings, intervals: Intervals | None) -> pd.DataFrame:
     _warn_extrapolation(points, baseline, settings)
-    shifted = clopper_pearson(points["correct"], points["n"], settings.line_confidence)
-    reference = clopper_pearson(points["reference_correct"], points["reference_n"], settings.line_confidence)
-    measured = [
-        effective_robustness(
-            *(Estimate(*y), Estimate(*x)), baseline.line, baseline.lines, settings.scale, settings.line_confidence
-        )
-        for y, x in zip(
-            zip(points["value"], *shifted, strict=True),
-            zip(points["reference_value"], *reference, strict=True),
-            strict=True,
-        )
-    ]
+    measured = None
     if isinstance(intervals, Parts) and settings.baseline_pool:
-        measured = intervals.effective_robustness(points, settings.baseline_pool) or measured
+        measured = intervals.effective_robustness(points, settings.baseline_pool)
+    if measured is None:
+        shifted = clopper_pearson(points["correct"], points["n"], settings.line_confidence)
+        reference = clopper_pearson(points["reference_correct"], points["reference_n"], settings.line_confidence)
+        measured = [
+            effective_robustness(
+                *(Estimate(*y), Estimate(*x)), baseline.line, baseline.lines, settings.scale, settings.line_confidence
+            )
+            for y, x in zip(
+                zip(points["value"], *shifted, strict=True),
+                zip(points["reference_value"], *reference, strict=True),
+                strict=True,
+            )
+        ]
     columns = pd.DataFrame(measured, columns=ROBUSTNESS_COLUMNS[-3:], index=points.index)
     return points.assign(scale=settings.scale, baseline=settings.baseline).join(columns)
 
