@@ -194,6 +194,9 @@ class Cluster:
                 continue
             if words.startswith("slurmstepd") or "slurmstepd" in words[:80]:
                 steps.append(int(entry.parent.name))
+        # Stopped first: a daemon that sees its job die would tell the controller that it has ended.
+        for pid in (daemon, *steps):
+            self.kill(pid, signal.SIGSTOP)
         for step in steps:
             for pid in [*children_of(step), step]:
                 self.kill(pid)
