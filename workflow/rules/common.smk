@@ -1,4 +1,5 @@
 # The experiment, names of wildcards, what jobs would miss, and what a run makes.
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -84,7 +85,7 @@ def reasons_not_to_start():
 
 report_missing(*table_problems(config))
 fail_dry_run(workflow, reasons_not_to_start)
-refuse_unknown_targets(workflow, lambda: all_products(experiment))
+refuse_unknown_targets(workflow, partial(all_products, experiment))
 
 
 def growing(amount):

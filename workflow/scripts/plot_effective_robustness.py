@@ -9,8 +9,7 @@ Out: results/plots/effective_robustness.pdf and .png, the same of all pools, and
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -65,14 +64,34 @@ def plot_effective_robustness(
     Pools that were not evaluated, and evaluated pools that are not among `pools`, are left out and logged.
     Raises `EvaluationsError` and `FigureError` as `pair_with_reference`, `make_series` and `draw_panels` do.
     """
+    draw = figures_of(evaluations, trends, reference, pools, settings, published, baselines, models, joint)
+    return draw(shifts, kinds, total_width)
+
+
+def figures_of(
+    evaluations: pd.DataFrame,
+    trends: pd.DataFrame,
+    reference: str,
+    pools: Sequence[Mapping],
+    settings: Settings,
+    published: pd.DataFrame | None = None,
+    baselines: pd.DataFrame | None = None,
+    models: pd.DataFrame | None = None,
+    joint: JointCorrect = INDEPENDENT,
+) -> Callable[..., Figure]:
+    """A function of shifts, kinds and width that draws a figure as `plot_effective_robustness`; all share one fit."""
     pairs = pair_with_reference(evaluations, reference, settings.minimum_reference)
     _warn_differences(set(pairs["pool"]), [pool["name"] for pool in pools])
     published_pairs = None if published is None else pair_with_reference(published, reference)
     background = Background(published_pairs, models, baselines)
     intervals = intervals_of(pairs, settings, reference, joint, ensembles_of(pools))
     series = make_series(pairs, pools)
-    shown = [one for one in series if one.kind in kinds] or series
-    return draw_panels(pairs, trends, shown, reference, shifts, settings, intervals, background, total_width)
+
+    def draw(shifts: Sequence[str], kinds: Collection[str] = KINDS, total_width: float = WIDTH) -> Figure:
+        shown = [one for one in series if one.kind in kinds] or series
+        return draw_panels(pairs, trends, shown, reference, shifts, settings, intervals, background, total_width)
+
+    return draw
 
 
 def _warn_differences(evaluated: set[str], named: list[str]) -> None:
@@ -85,8 +104,7 @@ def _warn_differences(evaluated: set[str], named: list[str]) -> None:
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     published, models = snakemake.input.get("published"), snakemake.input.get("models")
-    draw = partial(
-        plot_effective_robustness,
+    draw = figures_of(
         read_evaluations(snakemake.input.evaluations),
         read_trends(snakemake.input.trends),
         snakemake.params.reference,
