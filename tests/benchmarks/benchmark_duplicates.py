@@ -1,8 +1,8 @@
-"""Near-duplicates: which changes of an image the hash survives, images hashed per second, and the time of a search.
+"""Near-duplicates: which changes of an image the hash survives, images hashed per second, and the time of both searches.
 
 uv run python tests/benchmarks/benchmark_duplicates.py
 
-Without options, all three. Changes are made to drawings of the mini-web, of all its visual domains but the empty one. A
+Without options, all of them. Changes are made to drawings of the mini-web, of all its visual domains but the empty one. A
 pool of unrelated drawings has one changed copy for every ninth of them. Recall is the share of the copies that are found to
 be near-duplicates of their originals. Precision is the share of copies among all samples of the pool that are found to be
 near-duplicates of any original.
@@ -16,18 +16,25 @@ import io
 import resource
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import Pool
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image, ImageEnhance, ImageOps
+from pyarrow import parquet
 from tables import ROOT
 
 sys.path[:0] = [str(ROOT / "workflow" / "scripts")]
 
+from find_duplicates import find_duplicates  # noqa: E402
 from testbed.filtering.hash_search import pairs_between  # noqa: E402
 from testbed.filtering.image_hashes import (  # noqa: E402
+    BITS,
+    SCHEMA,
     SIMILAR,
     Hashes,
     hash_table,
@@ -37,8 +44,10 @@ from testbed.filtering.image_hashes import (  # noqa: E402
     weigh,
 )
 from testbed.filtering.near_duplicates import near_between  # noqa: E402
+from testbed.filtering.near_search import ByHash  # noqa: E402
 from testbed.miniweb.scenes import draw  # noqa: E402
 from testbed.miniweb.world import CLASSES, DOMAINS  # noqa: E402
+from testbed.records.manifest import record, write_json  # noqa: E402
 
 DRAWN = [domain for domain in DOMAINS if domain != "junk"]
 DRAWN_SIZE = 128
@@ -181,7 +190,7 @@ def measure_hashing(number: int = 300, repeats: int = 5) -> None:
     print(f"\n### Hashing\n\n{rate:,.0f} images/s of processor time; JPEGs of 256 pixels, {size:.0f} kB on average.")
 
 
-def measure_search(samples: int, images: int, distance: int, batch: int = 500_000) -> None:
+def measure_search(samples: int, images: int, distance: int, batch: int = ByHash.batch) -> None:
     """Print the time and memory of comparing random hashes, in batches as find_duplicates does."""
     random = np.random.default_rng(0)
     tested = random.integers(0, 2**64, images, dtype=np.uint64)
@@ -197,6 +206,42 @@ def measure_search(samples: int, images: int, distance: int, batch: int = 500_00
     )
 
 
+def made_up_hashes(first: int, number: int, random: np.random.Generator) -> pa.Table:
+    """A table of random hashes, as of unrelated images. One of twenty images is a near-duplicate of the one before it."""
+    coefficients = random.normal(size=(number, BITS))
+    coefficients[19::20] = coefficients[18:-1:20] + 0.1 * random.normal(size=coefficients[19::20].shape)
+    hashes = np.packbits(coefficients > 0, axis=1, bitorder="little").view("<u8")[:, 0]
+    stored = weigh(coefficients / np.sqrt(np.arange(1, BITS + 1)))
+    columns = [[f"{place:032x}" for place in range(first, first + number)], hashes, list(map(bytes, stored))]
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
+
+
+def measure_deduplicating(samples: int, distance: int, part: int = 10_000) -> None:
+    """Print the time and memory of finding near-duplicates within a pool with made-up hashes, as the rule does it."""
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / kind for kind in ("samples", "hashes", "found")]
+        for folder in folders:
+            folder.mkdir()
+        files: dict[Path, list] = {folder: [] for folder in folders[:2]}
+        for start in range(0, samples, part):
+            table = made_up_hashes(start, min(part, samples - start), random)
+            for folder, own in zip(folders, (table.select(["uid"]), table), strict=False):
+                path = folder / f"{start // part:06d}.parquet"
+                parquet.write_table(own, path)
+                files[folder].append(record(path, rows=len(own)))
+        for folder, recorded in files.items():
+            write_json(folder / "manifest.json", {"pool": "made_up", "samples": samples, "files": recorded})
+        started, used = time.monotonic(), time.process_time()
+        found = find_duplicates(*folders, distance, threads=2)
+        seconds, used = time.monotonic() - started, time.process_time() - used
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(
+        f"\n### Deduplicating\n\n{samples:,} images, distance {distance}: {seconds:,.0f} s in two threads, {used:,.0f} s of "
+        f"processor time, peak {memory:,.0f} MB, {found['near_duplicates']:,} near-duplicates."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--originals", type=int, default=1000, help="images that are changed; 0 leaves this out")
@@ -204,10 +249,13 @@ def main() -> None:
     parser.add_argument("--distances", type=int, nargs="*", default=[8, 10, 12])
     parser.add_argument("--samples", type=int, default=10_000_000, help="hashes of the search; 0 leaves this out")
     parser.add_argument("--images", type=int, default=150_000)
+    parser.add_argument("--pool", type=int, default=3_000_000, help="images of a pool; 0 leaves it out")
     parser.add_argument("--distance", type=int, default=10)
     asked = parser.parse_args()
     if asked.samples:
         measure_search(asked.samples, asked.images, asked.distance)
+    if asked.pool:
+        measure_deduplicating(asked.pool, asked.distance)
     measure_hashing()
     measure_flat()
     if asked.originals:

@@ -108,6 +108,19 @@ def test_deduplicating_keeps_the_first_of_near_duplicates(pool, tmp_path):
     assert kept == [number for number in range(40) if number not in COPIES]
 
 
+@pytest.mark.parametrize("batch", [1, 20, 30])
+def test_batches_of_any_size_and_a_restart_among_them_find_the_same(pool, tmp_path, monkeypatch, batch):
+    whole = written(tmp_path / "whole", lambda *given: find_duplicates(*given, 10), *pool)
+    monkeypatch.setattr(near_search.ByHash, "batch", batch)
+    found = written(tmp_path / "found", lambda *given: find_duplicates(*given, 10), *pool)
+    assert table_of(found).to_pylist() == table_of(whole).to_pylist()
+    for name in ("000001", "000003"):
+        (found / f"{name}.json").unlink()
+    written(found, lambda *given: find_duplicates(*given, 10), *pool)
+    assert table_of(found).to_pylist() == table_of(whole).to_pylist()
+    assert len(table_of(found)) == len(COPIES)
+
+
 def test_decontaminating_drops_what_is_near_a_test_image(pool, testset, tmp_path):
     samples, hashes = pool
     testsets = {"photos": testset, "again": testset}
@@ -133,7 +146,7 @@ def test_filters_of_filters_and_smaller_batches_find_the_same(pool, testset, tmp
     assert 0 < len(uids) < 40
     against = {"photos": testset}
     whole = written(tmp_path / "whole", lambda *given: find_duplicates(*given, 10, against), samples, hashes)
-    monkeypatch.setattr(near_search, "BATCH", 12)
+    monkeypatch.setattr(near_search.ByHash, "batch", 12)
     found = written(tmp_path / "found", lambda *given: find_duplicates(*given, 10, against), part, hashes)
     assert table_of(found).to_pylist() == [row for row in table_of(whole).to_pylist() if row["uid"] in uids]
     assert len(table_of(found))

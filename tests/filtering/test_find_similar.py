@@ -85,8 +85,9 @@ def kept_uids(samples, folder, rules: dict) -> list[str]:
     return table_of(folder)["uid"].to_pylist()
 
 
-@pytest.mark.parametrize("method", ["deduplicate", "decontaminate"])
-def test_a_filter_drops_what_is_near(pool, tmp_path, method):
+@pytest.mark.parametrize(("method", "batch"), [("deduplicate", 1), ("deduplicate", 500_000), ("decontaminate", 1)])
+def test_a_filter_drops_what_is_near(pool, tmp_path, method, batch, monkeypatch):
+    monkeypatch.setattr(BySimilarity, "batch", batch)
     samples, embeddings, testsets, uids = pool
     found = tmp_path / "found"
     found.mkdir()

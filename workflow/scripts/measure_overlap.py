@@ -116,7 +116,7 @@ def measure_overlap(
     compared, near = pool.first(COMPARED), ByHash(distance, threads)
     searches = {
         "testsets": Contamination(pool, {name: one.hashes for name, one in testsets.items()}, near),
-        "within": Duplicates(compared, near),
+        "within": Duplicates(compared, near, folder / "within"),
     }
     records, facts, found = [], {}, {}
     for kind, search in searches.items():

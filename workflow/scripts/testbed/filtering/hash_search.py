@@ -5,9 +5,12 @@ bands are equal. For each choice of k bands, hashes are therefore sorted by thes
 are compared (G. S. Manku, A. Jain and A. Das Sarma, "Detecting Near-Duplicates for Web Crawling", WWW 2007; with k = 1 this
 is the search of M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", CVPR
 2012, with radius 0). A larger k compares fewer pairs, and sorts more often.
+
+A pair that agrees in more than k bands is compared for several choices. It is found for the first of them alone, so that
+memory holds each pair once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from math import comb
@@ -29,6 +32,9 @@ BLOCK = 1 << 20
 """Pairs that are compared at once: their arrays stay in the processor's cache."""
 
 MAX_CHOICES = 5
+
+Check = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Says of pairs, given by the indices of each in its own list, which ones count (booleans)."""
 
 
 class Pairs(NamedTuple):
@@ -95,13 +101,29 @@ def candidates(starts: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndar
         row = after
 
 
-def _search(
-    first: np.ndarray, second: np.ndarray, keys: list[tuple[np.ndarray, int]], distance: int, within: bool
-) -> np.ndarray:
-    """Pairs (2, N: indices into `first` and `second`) with equal keys and at most `distance`.
+def first_choice(difference: np.ndarray, bands: int, chosen: tuple[int, ...]) -> np.ndarray:
+    """Whether `chosen` are the first bands in which two hashes with this `difference` (exclusive or) agree."""
+    agree = np.ones(len(difference), bool)
+    for band in range(chosen[-1] + 1):
+        mask = np.uint64(sum(1 << bit for bit in range(band, BITS, bands)))
+        agree &= ((difference & mask) == 0) == (band in chosen)
+    return agree
 
-    `keys` are those of both lists. `within` one list, they are one, and each pair is found once.
+
+def _search(
+    first: np.ndarray,
+    second: np.ndarray,
+    bands: list[list[tuple[np.ndarray, int]]],
+    chosen: tuple[int, ...],
+    distance: int,
+    within: bool,
+    check: Check | None,
+) -> np.ndarray:
+    """Pairs (2, N: indices into `first` and `second`) of at most `distance` whose first equal bands are the `chosen` ones.
+
+    `bands` are those of both lists. `within` one list, they are of one, and the first index of a pair is the smaller.
     """
+    keys = [join_keys(one, chosen) for one in bands]
     (first_keys, bits), (second_keys, _) = keys[0], keys[-1]
     order = np.argsort(second_keys, kind="stable")
     keys, hashes = second_keys[order], second[order]
@@ -120,41 +142,57 @@ def _search(
     rows, sought, starts, counts = rows[filled], sought[filled], starts[filled], counts[filled]
     found = []
     for row, place in candidates(starts, counts):
-        near = np.flatnonzero(np.bitwise_count(sought[row] ^ hashes[place]) <= distance)
-        found.append(np.stack([rows[row[near]], order[place[near]]]))
+        difference = sought[row] ^ hashes[place]
+        near = np.flatnonzero(np.bitwise_count(difference) <= distance)
+        near = near[first_choice(difference[near], len(bands[0]), chosen)]
+        pairs = np.stack([rows[row[near]], order[place[near]]])
+        if within:
+            pairs.sort(axis=0)
+        found.append(pairs[:, check(*pairs)] if check else pairs)
     return np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
 
 
 def _pairs(
-    first: np.ndarray, second: np.ndarray, distance: int, threads: int, within: bool, equal: int | None
+    first: np.ndarray,
+    second: np.ndarray,
+    distance: int,
+    threads: int,
+    within: bool,
+    check: Check | None,
+    equal: int | None,
 ) -> Pairs:
     equal = equal or choose_bands(distance, len(first), len(second))
     bands = [bands_of(hashes, distance + equal) for hashes in ((second,) if within else (first, second))]
 
     def search(chosen: tuple[int, ...]) -> np.ndarray:
-        return _search(first, second, [join_keys(one, chosen) for one in bands], distance, within)
+        return _search(first, second, bands, chosen, distance, within, check)
 
     with ThreadPoolExecutor(threads) as pool:
         found = [*pool.map(search, combinations(range(distance + equal), equal))]
     rows, others = np.concatenate(found, axis=1)
-    if within:
-        rows, others = np.minimum(rows, others), np.maximum(rows, others)
-    # A pair that agrees in more than k bands was found more than once.
-    codes = np.unique(rows * max(len(second), 1) + others)
-    rows, others = np.divmod(codes, max(len(second), 1))
+    rows, others = np.divmod(np.sort(rows * max(len(second), 1) + others), max(len(second), 1))
     return Pairs(rows, others, np.bitwise_count(first[rows] ^ second[others]))
 
 
 def pairs_between(
-    first: np.ndarray, second: np.ndarray, distance: int, threads: int = 1, equal: int | None = None
+    first: np.ndarray,
+    second: np.ndarray,
+    distance: int,
+    threads: int = 1,
+    check: Check | None = None,
+    equal: int | None = None,
 ) -> Pairs:
     """All pairs of one of the hashes `first` and one of `second` (uint64) that differ in at most `distance` bits.
 
-    `equal` is the number k of equal bands, by default the fastest.
+    With `check`, those of them that count: it sees a block of pairs at a time, and the others take no memory. `equal` is the
+    number k of equal bands, by default the fastest.
     """
-    return _pairs(first, second, distance, threads, False, equal)
+    return _pairs(first, second, distance, threads, False, check, equal)
 
 
-def pairs_within(hashes: np.ndarray, distance: int, threads: int = 1, equal: int | None = None) -> Pairs:
-    """All pairs among `hashes` (uint64) that differ in at most `distance` bits; the first index is the smaller."""
-    return _pairs(hashes, hashes, distance, threads, True, equal)
+def pairs_within(
+    hashes: np.ndarray, distance: int, threads: int = 1, check: Check | None = None, equal: int | None = None
+) -> Pairs:
+    """All pairs among `hashes` (uint64) that differ in at most `distance` bits, as `pairs_between`; the first index is the
+    smaller."""
+    return _pairs(hashes, hashes, distance, threads, True, check, equal)

@@ -34,6 +34,21 @@ class MeasuredPool:
         ends = np.cumsum([file["rows"] for file in self.parts.values()]).tolist()
         return dict(zip(self.parts, [0, *ends], strict=False))
 
+    def batches(self, most: int) -> list[list[str]]:
+        """Return the parts in runs that have at most `most` samples each, or one part."""
+        batches, samples = [], 0
+        for name, file in self.parts.items():
+            samples += file["rows"]
+            if not batches or samples > most:
+                batches.append([])
+                samples = file["rows"]
+            batches[-1].append(name)
+        return batches
+
+    def batch(self, names: list[str]) -> pa.Table:
+        """Return the rows of `measured` for the samples of several parts."""
+        return pa.concat_tables(map(self.table, names))
+
     def request(self, name: str) -> list[str]:
         """Return what a part depends on."""
         return [self.parts[name]["sha256"], self.files[name]["sha256"]]

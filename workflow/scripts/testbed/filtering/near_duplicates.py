@@ -6,7 +6,7 @@ at least `SIMILAR` (testbed.filtering.image_hashes). Flat images, which have no 
 
 import numpy as np
 
-from testbed.filtering.hash_search import Pairs, pairs_between, pairs_within
+from testbed.filtering.hash_search import Check, Pairs, pairs_between, pairs_within
 from testbed.filtering.image_hashes import SIMILAR, Hashes, similarity
 
 KEPT = -1
@@ -15,22 +15,27 @@ KEPT = -1
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """An odd number that spreads the bits of keys."""
 
-CHECKED = 1 << 20
+CHECKED = 1 << 17
 """Pairs whose coefficients are compared at once."""
 
 
-def similar_pairs(first: Hashes, second: Hashes, pairs: Pairs) -> Pairs:
-    """Those of `pairs` (indices of hashes) whose coefficients are similar."""
-    starts = range(0, len(pairs.first), CHECKED)
-    chunks = [[indices[start : start + CHECKED] for indices in pairs[:2]] for start in starts]
-    similar = [similarity(first.coefficients[one], second.coefficients[other]) >= SIMILAR for one, other in chunks]
-    kept = np.concatenate(similar) if similar else np.empty(0, bool)
-    return Pairs(*(column[kept] for column in pairs))
+def similar_pairs(first: np.ndarray, second: np.ndarray) -> Check:
+    """The check of pairs that are similar by the coefficients of their `first` and their `second` image (N, 64)."""
+
+    def check(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        similar = np.empty(len(one), bool)
+        for start in range(0, len(one), CHECKED):
+            own = slice(start, start + CHECKED)
+            similar[own] = similarity(first[one[own]], second[other[own]]) >= SIMILAR
+        return similar
+
+    return check
 
 
 def near_between(first: Hashes, second: Hashes, distance: int, threads: int = 1) -> Pairs:
     """All near-duplicates of one image of `first` and one of `second`, by their rows in the tables of both."""
-    found = similar_pairs(first, second, pairs_between(first.hashes, second.hashes, distance, threads))
+    check = similar_pairs(first.coefficients, second.coefficients)
+    found = pairs_between(first.hashes, second.hashes, distance, threads, check)
     return Pairs(first.rows[found.first], second.rows[found.second], found.distance)
 
 
@@ -83,9 +88,9 @@ def near_before(hashes: Hashes, distance: int, threads: int = 1) -> tuple[np.nda
     # An image that is equal to an earlier one has the same near-duplicates, so it has the same fate.
     equal = first_of_equal(hashes)
     own = np.flatnonzero(equal == np.arange(len(hashes)))
-    found = pairs_within(hashes.hashes[own], distance, threads)
-    pairs = similar_pairs(hashes, hashes, Pairs(own[found.first], own[found.second], found.distance))
-    of_hashes, distances = keep_first(len(hashes), pairs)
+    coefficients = hashes.coefficients[own]
+    found = pairs_within(hashes.hashes[own], distance, threads, similar_pairs(coefficients, coefficients))
+    of_hashes, distances = keep_first(len(hashes), Pairs(own[found.first], own[found.second], found.distance))
     # Of a kept image, the later equal ones are near-duplicates. Of a dropped one, they are of what it is one of.
     copies = np.flatnonzero(equal != np.arange(len(hashes)))
     originals = equal[copies]

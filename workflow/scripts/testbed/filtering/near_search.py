@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +23,6 @@ from testbed.records.log import PROGRESS
 from testbed.records.manifest import digest, read_json
 from testbed.records.parts import make_parts, parts_of, read_part
 
-BATCH = 500_000
-"""Samples that are compared with test sets at once."""
-
 WITHIN = {"uid": pa.string(), "duplicate_of": pa.string()}
 BETWEEN = {"uid": pa.string(), "testset": pa.string(), "key": pa.string()}
 
@@ -34,10 +31,12 @@ class Comparison(Protocol):
     """Says which images are near-duplicates, from the rows of `MeasuredPool.table` or of a test set's table.
 
     `field` is the name and the type of the number that says how near two images are, and `request` is what this depends on.
+    `batch` is the number of samples that are compared at once.
     """
 
     field: tuple[str, pa.DataType]
     request: list[object]
+    batch: int
 
     def load(self, tables: Iterable[pa.Table]) -> object:
         """Return what images are compared by, for the rows of `tables` together."""
@@ -55,6 +54,7 @@ class ByHash:
 
     distance: int
     threads: int = 1
+    batch = 2_000_000
     field = ("distance", pa.int64())
 
     @property
@@ -71,12 +71,25 @@ class ByHash:
         return near_before(images, self.distance, self.threads)
 
 
-class Duplicates:
-    """The samples of a pool that are near-duplicates of earlier ones. They are all found when the first part is made."""
+class Kept(NamedTuple):
+    """The samples of a batch that are near no earlier one: their places in the pool, and what images are compared by."""
 
-    def __init__(self, pool: MeasuredPool, comparison: Comparison):
-        self.pool, self.comparison, self.starts = pool, comparison, pool.starts()
-        self.found: tuple[np.ndarray, np.ndarray, dict[int, str]] | None = None
+    places: np.ndarray
+    images: object
+
+
+class Duplicates:
+    """The samples of a pool that are near-duplicates of earlier ones. Finished parts are in `folder`.
+
+    A batch is compared with the kept samples of earlier batches, and then with itself. So memory holds the kept samples, and
+    the near-duplicates of one batch.
+    """
+
+    def __init__(self, pool: MeasuredPool, comparison: Comparison, folder: Path):
+        self.pool, self.comparison, self.folder, self.starts = pool, comparison, folder, pool.starts()
+        self.batches = pool.batches(comparison.batch)
+        self.kept: list[Kept] = []
+        self.made: dict[str, pa.Table] = {}
 
     def requests(self) -> dict[str, object]:
         # What a part drops depends on the parts before it, and on none after it.
@@ -86,30 +99,69 @@ class Duplicates:
             requests[name] = ["within", *self.comparison.request, before]
         return requests
 
-    def search(self) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-        number = sum(file["rows"] for file in self.pool.parts.values())
-        logging.log(PROGRESS, "%s: comparing %d images with each other", self.pool.samples.name, number)
-        images = self.comparison.load(map(self.pool.table, self.pool.parts))
-        near, distances = self.comparison.before(images)
-        wanted, uids = np.unique(near[near != KEPT]), {}
-        for name, start in self.starts.items():
-            rows = wanted[(wanted >= start) & (wanted < start + self.pool.parts[name]["rows"])]
-            if len(rows):
-                uids |= dict(zip(rows.tolist(), self.pool.uids(name).take(rows - start).to_pylist(), strict=True))
-        return near, distances, uids
-
     def make(self, name: str) -> pa.Table:
-        self.found = self.found or self.search()
-        near, distances, uids = self.found
-        start = self.starts[name]
-        own = slice(start, start + self.pool.parts[name]["rows"])
-        rows = np.flatnonzero(near[own] != KEPT)
-        columns = {
-            "uid": self.pool.uids(name).take(rows).to_pylist(),
-            "duplicate_of": [uids[row] for row in near[own][rows].tolist()],
-            self.comparison.field[0]: distances[own][rows],
-        }
-        return pa.table(columns, schema=pa.schema([*WITHIN.items(), self.comparison.field]))
+        if name not in self.made:
+            number = next(place for place, batch in enumerate(self.batches) if name in batch)
+            for batch in self.batches[len(self.kept) : number]:
+                # An earlier run has made its parts.
+                self.keep(batch, np.concatenate(list(map(self.stays, batch))))
+            self.made = self.search(self.batches[number])
+        return self.made.pop(name)
+
+    def stays(self, name: str) -> np.ndarray:
+        """Return for each sample of a finished part whether it is kept."""
+        dropped = read_part(self.folder, read_json(self.folder / f"{name}.json")["file"], ["uid"])["uid"]
+        return ~compute.is_in(self.pool.uids(name), dropped.combine_chunks()).to_numpy()
+
+    def keep(self, batch: list[str], stays: np.ndarray) -> None:
+        images = self.comparison.load([self.pool.batch(batch).filter(pa.array(stays))])
+        self.kept.append(Kept(self.starts[batch[0]] + np.flatnonzero(stays), images))
+
+    def search(self, batch: list[str]) -> dict[str, pa.Table]:
+        """Return the parts of the next batch, whose kept samples are added."""
+        table, start = self.pool.batch(batch), self.starts[batch[0]]
+        whole = sum(file["rows"] for file in self.pool.parts.values())
+        label = "%s: comparing %d of %d images with those before them"
+        logging.log(PROGRESS, label, self.pool.samples.name, start + len(table), whole)
+        near, how_near = self.near_kept(table)
+        own = np.flatnonzero(near == KEPT)
+        first, how = self.comparison.before(self.comparison.load([table.take(own)]))
+        dropped = first != KEPT
+        near[own[dropped]], how_near[own[dropped]] = start + own[first[dropped]], how[dropped]
+        self.keep(batch, near == KEPT)
+        uids = self.uids_at(np.unique(near[near != KEPT]))
+        made = {}
+        for name in batch:
+            rows = np.arange(self.pool.parts[name]["rows"]) + self.starts[name] - start
+            rows = rows[near[rows] != KEPT]
+            columns = {
+                "uid": self.pool.uids(name).take(rows + start - self.starts[name]).to_pylist(),
+                "duplicate_of": [uids[place] for place in near[rows].tolist()],
+                self.comparison.field[0]: how_near[rows],
+            }
+            made[name] = pa.table(columns, schema=pa.schema([*WITHIN.items(), self.comparison.field]))
+        return made
+
+    def near_kept(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each row of a batch the place of the first kept sample that it is near, or `KEPT`; and how near."""
+        images = self.comparison.load([table])
+        near, how_near = np.full(len(table), KEPT), np.zeros(len(table), self.comparison.field[1].to_pandas_dtype())
+        for kept in self.kept:
+            found = self.comparison.between(images, kept.images)
+            rows, first = np.unique(found.first, return_index=True)
+            new = near[rows] == KEPT
+            near[rows[new]] = kept.places[found.second[first[new]]]
+            how_near[rows[new]] = found.distance[first[new]]
+        return near, how_near
+
+    def uids_at(self, places: np.ndarray) -> dict[int, str]:
+        """Return the uids of the samples at some places of the pool, which are sorted."""
+        uids = {}
+        for name, start in self.starts.items():
+            own = places[slice(*np.searchsorted(places, [start, start + self.pool.parts[name]["rows"]]))]
+            if len(own):
+                uids |= dict(zip(own.tolist(), self.pool.uids(name).take(own - start).to_pylist(), strict=True))
+        return uids
 
     def facts(self, tables: list[pa.Table]) -> dict:
         return {"near_duplicates": sum(map(len, tables))}
@@ -121,6 +173,7 @@ class Contamination:
     def __init__(self, pool: MeasuredPool, testsets: Mapping[str, Path], comparison: Comparison):
         self.pool, self.testsets, self.comparison = pool, testsets, comparison
         self.schema = pa.schema([*BETWEEN.items(), comparison.field])
+        self.batches = pool.batches(comparison.batch)
         self.images: tuple[pa.Table, object] | None = None
         self.made: dict[str, pa.Table] = {}
 
@@ -141,25 +194,13 @@ class Contamination:
         table = pa.concat_tables(tables)
         return pa.table({"testset": names, "key": table["uid"]}), self.comparison.load([table])
 
-    def batch(self, name: str) -> list[str]:
-        """The parts from `name` on that are compared together."""
-        names = list(self.pool.parts)
-        chosen, rows = [], 0
-        for one in names[names.index(name) :]:
-            rows += self.pool.parts[one]["rows"]
-            if chosen and rows > BATCH:
-                break
-            chosen.append(one)
-        return chosen
-
     def make(self, name: str) -> pa.Table:
         if name not in self.made:
             self.images = self.images or self.load()
             names, images = self.images
-            parts = self.batch(name)
-            table = pa.concat_tables([self.pool.table(one) for one in parts])
+            parts = next(batch for batch in self.batches if name in batch)
+            table = self.pool.batch(parts)
             found = self.comparison.between(self.comparison.load([table]), images)
-            # What is left is of parts that were made before.
             self.made.clear()
             start = 0
             for one in parts:
@@ -194,7 +235,7 @@ def search_pool(
 
     With `testsets` (folders of their tables by name) these are near-duplicates of test images.
     """
-    search = Contamination(pool, testsets, comparison) if testsets else Duplicates(pool, comparison)
+    search = Contamination(pool, testsets, comparison) if testsets else Duplicates(pool, comparison, folder)
     files = make_parts(folder, search.requests(), search.make, f"{folder.name}, finding near-duplicates")
     facts = search.facts([read_part(folder, file) for file in files])
     parent = read_json(pool.samples / "manifest.json")

@@ -27,6 +27,7 @@ class BySimilarity:
 
     least: float
     device: str = "cpu"
+    batch = 500_000
     field = ("similarity", pa.float32())
 
     @property
