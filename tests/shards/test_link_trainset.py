@@ -180,6 +180,7 @@ def test_a_shard_that_lost_its_content_is_an_error(linked, shards):
         linked(a=7)
 
 
+@pytest.mark.slow
 def test_fifteen_million_samples_of_six_sources_are_linked_in_seconds(tmp_path):
     """Shards of the paper's number and recorded length, with one sample in each."""
     folders = {f"s{number}": tmp_path / "shards" / f"s{number}" for number in range(6)}

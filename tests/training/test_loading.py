@@ -24,6 +24,11 @@ SIZES = {"a": 61, "b": 101, "c": 29}
 BATCH = 12
 
 
+def slow(*cases: object) -> list:
+    """Cases of a parametrized test that are left to all tests."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
+
+
 def tokenize(caption: str) -> torch.Tensor:
     return torch.tensor([[int(caption.split()[-1])]])
 
@@ -113,12 +118,12 @@ def test_images_and_captions_belong_to_their_samples(trainset, expected):
         )
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("workers", [1, 2, *slow(3, 5)])
 def test_batches_do_not_depend_on_loading_processes(trainset, expected, workers):
     assert is_same(given(loader_of(trainset, workers=workers)), expected)
 
 
-@pytest.mark.parametrize(("devices", "accumulated"), [(2, 1), (4, 1), (1, 3), (2, 3)])
+@pytest.mark.parametrize(("devices", "accumulated"), [(2, 1), (1, 3), *slow((4, 1), (2, 3))])
 def test_devices_and_accumulated_batches_share_a_step(trainset, expected, devices, accumulated):
     ranks = [
         given(loader_of(trainset, rank=rank, devices=devices, accumulated=accumulated, workers=rank % 2))
@@ -130,7 +135,7 @@ def test_devices_and_accumulated_batches_share_a_step(trainset, expected, device
         assert torch.equal(torch.cat([part[1] for part in parts]), images)
 
 
-@pytest.mark.parametrize("first", [1, 7, 20])
+@pytest.mark.parametrize("first", [1, *slow(7, 20)])
 def test_a_loader_goes_on_at_any_step(trainset, expected, first):
     loader = loader_of(trainset, workers=2)
     loader.first = first

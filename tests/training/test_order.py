@@ -126,6 +126,7 @@ print(len(samples), time.monotonic() - started, int(kilobytes) / 1e6)
 """
 
 
+@pytest.mark.slow
 def test_fifteen_million_samples_take_seconds_and_little_memory(scripts_environment):
     """The order of two epochs: the first 1,000 of the second and the last 1,000 of the first."""
     result = subprocess.run(
