@@ -171,6 +171,10 @@ def test_repeated_models_and_models_at_chance_are_left_out(caplog):
     assert "RN50 openai" in set(once["model"]) or "RN50-quickgelu openai" in set(once["model"])
     assert not {"RN50 openai", "RN50-quickgelu openai"} <= set(once["model"])
     assert "mscoco_finetuned_laion2b_s13b_b90k: is at chance" in caplog.text
+    assert "RN50, yfcc15m: was trained with QuickGELU and evaluated without" in caplog.text
+    assert {name for name in once["model"] if "yfcc15m" in name and name.startswith("RN50")} == {
+        "RN50-quickgelu yfcc15m"
+    }
 
 
 @needs_tables

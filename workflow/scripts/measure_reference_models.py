@@ -43,7 +43,8 @@ def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
     """OpenCLIP's models as pairs (see `pair_with_reference`), without repeats of model and test set.
 
     `correct` is accuracy * n, not rounded, as in modestyachts/imagenet-testbed. Rows with the accuracies of another row,
-    and models at chance level, are left out and logged.
+    models at chance level, and models that were evaluated with GELU although they were trained with QuickGELU (another row
+    has them with ``-quickgelu``) are left out and logged.
     """
     table = pd.read_csv(results)
     columns = ["name", "pretrained", REFERENCE[0], *(column for column, _ in SHIFTS.values())]
@@ -53,10 +54,18 @@ def read_published(results: Path | str, testsets: Path | str) -> pd.DataFrame:
     images = pd.read_csv(shipped(testsets)).set_index("retrieve")["images"]
     table = table[columns].dropna()
     repeated, chance = table.duplicated(columns[2:]), table[REFERENCE[0]] < CHANCE
-    for reason, left_out in (("repeats another model's accuracies", repeated), ("is at chance", chance & ~repeated)):
+    names = set(zip(table["name"][~repeated], table["pretrained"][~repeated], strict=True))
+    rows = zip(table["name"], table["pretrained"], strict=True)
+    twin = pd.Series([(f"{name}-quickgelu", tag) in names for name, tag in rows], table.index)
+    reasons = {
+        "repeats another model's accuracies": repeated,
+        "is at chance": chance & ~repeated,
+        "was trained with QuickGELU and evaluated without": twin & ~repeated & ~chance,
+    }
+    for reason, left_out in reasons.items():
         for _, row in table[left_out].iterrows():
             log.info("%s, %s: %s, left out", row["name"], row["pretrained"], reason)
-    table = table[~repeated & ~chance]
+    table = table[~repeated & ~chance & ~twin]
     n = int(images[REFERENCE[1]])
     parts = [
         pd.DataFrame(

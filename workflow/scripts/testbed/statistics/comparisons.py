@@ -28,6 +28,10 @@ HEIGHT, SLOPE, GAIN, FRACTION = "height", "slope", "gain", "fraction"
 MOST_TIMES = 30
 """What would take more than this many times the images and models is not computed more closely."""
 
+SHARED_RANGE = 0.5
+"""Slopes are compared if the common range of two pools is at least this share of what either covers. The relation between
+accuracies is not quite straight, so that lines of other ranges have other slopes."""
+
 DRAWS, DRAWS_SEED, CHUNK = 20_000, 0, 4_000
 
 
@@ -146,7 +150,8 @@ def compare(
                 places.append(len(ends) // 2 - 1)
                 if slopes:
                     rows.append(Comparison(*named, SLOPE, at, np.nan, crossing=crossing))
-                    combinations.append(fit.slope(shift, pool) - fit.slope(shift, other))
+                    alike = fit.shared_range(shift, [pool, other]) >= SHARED_RANGE
+                    combinations.append(fit.slope(shift, pool) - fit.slope(shift, other) if alike else None)
                     places.append(len(ends) // 2 - 1)
         measured, correlation = measure(fit, rows, combinations, cautious=slopes)
         found += measured
@@ -259,6 +264,8 @@ def what_it_lacks(one: Comparison, margin: float = 0.0) -> str:
     The value must be as far from 0 as the interval reaches, or, where that is nearer and `margin` is given, the interval
     must fit into the margin.
     """
+    if one.measure in (HEIGHT, SLOPE) and np.isnan(one.value):
+        return "models of both in one range of reference accuracies: other sizes"
     if not np.isfinite(one.low) or one.error <= 0:
         return "models to tell how much they vary"
     needed = max(abs(one.value), margin - abs(one.value)) / ((one.high - one.low) / 2 / one.error)

@@ -158,6 +158,14 @@ class Fit:
         low, high = max(line.x_min for line in lines), min(line.x_max for line in lines)
         return (low, high) if low <= high else (np.nan, np.nan)
 
+    def shared_range(self, shift: str, pools: Sequence[str]) -> float:
+        """The width of the common range of `pools`, as a share of the range that any of them covers; 0 if there is none."""
+        low, high = self.common_range(shift, pools)
+        if not low < high:
+            return 0.0
+        lines = [self.line(shift, pool) for pool in pools]
+        return (high - low) / (max(line.x_max for line in lines) - min(line.x_min for line in lines))
+
     def common_reference(self, shift: str, pools: Sequence[str], at: float = 0.0) -> float:
         """The scaled reference accuracy at which pools are compared; NaN if their ranges do not overlap.
 

@@ -27,7 +27,7 @@ def measure_gains(
     joint: JointCorrect,
     reference: str,
 ) -> tuple[list[Comparison], bool]:
-    """The gain of each of the pairs of pools `compared`, and whether all gains are within the margin.
+    """The gain of each of the pairs of pools `compared`, and whether all were measured and are within the margin.
 
     The gain is the mean over the sizes that both pools have of the difference in scaled reference accuracy (means over
     seeds), in percentage points at the other pool's mean. Sizes are the units: their gains vary around the mean, with one
@@ -35,7 +35,7 @@ def measure_gains(
     sizes is counted twice, so that the interval is rather too wide. Intervals hold for all pairs at once (Bonferroni).
     """
     own = pairs[pairs["classes"] == "all"].drop_duplicates("model")
-    found, squares, freedom = [], 0.0, 0
+    found, squares, freedom, complete = [], 0.0, 0, True
     for architecture, points in own.groupby("architecture", sort=False):
         points = points.reset_index(drop=True)
         accuracies = points.drop(columns=["correct", "n"]).rename(
@@ -46,6 +46,8 @@ def measure_gains(
         for pool, other in compared:
             gains, weights = _by_size(points, scaled, pool, other)
             if len(gains) == 0:
+                # A pool that was trained at other sizes, or whose origin was, may have gained anything.
+                complete &= pool not in set(points["pool"])
                 continue
             at = float(-(np.minimum(weights, 0) @ np.where(np.isfinite(scaled), scaled, 0.0)))
             steep = 100 * float(slope_of_inverse(at, settings.scale))
@@ -77,7 +79,7 @@ def measure_gains(
         small.append(-settings.margin <= low and high <= settings.margin)
         verdict = CONTRADICTED if small[-1] else SUPPORTED if shown.low > 0 or shown.high < 0 else UNDECIDED
         decided.append(replace(shown, verdict=verdict))
-    return decided, bool(small) and all(small)
+    return decided, complete and bool(small) and all(small)
 
 
 def _by_size(points: pd.DataFrame, scaled: np.ndarray, pool: str, other: str) -> tuple[np.ndarray, np.ndarray]:

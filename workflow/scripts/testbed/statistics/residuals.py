@@ -23,6 +23,9 @@ from scipy.special import digamma, polygamma
 SEPARABLE = 0.05
 """Blocks are told from trainsets if the determinant of the equations is more than this share of its diagonal's product."""
 
+LEAST_FREEDOM = 0.5
+"""A pool with fewer degrees of freedom does not tell how much its models vary."""
+
 
 class ResidualVariances:
     """Variances of trainsets and blocks (shifts, shifts), and their degrees of freedom, of a `Fit`.
@@ -87,7 +90,9 @@ class ResidualVariances:
         found = np.einsum("su,st,tu->u", every, precision, every)
         freedom = np.einsum("su,st,tu->u", counted, precision * square, counted)
         found, freedom = (np.bincount(self.pool_of_unit, one, len(names)) for one in (found, freedom))
-        ratios = found / np.where(freedom > 0, freedom, 1.0)
+        # A line through two models leaves residuals of rounding errors.
+        told = freedom >= LEAST_FREEDOM
+        ratios = np.where(told, found / np.where(told, freedom, 1.0), 0.0)
         self.moderated = moderate(ratios, freedom)
         self.ratios = {False: self.moderated.ratios, True: np.maximum(self.moderated.ratios, ratios)}
         self.of_units = {
@@ -150,7 +155,7 @@ def moderate(ratios: NDArray[np.float64], freedom: NDArray[np.float64]) -> Moder
 
     `prior` is infinite, and all ratios 1, if the `ratios` (pools,) differ no more than they would by chance.
     """
-    known = (freedom >= 0.5) & (ratios > 0)
+    known = (freedom >= LEAST_FREEDOM) & (ratios > 0)
     if known.sum() < 3:
         return Moderated(np.ones(len(ratios)), freedom, np.inf)
     half = freedom[known] / 2
