@@ -60,7 +60,7 @@ def curved(evaluations: pd.DataFrame, ranges: dict[str, tuple[float, float]], no
 def test_sources_of_other_accuracies_do_not_differ_because_a_curve_bends():
     """On the published models of low accuracy, lines differ in slope by where they are fitted (ObjectNet: 0.39, 0.68)."""
     ranges = {"a": (0.03, 0.15), "b": (0.03, 0.15), "c": (0.08, 0.42), "d": (0.08, 0.42)}
-    evaluations = run({name: (0, 0) for name in ranges})
+    evaluations = run(dict.fromkeys(ranges, (0, 0)))
     claim = claim_of("sources_differ", curved(evaluations, ranges, 0.02), SIX[:4])
     assert claim.verdict != SUPPORTED
     slopes = {one.pool + one.other: one for one in claim.comparisons if (one.measure, one.testset) == (SLOPE, "one")}
