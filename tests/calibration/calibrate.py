@@ -80,7 +80,7 @@ def _count_intervals(cell, pairs, joint, pools, settings, counts) -> None:
             continue
         lines = [cell.world.lines[pool][number] for pool in (one, other)]
         truths = [
-            lines[0][0] * x + lines[0][1],
+            lines[0][0] * x + lines[0][1] + cell.world.bend * x**2,
             (lines[0][0] - lines[1][0]) * x + lines[0][1] - lines[1][1],
             lines[0][0] - lines[1][0],
         ]

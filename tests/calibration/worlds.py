@@ -27,7 +27,8 @@ class World:
     `lines` has for each pool its (slope, intercept) on every shift, at scaled reference accuracy 0. `sizes` (for each pool,
     or for all under `None`) are numbers of samples, and `reach` the scaled reference accuracies of the smallest and largest
     of all sizes. `trainset`, `seed` and `block` are standard deviations on the logit scale; `uneven` multiplies those of
-    every second pool. `gains` are added to the scaled reference accuracies of pools, whose models stay on their lines.
+    every second pool. `gains` are added to the scaled reference accuracies of pools, whose models stay on their lines. With
+    `bend`, lines are curves that all bend alike: bend * x ** 2 is added.
     """
 
     lines: Mapping[str, Sequence[tuple[float, float]]]
@@ -40,6 +41,7 @@ class World:
     block: float = 0.04
     uneven: float = 1.0
     gains: Mapping[str, float] = field(default_factory=dict)
+    bend: float = 0.0
 
     def sizes_of(self, pool: str) -> Sequence[int]:
         return self.sizes.get(pool, self.sizes.get(None, ()))
@@ -102,7 +104,7 @@ def _scaled(world: World, models: pd.DataFrame, shifts: int, rng: np.random.Gene
             + rng.normal(0, np.sqrt(0.75) * world.seed, len(models))
         )
         noise = noise + rng.normal(0, world.block, blocks.max() + 1)[blocks] - luck
-        rows.append(slope * x + intercept + noise)
+        rows.append(slope * x + intercept + world.bend * x**2 + noise)
     return np.stack(rows)
 
 

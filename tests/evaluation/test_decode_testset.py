@@ -6,15 +6,18 @@ import subprocess
 import sys
 import tarfile
 
+import numpy as np
 import open_clip
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
 from decode_testset import preprocessing_of
+from small_testsets import write_testset
 from testbed.evaluation.tasks import TestsetError as SetError
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import open_decoded, read_samples
+from testbed.miniweb.scenes import draw
 from testbed.miniweb.testsets import make_testset
 from testbed.records.files import add_member
 from testbed.records.manifest import problem, read_json
@@ -57,6 +60,16 @@ def test_pictures_are_those_of_the_models_transform(model, testset, decode):
         with Image.open(io.BytesIO(content)) as image:
             wanted = transform(image)
         assert normalise(to_numbers(Image.fromarray(pixels))).equal(wanted)
+
+
+def test_colours_of_a_palette_are_resized_and_not_their_numbers(model, decode, tmp_path):
+    """As in CLIP_benchmark, whose reader of images gives RGB."""
+    file = io.BytesIO()
+    draw("cat", "photo", 1, 96).convert("P", palette=Image.Palette.ADAPTIVE).save(file, "PNG")
+    write_testset(tmp_path / "palette", "classification", [(file.getvalue(), b"0")])
+    _, folder = decode(tmp_path / "palette")
+    wanted = preprocessing_of(str(model))(Image.open(file).convert("RGB"))
+    assert (open_decoded(folder).images[0] == np.asarray(wanted)).all()
 
 
 def test_decoding_needs_no_torch(model, testset, scripts_environment, tmp_path):

@@ -56,7 +56,8 @@ def decode_shard(
         try:
             with Image.open(io.BytesIO(content)) as image:
                 image.load()
-                images[row] = np.asarray(preprocessing(image))
+                # CLIP_benchmark has RGB images before the model's transform: of a palette, it resizes colours.
+                images[row] = np.asarray(preprocessing(image.convert("RGB")))
         except (OSError, ValueError, SyntaxError) as error:
             raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
         keys.append(key)

@@ -30,6 +30,7 @@ from testbed.evaluation.metrics import PREDICTION_COLUMNS, label_ranks, metrics_
 from testbed.evaluation.preprocessing import EVALUATION
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import open_decoded, read_lines
+from testbed.models.precision import computing_in
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
@@ -133,7 +134,9 @@ if __name__ == "__main__":
         subsets = subsets_of(testsets, params.reference, dict(params.class_maps))
         batch_size = config["evaluation"]["batch_size"]
         evaluator = load_evaluator(folders, list(params.shares), params.average, params.device, batch_size)
-        rows, predictions = evaluate_clip(evaluator, testsets, params.reference, subsets)
+        # A GPU's convolutions would compute in TensorFloat-32, other than those of a CPU.
+        with computing_in("fp32", params.device):
+            rows, predictions = evaluate_clip(evaluator, testsets, params.reference, subsets)
         write_predictions(predictions, Path(snakemake.output.predictions))
         write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))
         content = {
