@@ -1,5 +1,6 @@
 """Baselines of standard ImageNet models, against the ImageNet testbed's own table and an independent fit."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,19 @@ def test_a_changed_table_of_public_models_is_named(tmp_path):
     pd.read_csv(PUBLISHED).drop(columns="ObjectNet").to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(ReferenceError, match="lacks the column ObjectNet"):
         read_published(tmp_path / "t.csv", Path(ROOT / "resources/testsets.csv"))
+
+
+@needs_tables
+def test_the_page_says_how_far_standard_models_are_from_their_own_line():
+    """Mean 100 (acc - T^-1(b + s T(ImageNet))) of the standard models in each range of accuracies."""
+    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(standard\w*)` \| `([\w-]+)` \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == len(STANDARD_BASELINES) * len(SHIFT_COLUMNS)
+    results, types = pd.read_csv(RESULTS), pd.read_csv(TYPES, comment="#")
+    limits = [0.01, 0.05, 0.2, 0.45, 0.65, 0.75, 0.9]
+    for baseline, testset, cells in rows:
+        slope, intercept, _ = independent_fit(baseline, testset, "logit")
+        models = standard_points(results, types, "standard_extended", testset)
+        robustness = 100 * (models["value"] - expit(intercept + slope * logit(models["reference_value"])))
+        means = robustness.groupby(pd.cut(models["reference_value"], limits), observed=True).mean()
+        assert [float(cell) for cell in cells.split(" | ")] == pytest.approx(means.tolist(), abs=0.051)
