@@ -246,3 +246,23 @@ def test_a_training_longer_than_its_time_goes_on(train, cluster):
         training.ends_well(process, 300)
     (fields,) = jobs_by_rule(cluster, training.folder)["train_clip"]
     assert int(fields["Restarts"]) >= 1
+
+
+def test_an_account_that_does_not_exist_ends_the_run(train, cluster, tmp_path):
+    """The executor asks in a thread for the accounts that a user has. The test's cluster keeps none, so a stand-in answers."""
+    training = train("mini_two", "--set-resources", "train_clip:slurm_account=lab1", "--retries", 0)
+    accounts = tmp_path / "bin" / "sacctmgr"
+    accounts.parent.mkdir()
+    accounts.write_text("#!/bin/sh\necho lab2\n")
+    accounts.chmod(0o755)
+    path = f"{accounts.parent}:{cluster.environment['PATH']}"
+    ran = subprocess.run(
+        command(training.target, *map(str, training.options)),
+        cwd=training.folder,
+        env=cluster.environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ran.returncode == 1
+    assert "It cannot be submitted: The given account lab1 appears to be invalid." in ran.stdout + ran.stderr

@@ -34,7 +34,7 @@ rule describe_pool:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(3000),
-        runtime=growing(120),
+        runtime=growing_time(120),
     params:
         reference=testset_folder(experiment, experiment.reference),
         sampling=sampling,

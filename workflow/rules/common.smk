@@ -97,6 +97,20 @@ def growing(amount):
     return by_attempt
 
 
+def within_limit(minutes):
+    """The time that a job asks for: a partition lets a job wait for ever that asks for more than it allows."""
+    return min(minutes, config["max_runtime"] or minutes)
+
+
+def growing_time(minutes):
+    """`growing`, for times."""
+
+    def by_attempt(wildcards, attempt):
+        return within_limit(minutes * attempt)
+
+    return by_attempt
+
+
 def asked_targets():
     """What the command asks for by name: its targets, and files behind --forcerun, which takes every word after it."""
     settings = workflow.dag_settings

@@ -17,7 +17,7 @@ rule download_images:
     resources:
         downloads=1,
         mem_mb=growing(download_memory(config["download"])),
-        runtime=growing(config["download"]["runtime"]),
+        runtime=growing_time(config["download"]["runtime"]),
     params:
         part="results/shuffled/{source}/{part}.parquet",
         options=lookup(within=settings, dpath="download"),

@@ -22,7 +22,7 @@ rule hash_images:
     threads: 4
     resources:
         mem_mb=growing(2000),
-        runtime=growing(720),
+        runtime=growing_time(720),
     message:
         "Hashing the images of {wildcards.source}"
     script:
@@ -43,7 +43,7 @@ rule hash_testset:
     threads: 4
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing_time(60),
     params:
         testset=own_folder,
     message:
@@ -70,7 +70,7 @@ rule find_duplicates:
     threads: 4
     resources:
         mem_mb=growing(8000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         distance=lookup(within=settings, dpath="filters/{filter}/distance"),
     message:
@@ -96,7 +96,7 @@ rule measure_overlap:
     threads: 2
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         distance=NEAR_DISTANCE,
         testsets=folders_of_all_testsets,

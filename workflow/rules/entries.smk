@@ -74,7 +74,7 @@ rule match_entries:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     message:
         "Matching captions with the entries of {wildcards.filter}"
     script:
@@ -95,7 +95,7 @@ rule count_entries:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(60),
+        runtime=growing_time(60),
     message:
         "Counting the entries of {wildcards.filter}"
     script:
@@ -125,7 +125,7 @@ rule balance_samples:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         filter=rules_of,
         seed=lookup(within=settings, dpath="seed"),

@@ -21,7 +21,7 @@ rule decode_testset:
     threads: decoding_threads
     resources:
         mem_mb=growing(4000),
-        runtime=growing(120),
+        runtime=growing_time(120),
     params:
         testset=own_folder,
         task=lookup(within=settings, dpath="testsets/{testset}/task"),
@@ -50,7 +50,7 @@ rule evaluate_clip:
     resources:
         gpu=evaluation_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(config["evaluation"]["runtime"]),
+        runtime=growing_time(config["evaluation"]["runtime"]),
     params:
         model=model_columns,
         shares=[1.0],

@@ -15,7 +15,7 @@ rule list_samples:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         part=first_part,
     message:
@@ -41,7 +41,7 @@ rule join_columns:
     threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         given=joined_table,
     message:
@@ -79,7 +79,7 @@ rule select_samples:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         filter=rules_of,
     message:
@@ -102,7 +102,7 @@ rule reshard_samples:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         shard_size=lookup(within=settings, dpath="shards/shard_size"),
     message:
@@ -126,7 +126,7 @@ rule write_subset:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(60),
+        runtime=growing_time(60),
     message:
         "Writing the uids of {wildcards.pool} as a subset file"
     script:

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from testbed.planning.hooks import (
     add_handlers,
     interrupt_while_waiting,
+    report_failed_submissions,
     schedule_on_events,
     start_warm,
     wait_for_event_loops,
@@ -76,6 +77,7 @@ onstart:
     end_jobs_on_terminate()
     interrupt_while_waiting(workflow.scheduler, interrupted)
     schedule_on_events(workflow)
+    report_failed_submissions(workflow)
     # Who only looks may do so while another run is at work.
     is_looking = asked_targets() and asked_targets() <= {"plan", "status"}
     if not is_looking:

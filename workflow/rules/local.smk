@@ -16,7 +16,7 @@ rule retrieve_shards:
     resources:
         downloads=1,
         mem_mb=1000,
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         tars=tars_to_fetch,
         as_is=lookup(within=settings, dpath="sources/{source}/shards/as_is"),
@@ -43,7 +43,7 @@ rule index_shards:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         tars=tars_to_index,
         options=index_options,
@@ -67,7 +67,7 @@ rule index_files:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         path=path_of_files,
         found=files_to_index,
@@ -96,7 +96,7 @@ rule collect_index:
     threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     message:
         "Collecting the samples of {wildcards.source}"
     script:
@@ -120,7 +120,7 @@ rule rewrite_shards:
     threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(8000),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         storage=stored_form,
         shard_size=lookup(within=settings, dpath="shards/shard_size"),
@@ -146,7 +146,7 @@ rule link_shards:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     message:
         "Linking the tars of {wildcards.source}"
     script:

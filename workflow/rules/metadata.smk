@@ -14,7 +14,7 @@ rule retrieve_list:
     resources:
         downloads=1,
         mem_mb=1000,
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         address=lookup(within=settings, dpath="sources/{source}/metadata/retrieve"),
         hub=lookup(within=settings, dpath="checkpoint_origin"),
@@ -41,7 +41,7 @@ rule prepare_metadata:
     threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         path=of_metadata("path"),
         format=of_metadata("format"),
@@ -68,7 +68,7 @@ rule shuffle_metadata:
     threads: lookup(within=config, dpath="shuffle/threads")
     resources:
         mem_mb=growing(4000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         samples=lookup(within=settings, dpath="sources/{source}/samples", default=None),
         part_size=lookup(within=settings, dpath="shuffle/part_size"),

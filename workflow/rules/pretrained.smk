@@ -18,7 +18,7 @@ rule retrieve_pretrained:
     resources:
         downloads=1,
         mem_mb=growing(8000),
-        runtime=growing(120),
+        runtime=growing_time(120),
     params:
         entry=pretrained_weights,
         origin=lookup(within=settings, dpath="checkpoint_origin"),
@@ -44,7 +44,7 @@ use rule evaluate_clip as evaluate_pretrained with:
     resources:
         gpu=pretrained_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(config["evaluation"]["runtime"]),
+        runtime=growing_time(config["evaluation"]["runtime"]),
     params:
         model=pretrained_columns,
         shares=[1.0],

@@ -36,7 +36,7 @@ rule score_pairs:
     resources:
         gpu=scoring_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(1440),
+        runtime=growing_time(1440),
     params:
         device=device_of,
         precision=precision_of,

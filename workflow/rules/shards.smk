@@ -23,7 +23,7 @@ rule shard_samples:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(8000),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         parts=part_folders,
         shard_size=lookup(within=settings, dpath="shards/shard_size"),

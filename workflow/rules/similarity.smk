@@ -41,7 +41,7 @@ rule embed_images:
     resources:
         gpu=scoring_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(1440),
+        runtime=growing_time(1440),
     params:
         device=device_of,
         precision=similarity_precision,
@@ -67,7 +67,7 @@ rule embed_testset:
     resources:
         gpu=scoring_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(120),
+        runtime=growing_time(120),
     params:
         testset=own_folder,
         device=device_of,
@@ -97,7 +97,7 @@ rule find_similar:
     resources:
         gpu=scoring_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         similarity=lookup(within=settings, dpath="filters/{filter}/similarity"),
         device=device_of,
@@ -129,7 +129,7 @@ rule measure_similarity:
     resources:
         gpu=scoring_gpus,
         mem_mb=growing(config["evaluation"]["memory_mb"]),
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         sizes=prefixes_of_pool,
         device=device_of,
@@ -159,7 +159,7 @@ rule compare_similarity:
         "../../envs/statistics.yaml"
     resources:
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing_time(60),
     params:
         trainsets=compared_trainsets,
         confidence=lookup(within=settings, dpath="statistics/line_confidence"),

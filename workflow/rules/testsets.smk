@@ -16,7 +16,7 @@ rule retrieve_testset:
     resources:
         downloads=1,
         mem_mb=1000,
-        runtime=growing(720),
+        runtime=growing_time(720),
     params:
         name=lookup(within=settings, dpath="testsets/{testset}/retrieve"),
         origin=lookup(within=settings, dpath="testset_origin"),
@@ -41,7 +41,7 @@ rule corrupt_testset:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(240),
+        runtime=growing_time(240),
     params:
         of=original_testset,
         folder=original_folder,

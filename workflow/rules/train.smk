@@ -22,7 +22,7 @@ rule train_clip:
         tasks=of_training("tasks"),
         cpus_per_task=of_training("cpus_per_task"),
         mem_mb=training_memory,
-        runtime=lookup(within=config, dpath="architectures/{architecture}/runtime"),
+        runtime=training_time,
     params:
         recipe=lookup(within=settings, dpath="architectures/{architecture}"),
     message:

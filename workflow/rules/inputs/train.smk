@@ -41,5 +41,9 @@ def of_training(name):
     return resource
 
 
+def training_time(wildcards):
+    return within_limit(architecture_of(wildcards)["runtime"])
+
+
 def training_memory(wildcards, attempt):
     return architecture_of(wildcards)["memory_mb"] * attempt

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 RUN_ONLY = {
-    "": {"costs", "evaluation", "training"},
+    "": {"costs", "evaluation", "max_runtime", "training"},
     "architectures.*": {
         *("cache_mb", "checkpoint_minutes", "checkpoint_steps", "checkpoints_per_epoch", "cpus_per_gpu", "gpus"),
         *("memory_mb", "nodes", "runtime", "workers"),

@@ -165,6 +165,29 @@ def schedule_on_events(workflow: "Workflow") -> None:
     scheduler._schedule_reevalutation = schedule_reevaluation
 
 
+def report_failed_submissions(workflow: "Workflow") -> None:
+    """Let a job of `workflow` fail that its executor cannot submit.
+
+    The executor for SLURM submits jobs in threads, and nobody looks at what they raise: with an account that does not exist,
+    the run would wait for ever.
+    """
+    from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+    executor = workflow.scheduler._executor
+    report = getattr(executor, "_report_job_error_threadsafe", None)
+    if report is None:
+        return
+    submit = executor.run_job
+
+    def submit_or_report(job: object) -> None:
+        try:
+            submit(job)
+        except Exception as error:
+            report(SubmittedJobInfo(job), f"It cannot be submitted: {error}")
+
+    executor.run_job = submit_or_report
+
+
 def start_warm(workflow: "Workflow") -> None:
     """Let this project's scripts of local rules run in forks of a process that has imported `SLOW_MODULES`.
 
