@@ -1,5 +1,7 @@
 """Work folders: one process in each, locks that go with their holder, and jobs that do not outlive their workflow."""
 
+import errno
+import fcntl
 import os
 import signal
 import sys
@@ -131,3 +133,12 @@ def test_a_signal_ends_jobs_and_again_kills_them(scripts_environment, stubborn, 
         if stubborn:
             process.send_signal(number)
         assert process.stdout.readline() == f"{-ended_by}\n"
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(FolderBusyError, match="cannot be locked .*Function not implemented.* no locks .*option flock"):
+        acquire_lock(tmp_path)

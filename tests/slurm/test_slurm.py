@@ -249,7 +249,7 @@ def test_a_training_longer_than_its_time_goes_on(train, cluster):
 
 
 def test_an_account_that_does_not_exist_ends_the_run(train, cluster, tmp_path):
-    """The executor asks in a thread for the accounts that a user has. The test's cluster keeps none, so a stand-in answers."""
+    """The executor asks for a user's accounts in a thread. The test's cluster keeps none, so a stand-in answers."""
     training = train("mini_two", "--set-resources", "train_clip:slurm_account=lab1", "--retries", 0)
     accounts = tmp_path / "bin" / "sacctmgr"
     accounts.parent.mkdir()

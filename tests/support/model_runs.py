@@ -34,8 +34,8 @@ from testbed.records.manifest import ManifestError, read_json, record, write_jso
 from testbed.records.parts import read_parts
 from testbed.shards.samples import SampleError, read_image
 from testbed.training import loading, trainer
+from testbed.training.checkpoints import CheckpointError, write_trained
 from testbed.training.recipe import RUN, TrainingError
-from testbed.training.trainer import write_trained
 from traced_trainer import traced
 
 ERRORS = (TrainingError, EvaluationError, TestsetError, ManifestError, ClassesError, PretrainedError)
@@ -50,7 +50,7 @@ def launch_traced(architecture: dict, module: str, request: Path) -> list[str]:
 
 
 train_clip.launch_command = launch_traced
-ERRORS += (DeviceError, NetworkError, SampleError)
+ERRORS += (CheckpointError, DeviceError, NetworkError, SampleError)
 
 trained_steps: list[int] = []
 """Numbers of the steps that were trained since the last answer."""

@@ -30,7 +30,7 @@ from testbed.records.processes import is_forced, terminate_with_parent
 from testbed.records.provenance import made_from, now, run_environment
 from testbed.records.warm_worker import run_warm
 from testbed.shards.index import INDEX, trainset_index
-from testbed.training.checkpoints import last_step, read_checkpoint
+from testbed.training.checkpoints import TRAINED, last_step, read_checkpoint
 from testbed.training.launch import Interrupted, interruptible, launch_command, processes_of, run_processes
 from testbed.training.recipe import (
     RUN,
@@ -42,7 +42,7 @@ from testbed.training.recipe import (
     trainer_arguments,
 )
 from testbed.training.slurm import job_end_time, requeue_job
-from testbed.training.trainer import OPEN_CLIP, OUT_OF_TIME, TRAINED, Run, train
+from testbed.training.trainer import OPEN_CLIP, OUT_OF_TIME, Run, train
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake

@@ -1,5 +1,6 @@
 """Locks on the work folders of long jobs: one job at a time in each folder."""
 
+import errno
 import fcntl
 import os
 import time
@@ -12,8 +13,11 @@ ORPHAN_SECONDS = 5.0
 """A job whose run was killed needs up to this long to notice it and terminate."""
 
 
+BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+
+
 class FolderBusyError(RuntimeError):
-    """Another process has locked the folder."""
+    """Another process has locked the folder, or its file system has no locks."""
 
 
 def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
@@ -32,6 +36,12 @@ def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except OSError as error:
+            if error.errno not in BUSY:
+                file.close()
+                raise FolderBusyError(
+                    f"{folder}: cannot be locked ({error}). Its file system has no locks (flock): mount it with "
+                    "them (Lustre: option flock), or run in a folder of another one."
+                ) from error
             if time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue

@@ -14,18 +14,26 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from testbed.models.networks import WEIGHTS_FILE, is_convolutional, open_tokenizer
+from testbed.models.networks import is_convolutional, open_tokenizer
 from testbed.models.pixels import normalise
-from testbed.records.manifest import read_json, write_json
+from testbed.records.manifest import read_json
 from testbed.records.processes import terminate_with_parent
 from testbed.shards.samples import SampleError
-from testbed.training.checkpoints import CheckpointSchedule, fused_as, plain_names, read_checkpoint, write_checkpoint
+from testbed.training.checkpoints import (
+    CheckpointError,
+    CheckpointSchedule,
+    check_finite,
+    fused_as,
+    read_checkpoint,
+    write_checkpoint,
+    write_trained,
+)
 from testbed.training.curve import Curve
 
 OPEN_CLIP = "open_clip"
 """The input of a training that is open_clip's own, for comparison."""
 
-OUT_OF_TIME, TRAINED = "out_of_time", "trained.json"
+OUT_OF_TIME = "out_of_time"
 
 
 @dataclass(frozen=True)
@@ -61,21 +69,6 @@ class OutOfTime(Exception):
 
 class TrainingComplete(Exception):
     """The training is complete and its weights are written."""
-
-
-def write_trained(folder: Path, state: dict, optimizer: dict, scaled: bool, seen) -> None:
-    """Write the weights of a trained model into `folder`, and then the file TRAINED: how it was trained.
-
-    `state` and `optimizer` are the state dicts of the model and its optimizer. `scaled` says that the gradient scaler may
-    have skipped steps whose gradients overflowed in half precision. `seen` is a tensor with how often each sample was given
-    to the model, or None.
-    """
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous() for name, tensor in plain_names(state).items()}, folder / WEIGHTS_FILE)
-    steps = max((int(own["step"]) for own in optimizer["state"].values() if "step" in own), default=None)
-    times_seen = None if seen is None else [int(seen.min()), int(seen.max())]
-    write_json(folder / TRAINED, {"steps": steps, "scaled": scaled, "times_seen": times_seen})
 
 
 class Training:
@@ -169,7 +162,7 @@ class Training:
         return counts.cpu()
 
     def checkpoint(self, step: int) -> None:
-        """Write a checkpoint before `step`, or end after one, where it is time. Raises `OutOfTime`."""
+        """Write a checkpoint before `step`, or end after one, where it is time. Raises `OutOfTime` and `CheckpointError`."""
         from open_clip_train.distributed import broadcast_object
 
         decision = self.schedule.decide(step) if self.master else None
@@ -178,6 +171,8 @@ class Training:
         if decision:
             state = {"step": step, "seen": self.times_seen()}
             state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+            # All devices have the same weights, so all end here.
+            check_finite(Path(self.args.logs), step, state["model"])
             if self.scaler is not None:
                 state["scaler"] = self.scaler.state_dict()
             if self.master:
@@ -294,6 +289,6 @@ if __name__ == "__main__":
     )
     try:
         status = train(Run(**json.loads(Path(sys.argv[1]).read_text())))
-    except SampleError as error:
-        sys.exit(f"SampleError: {error}")
+    except (SampleError, CheckpointError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
     sys.exit(status)
