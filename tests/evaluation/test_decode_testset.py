@@ -13,12 +13,13 @@ from PIL import Image
 from pyarrow import parquet
 
 from decode_testset import preprocessing_of
-from small_testsets import write_testset
+from small_testsets import drawn, write_testset
 from testbed.evaluation.tasks import TestsetError as SetError
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import open_decoded, read_samples
 from testbed.miniweb.scenes import draw
 from testbed.miniweb.testsets import make_testset
+from testbed.miniweb.world import CLASSES
 from testbed.records.files import add_member
 from testbed.records.manifest import problem, read_json
 
@@ -119,6 +120,25 @@ def test_an_image_that_cannot_be_decoded_is_named(testset, decode, tmp_path):
     assert answer["error"] == "TestsetError"
     assert "image x9 cannot be decoded" in answer["message"]
     assert not (folder / "images.npy").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_label_without_a_class_name_is_named(testset, decode, tmp_path, workers):
+    folder = shutil.copytree(testset, tmp_path / "copy")
+    with tarfile.open(folder / "test/1.tar", "a") as archive:
+        add_member(archive, "x9.png", drawn("cat", 0))
+        add_member(archive, "x9.cls", str(len(CLASSES)).encode())
+    answer, _ = decode(folder, workers=workers)
+    assert answer["error"] == "TestsetError"
+    assert f"test/1.tar: x9.cls: has '{len(CLASSES)}', which is not a label from 0 to" in answer["message"]
+
+
+def test_a_template_without_the_class_name_is_named(testset, decode, tmp_path):
+    folder = shutil.copytree(testset, tmp_path / "copy")
+    (folder / "zeroshot_classification_templates.txt").write_text("a photo of a {}\n")
+    answer, _ = decode(folder)
+    assert answer["error"] == "TestsetError"
+    assert "templates.txt, line 1: 'a photo of a {}' is not a template" in answer["message"]
 
 
 def test_a_sample_without_an_answer_is_named(testset, tmp_path):

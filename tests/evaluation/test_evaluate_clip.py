@@ -161,9 +161,10 @@ def test_multi_label_classification_is_clip_benchmarks(run_model, model, testset
 
 def test_a_label_without_a_class_name_is_an_error(run_model, model, testset, decode, tmp_path):
     folder = shutil.copytree(testset, tmp_path / "testset")
+    decoded = decode(folder)
     names = (folder / "classnames.txt").read_text().splitlines()
     (folder / "classnames.txt").write_text("\n".join(names[:-1]) + "\n")
-    answer = run_model("evaluate", folder=model, testsets={"mine": decode(folder)})
+    answer = run_model("evaluate", folder=model, testsets={"mine": decoded})
     assert answer["error"] == "EvaluationError"
     last = len(CLASSES) - 1
     assert f"{folder}: an image has label {last}, and classnames.txt has {last} names" in answer["message"]

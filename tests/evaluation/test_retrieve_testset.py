@@ -217,6 +217,14 @@ def test_a_page_in_place_of_a_shard_is_an_error(server, folder, table):
         retrieve(server, folder, table())
 
 
+def test_a_template_without_the_class_name_is_an_error(server, folder, table):
+    (server.folder / "wds_small/zeroshot_classification_templates.txt").write_text("a photo of a {}\n")
+    with pytest.raises(RetrieveError) as error:
+        retrieve(server, folder, table())
+    assert "templates.txt, line 1: 'a photo of a {}' is not a template" in str(error.value)
+    assert f"Do so in a copy of {folder}, and set that copy as path" in str(error.value)
+
+
 def test_redirects_are_followed(server, folder, table):
     server.moved = True
     assert retrieve(server, folder, table())["images"] == IMAGES

@@ -3,7 +3,6 @@
 import pytest
 
 from experiments import DEMO, changed, corrupted, load
-from testbed.evaluation.tasks import check_testset
 from testbed.experiment.errors import ExperimentError
 
 PAIR = {"mini_laion": 0.5, "mini_wit": 0.5}
@@ -197,38 +196,6 @@ def test_the_miniweb_has_no_images_of_other_lists():
         ExperimentError, match="download.proxy: miniweb does not serve the images of mini_yfcc. Write none"
     ):
         load(changed(**own))
-
-
-@pytest.fixture
-def testset(tmp_path):
-    (tmp_path / "test").mkdir()
-    for name in ("classnames.txt", "zeroshot_classification_templates.txt", "test/0.tar", "test/1.tar"):
-        (tmp_path / name).touch()
-    (tmp_path / "test/nshards.txt").write_text("2\n")
-    check_testset("mine", tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt", "test/0.tar", "test/1.tar"],
-)
-def test_a_missing_file_of_a_test_set_is_named(testset, name):
-    (testset / name).unlink()
-    with pytest.raises(ExperimentError, match=f"testsets.mine.path: {testset}/{name} is missing"):
-        check_testset("mine", testset)
-
-
-@pytest.mark.parametrize("text", ["", "two", "0", "-1"])
-def test_a_test_set_says_how_many_shards_it_has(testset, text):
-    (testset / "test/nshards.txt").write_text(text)
-    with pytest.raises(ExperimentError, match=r"testsets\.mine\.path: .*nshards.txt says"):
-        check_testset("mine", testset)
-
-
-def test_a_test_set_without_a_folder_is_named(tmp_path):
-    with pytest.raises(ExperimentError, match=f"testsets.mine.path: {tmp_path}/none is not a folder"):
-        check_testset("mine", tmp_path / "none")
 
 
 def test_near_duplicates_by_similarity_need_a_teacher_that_is_not_made_from_them():

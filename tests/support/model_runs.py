@@ -26,8 +26,8 @@ from score_pairs import score_pairs
 from testbed.evaluation.class_subsets import ClassesError
 from testbed.evaluation.evaluator import EvaluationError, Evaluator, load_evaluator
 from testbed.evaluation.metrics import label_ranks, metrics_of
-from testbed.evaluation.tasks import TestsetError
-from testbed.evaluation.testsets import open_decoded, read_lines, read_samples, shards_of
+from testbed.evaluation.tasks import TestsetError, read_lines
+from testbed.evaluation.testsets import open_decoded, read_samples, shards_of
 from testbed.models.devices import DeviceError
 from testbed.models.networks import WEIGHTS_FILE, NetworkError
 from testbed.records.manifest import ManifestError, read_json, record, write_json

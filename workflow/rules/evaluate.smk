@@ -16,6 +16,8 @@ rule decode_testset:
         "results/logs/decode_testset/{testset}-{network}.log",
     benchmark:
         "results/benchmarks/decode_testset/{testset}-{network}.tsv"
+    # A wrong label is to be known before anything is trained.
+    priority: 10
     conda:
         "../../envs/evaluate.yaml"
     threads: decoding_threads

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from testbed.evaluation.preprocessing import EVALUATION, Preprocessing
-from testbed.evaluation.tasks import TestsetError, task_of
+from testbed.evaluation.tasks import TARGET_EXTENSIONS, TestsetError, check_classes, task_of
 from testbed.evaluation.testsets import IMAGES_FILE, SAMPLES_FILE, count_samples, parse_target, read_samples, shards_of
 from testbed.models.networks import model_folder, network_config
 from testbed.records.files import publish
@@ -44,11 +44,11 @@ def preprocessing_of(model: str, tag: str | None = None) -> Preprocessing:
 
 
 def decode_shard(
-    shard: Path, task: str, preprocessing: Preprocessing, output: Path, start: int
+    shard: Path, task: str, classes: int, preprocessing: Preprocessing, output: Path, start: int
 ) -> tuple[list[str], list]:
     """Write the images of a shard into the array file `output` from row `start` on; returns keys and targets.
 
-    Raises `TestsetError` for an image that cannot be decoded.
+    Raises `TestsetError` for an image that cannot be decoded, and for a label that is none of `classes`.
     """
     images = np.load(output, mmap_mode="r+")
     keys, targets = [], []
@@ -61,7 +61,7 @@ def decode_shard(
         except (OSError, ValueError, SyntaxError) as error:
             raise TestsetError(f"{shard}: image {key} cannot be decoded ({error}). Copy the test set again.") from error
         keys.append(key)
-        targets.append(parse_target(target, task))
+        targets.append(parse_target(target, task, f"{shard}: {key}.{TARGET_EXTENSIONS[task]}", classes))
     images.flush()
     logging.info("%s: %d images", shard, len(keys))
     return keys, targets
@@ -70,7 +70,7 @@ def decode_shard(
 def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folder: Path, workers: int) -> dict:
     """Decode the test set in the folder `testset` into `folder` with `workers` processes; returns the manifest.
 
-    Raises `TestsetError` if its task is not `task`, or if a sample is incomplete.
+    Raises `TestsetError` if its task is not `task`, or if a sample, a class name or a template is wrong.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -80,12 +80,15 @@ def decode_testset(testset: Path, task: str, preprocessing: Preprocessing, folde
             f"{testset}: its task is {task_of(testset)} by its dataset_type.txt, and {task} in the experiment. Correct "
             "testsets.*.task."
         )
+    classes = 0 if task == "retrieval" else check_classes(testset)
     shards = shards_of(testset)
     counts = [count_samples(shard) for shard in shards]
     temporary = folder / f".tmp.{IMAGES_FILE}"
     np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(sum(counts), *preprocessing.size, 3)).flush()
     starts = np.cumsum([0, *counts[:-1]]).tolist()
-    tasks = [(shard, task, preprocessing, temporary, start) for shard, start in zip(shards, starts, strict=True)]
+    tasks = [
+        (shard, task, classes, preprocessing, temporary, start) for shard, start in zip(shards, starts, strict=True)
+    ]
     if workers:
         with ProcessPoolExecutor(workers) as pool:
             decoded = list(pool.map(decode_shard, *zip(*tasks, strict=True)))

@@ -23,7 +23,7 @@ from testbed.cards.counting import READ, Group
 from testbed.cards.images import flag_columns
 from testbed.cards.outcomes import describe_downloads, describe_list, describe_rewriting
 from testbed.cards.words import most_frequent
-from testbed.evaluation.testsets import read_lines
+from testbed.evaluation.tasks import read_lines
 from testbed.filtering.selection import load_classifier
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json, write_json

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from testbed.evaluation.testsets import read_lines
+from testbed.evaluation.tasks import read_lines
 from testbed.records.log import log_to
 from testbed.records.manifest import read_json
 from testbed.statistics.concepts import LogLinear, class_accuracies, fit_log_linear, labels_in_reference

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from testbed.evaluation.tasks import TestsetError, task_of
+from testbed.evaluation.tasks import CLASS_FILES, TestsetError, check_classes, task_of
 from testbed.evaluation.testsets import count_samples, expected_counts
 from testbed.miniweb.server import open_proxy
 from testbed.records.locks import locked
@@ -26,8 +26,6 @@ from testbed.web.single_files import FetchError, fetch, open_pool
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
-
-TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt")
 
 
 class RetrieveError(RuntimeError):
@@ -135,6 +133,17 @@ def count_images(shard: Path) -> int:
         ) from error
 
 
+def count_classes(name: str, folder: Path) -> int:
+    """Return the number of classes of the test set `name`. Raises `RetrieveError` for a wrong class name or template."""
+    try:
+        return check_classes(folder)
+    except TestsetError as error:
+        raise RetrieveError(
+            f"testsets.{folder.name}.retrieve: {name} was fetched, but cannot be evaluated. {error} Do so in a copy of "
+            f"{folder}, and set that copy as path instead of retrieve."
+        ) from error
+
+
 def check_counts(name: str, counts: dict[str, int], table: Path | str, folder: Path) -> None:
     """Raise `RetrieveError` if `counts` differ from those in `table` for the test set `name`."""
     wrong = []
@@ -161,10 +170,9 @@ def retrieve_testset(name: str, folder: Path, origin: dict, proxy: str = "none")
     retrieval = Retrieval(folder, url, open_pool(url, proxy), origin)
     shards = shards_of(retrieval, name)
     plain, task = retrieval.lacks("dataset_type.txt"), task_of(folder)
-    texts = [] if task == "retrieval" else [retrieval.require(text) for text in TEXTS]
+    texts = [] if task == "retrieval" else [retrieval.require(text) for text in CLASS_FILES]
     tars = [retrieval.require(f"test/{shard}.tar") for shard in range(shards)]
-    classes = len(texts[0].read_text(encoding="utf-8").strip("\n").split("\n")) if texts else 0
-    counts = {"images": sum(map(count_images, tars)), "classes": classes}
+    counts = {"images": sum(map(count_images, tars)), "classes": count_classes(name, folder) if texts else 0}
     check_counts(name, counts, origin["table"], folder)
     names = ["test/nshards.txt", *([] if plain else ["dataset_type.txt"])]
     names += [str(path.relative_to(folder)) for path in (*texts, *tars)]

@@ -1,4 +1,6 @@
 # What testsets.smk asks of the experiment.
+from functools import cache
+
 from testbed.evaluation.tasks import check_testset
 from testbed.experiment.errors import ExperimentError
 from testbed.experiment.products import testset_folder
@@ -9,8 +11,12 @@ def own_folder(wildcards):
     return testset_folder(experiment, wildcards.testset)
 
 
+@cache
 def files_of_testset(testset):
-    """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given."""
+    """What a job waits for that reads a test set: the manifest of one that is made, a file of one that is given.
+
+    A test set that is given is read once, for all jobs.
+    """
     entry = experiment.testsets[testset]
     if "retrieve" in entry:
         table = config["testset_origin"]["table"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.evaluation.testsets import read_lines
+from testbed.evaluation.tasks import read_lines
 from testbed.records.shipped import shipped
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 from testbed.evaluation.averages import averages_of
 from testbed.evaluation.class_subsets import Subset
 from testbed.evaluation.preprocessing import Preprocessing
-from testbed.evaluation.testsets import Decoded, read_lines
+from testbed.evaluation.tasks import read_lines
+from testbed.evaluation.testsets import Decoded
 from testbed.models.devices import check_gpus
 from testbed.models.networks import CONFIG_FILE, memory_format, open_tokenizer
 from testbed.models.pixels import as_pixels, normalise

@@ -10,7 +10,7 @@ import numpy as np
 
 from testbed.evaluation.evaluator import load_model
 from testbed.evaluation.preprocessing import Preprocessing
-from testbed.evaluation.testsets import read_lines
+from testbed.evaluation.tasks import CLASS_FILES, read_lines
 from testbed.models.networks import CONFIG_FILE, memory_format
 from testbed.models.pixels import as_pixels, normalise
 from testbed.models.precision import computing_in
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 COLUMNS = ["uid", "caption", "shard", "offset"]
-CLASS_FILES = ("classnames.txt", "zeroshot_classification_templates.txt")
 
 
 class Teacher:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from testbed.evaluation.preprocessing import Preprocessing
-from testbed.evaluation.tasks import TARGET_EXTENSIONS, TestsetError
+from testbed.evaluation.tasks import TARGET_EXTENSIONS, TestsetError, parse_label
 from testbed.records.manifest import ManifestError, problem, read_json
 from testbed.records.shipped import shipped
 
@@ -32,11 +32,6 @@ def expected_counts(table: Path | str, name: str) -> dict[str, int | None]:
     with open(shipped(table), newline="", encoding="utf-8") as file:
         row = next((row for row in csv.DictReader(file) if row["retrieve"] == name), {})
     return {what: int(row[what]) if row.get(what) else None for what in ("images", "classes")}
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a file without surrounding white space, as CLIP_benchmark reads class names and templates."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def shards_of(folder: Path) -> list[Path]:
@@ -85,13 +80,24 @@ def count_samples(shard: Path) -> int:
     return sum(match is not None and match[2].lower() in IMAGES for match in matches)
 
 
-def parse_target(content: bytes, task: str) -> int | list[int] | list[str]:
-    """The target in a file's `content`: a label, a list with 0 or 1 for each class, or captions."""
+def parse_target(content: bytes, task: str, place: str, classes: int) -> int | list[int] | list[str]:
+    """The target in the `content` of the file at `place`: a label, a list with 0 or 1 for each class, or captions.
+
+    Raises `TestsetError` if it is none, or not of one of `classes` classes.
+    """
     if task == "classification":
-        return int(content)
-    if task == "multilabel":
-        return np.load(io.BytesIO(content)).astype(np.int64).tolist()
-    return content.decode("utf-8").splitlines()
+        return parse_label(content, place, classes)
+    try:
+        if task == "retrieval":
+            return content.decode("utf-8").splitlines()
+        labels = np.load(io.BytesIO(content)).astype(np.int64).tolist()
+    except ValueError as error:
+        raise TestsetError(f"{place}: cannot be read ({error}). Replace it, or remove its sample.") from error
+    if len(labels) != classes:
+        raise TestsetError(
+            f"{place}: has {len(labels)} labels, and classnames.txt has {classes} names. Write a 0 or a 1 for each name."
+        )
+    return labels
 
 
 @dataclass(frozen=True)
