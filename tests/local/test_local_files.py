@@ -55,6 +55,14 @@ def test_the_order_is_that_of_tars(tmp_path):
     assert tars.order() == files.order()
 
 
+def test_too_few_files_are_an_error(tmp_path):
+    write_folder(tmp_path / "photos", 10)
+    with pytest.raises(
+        ListError, match="10 samples on disk are usable, .* need 11; .* add samples to sources.mine.files;"
+    ):
+        FileSource(tmp_path, tmp_path / "photos").index(needed=11)
+
+
 def test_what_is_left_out_has_a_cause(tmp_path):
     folder = tmp_path / "photos"
     write_folder(folder, 10)

@@ -14,6 +14,7 @@ from prepare_metadata import prepare_list
 from shuffle_metadata import shuffle_pairs
 from tars import draw, members_of, sample, write_hub_tars, write_odd_tars, write_tar
 from testbed.lists.pairs import ListError, uid
+from testbed.local.tar_samples import CAUSES
 from testbed.shards.shard_files import ShardError
 
 COUNT = 200
@@ -188,6 +189,19 @@ def test_tars_without_a_usable_sample_are_an_error(tmp_path):
         TarSource(tmp_path, tmp_path / "tars").index()
     with pytest.raises(ListError, match="nowhere: there is no such file"):
         TarSource(tmp_path, tmp_path / "nowhere").index()
+
+
+def test_tars_with_too_few_usable_samples_are_an_error(tmp_path):
+    write_tar(tmp_path / "tars/a.tar", [*members_of(0), *members_of(1), ("x.txt", b"a cat")])
+    mine = TarSource(tmp_path, tmp_path / "tars")
+    with pytest.raises(ListError) as error:
+        mine.index(needed=3)
+    assert str(error.value) == (
+        "source mine: 2 samples on disk are usable, but its trainsets, mixtures and filters need 3; lower the sizes that "
+        f"use it, or add samples to sources.mine.shards; samples left out: no_image 1. no_image: {CAUSES['no_image']}"
+    )
+    assert not (tmp_path / "pairs.parquet").exists()
+    assert mine.index(needed=2)["kept"] == 2
 
 
 def test_a_changed_tar_is_indexed_again_and_no_other(source, tmp_path):

@@ -35,9 +35,9 @@ class TarSource:
     def with_(self, **changes) -> "TarSource":
         return replace(self, **changes)
 
-    def index(self) -> dict:
+    def index(self, needed: int = 0) -> dict:
         """The counts of the collected index."""
-        return collect_index("mine", self.index_groups(), self.folder / "pairs.parquet")
+        return collect_index("mine", self.index_groups(), self.folder / "pairs.parquet", needed)
 
     def index_groups(self) -> list[Path]:
         """The folders of the indexed groups."""

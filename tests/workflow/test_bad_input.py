@@ -2,7 +2,9 @@
 
 import pytest
 
+from rule_files import rules
 from runs import TINY, run_snakemake
+from tars import write_folder
 
 MINI_YFCC = "mini_yfcc: {metadata: {miniweb: yfcc}, samples: 300}"
 MODEL = "model: resources/architectures/mini_rn"
@@ -177,3 +179,28 @@ def test_what_is_no_yaml_is_named_with_its_line(workflow_copy, file):
     (workflow_copy / file).write_text("seed: 0\nseeds: [0, 1\nsizes: [100]\n")
     output = refused(workflow_copy, *(["--configfile", file] if file == "mine.yaml" else []))
     assert f"{file}, line 3, column 6: is not YAML" in output and "begins in line 2" in output
+
+
+def test_a_source_on_disk_with_too_few_samples_ends_the_run_before_any_download(workflow_copy):
+    write_folder(workflow_copy / "photos", 30)
+    text = TINY.read_text(encoding="utf-8")
+    (workflow_copy / "mine.yaml").write_text(
+        text.replace(MINI_YFCC, f"{MINI_YFCC}\n  photos: {{files: {{path: photos}}}}")
+    )
+    options = ("--configfile", "mine.yaml", "--cores", "1")
+    # Then downloads are ready as soon as the source on disk is.
+    run_snakemake(workflow_copy, "results/shuffled/mini_yfcc/manifest.json", *options)
+    targets = [f"results/trainsets/{source}/100/manifest.json" for source in ("mini_yfcc", "photos")]
+    result = run_snakemake(workflow_copy, *targets, *options, check=False)
+    assert result.returncode == 1
+    assert (
+        "source photos: 30 samples on disk are usable, but its trainsets, mixtures and filters need 220;"
+        in result.stdout
+    )
+    assert not (workflow_copy / "results/downloads").exists()
+
+
+@pytest.mark.parametrize("rule", ["index_shards", "index_files", "collect_index", "decode_testset"])
+def test_jobs_that_find_bad_input_run_before_longer_ones(rule):
+    """Without a priority, the order of jobs that can start is by chance."""
+    assert "priority" in rules()[rule]

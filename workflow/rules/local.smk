@@ -39,6 +39,8 @@ rule index_shards:
         "results/benchmarks/index_shards/{source}-{group}.tsv"
     wildcard_constraints:
         source=sources_by("shards"),
+    # A source with too few samples is to be known before anything is downloaded.
+    priority: 10
     conda:
         "../../envs/data.yaml"
     resources:
@@ -63,6 +65,7 @@ rule index_files:
         "results/benchmarks/index_files/{source}-{group}.tsv"
     wildcard_constraints:
         source=sources_by("files"),
+    priority: 10
     conda:
         "../../envs/data.yaml"
     resources:
@@ -91,6 +94,7 @@ rule collect_index:
         "results/benchmarks/collect_index/{source}.tsv"
     wildcard_constraints:
         source=sources_by("shards", "files"),
+    priority: 10
     conda:
         "../../envs/data.yaml"
     threads: lookup(within=config, dpath="shuffle/threads")

@@ -46,10 +46,13 @@ def indexed_tables(folders: Sequence[Path], manifests: Sequence[dict]) -> dict[P
     return tables
 
 
-def collect_index(source: str, folders: Sequence[Path], output: Path, memory: str = "1GB", threads: int = 1) -> dict:
+def collect_index(
+    source: str, folders: Sequence[Path], output: Path, needed: int, memory: str = "1GB", threads: int = 1
+) -> dict:
     """Write the usable samples that are indexed in `folders` to the parquet file `output`, and return the counts.
 
-    Of samples with equal uids the first is kept. DuckDB uses at most `memory`. Raises `ListError` if there is no usable one.
+    Of samples with equal uids the first is kept. DuckDB uses at most `memory`. Raises `ListError` if there is no usable one,
+    or if there are fewer than `needed`, the largest number that a trainset takes from the source.
     """
     manifests = [read_json(folder / "manifest.json") for folder in folders]
     tables = indexed_tables(folders, manifests)
@@ -64,22 +67,30 @@ def collect_index(source: str, folders: Sequence[Path], output: Path, memory: st
             f"source {source}: none of {counts.rows:,} samples on disk is usable; "
             f"{describe(counts.dropped, unreadable)}"
         )
+    # Images with files of their own lie below a folder.
+    base = [{"base": manifest["base"]} for manifest in manifests if "base" in manifest][:1]
+    form = "files" if base else "shards"
     work = output.with_name(f".{output.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
         write_tables(conformed_tables(list(tables), schemas), work / "staged.parquet")
-        publish(drop_duplicates(work, counts, memory, threads), output)
+        pairs = drop_duplicates(work, counts, memory, threads)
+        if counts.kept < needed:
+            raise ListError(
+                f"source {source}: {counts.kept:,} samples on disk are usable, but its trainsets, mixtures and filters need "
+                f"{needed:,}; lower the sizes that use it, or add samples to sources.{source}.{form}; "
+                f"{describe(counts.dropped, unreadable)}"
+            )
+        publish(pairs, output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if unreadable or counts.dropped.total():
         logging.warning("source %s: %s", source, describe(counts.dropped, unreadable))
     members = sum((Counter(tar["members"]) for tar in tars), Counter())
     lists = [entry for manifest in manifests for entry in manifest.get("lists", [])]
-    # Images with files of their own lie below a folder.
-    base = [{"base": manifest["base"]} for manifest in manifests if "base" in manifest][:1]
     return (base[0] if base else {}) | {
-        "format": "files" if base else "shards",
+        "format": form,
         "rows": counts.rows,
         "kept": counts.kept,
         "dropped": {cause: counts.dropped[cause] for cause in CAUSES},
@@ -133,14 +144,9 @@ if __name__ == "__main__":
             source,
             [Path(manifest).parent for manifest in snakemake.input.indices],
             output,
+            # This is not a parameter, because a change of sizes must not collect the index again.
+            needed=Experiment(snakemake.config).needed(source),
             memory=snakemake.config["shuffle"]["memory"],
             threads=snakemake.threads,
         )
-        experiment = Experiment(snakemake.config)
-        needed = experiment.needed(source)
-        if content["kept"] < needed:
-            logging.warning(
-                "source %s: %s samples on disk are usable, but its trainsets need %s: lower the sizes that use it",
-                *(source, f"{content['kept']:,}", f"{needed:,}"),
-            )
         write_json(snakemake.output.counts, content | {"files": [record(output)]})

@@ -66,7 +66,7 @@ def shuffle_pairs(
     if usable < needed:
         raise ShuffleError(
             f"{pairs}: source {source} has {usable} usable pairs, but its trainsets need {needed}. Lower the sizes that "
-            "use it, or use a longer list. counts.json in the same folder has the causes of dropped rows."
+            "use it, or extend its list, tars or files. counts.json in the same folder has the causes of samples left out."
         )
     samples = usable if samples is None else samples
     if usable < samples:
