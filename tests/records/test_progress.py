@@ -114,8 +114,9 @@ def test_an_error_is_read_whole_and_without_its_traceback(tmp_path):
     assert failure_in(tmp_path / "log") == "E: one\ntwo"
 
 
-def job_error(log: str = "", job: int = 7, aux: dict | None = None) -> logging.LogRecord:
+def job_error(log: str = "", job: int = 7, aux: dict | None = None, said: str | None = None) -> logging.LogRecord:
     fields = {"event": LogEvent.JOB_ERROR, "rule_name": "train", "jobid": job, "log": [log] if log else []}
+    fields["rule_msg"] = said
     return record(logging.ERROR, "Error in rule train", aux=aux or {}, **fields)
 
 
@@ -142,7 +143,7 @@ def test_a_failed_job_is_one_line_now_and_at_the_end(messages, tmp_path):
 
 def test_a_job_that_is_tried_again_has_not_failed(messages):
     messages.format(job_error())
-    again = record(event=LogEvent.JOB_INFO, jobid=7, reason="a: 1, 2, 3")
+    again = record(event=LogEvent.JOB_INFO, jobid=7, reason="a: 1, 2, 3", log=[])
     messages.format(again)
     assert messages.failures == {}
 
@@ -153,6 +154,33 @@ def test_of_a_job_without_an_error_in_its_log_the_exit_is_told(messages):
     assert messages.format(job_error(aux={"external_jobid": 12})) == (
         "Error in rule train: its process failed (external_jobid: 12)"
     )
+
+
+REFUSED = (
+    "SLURM sbatch failed. The error message was 'sbatch: error: Invalid GRES\nsbatch: error: Batch job submission failed'.\n"
+    "    sbatch call:\n        sbatch --gres=gpu:8\n"
+)
+
+
+def test_of_a_job_that_slurm_refuses_slurms_words_are_told_and_no_log_of_an_earlier_attempt(messages, tmp_path):
+    log = tmp_path / "m.log"
+    log.write_text("00:00 CRITICAL TrainingError: no\nTraceback (most recent call last):\n")
+    messages.format(record(event=LogEvent.JOB_INFO, jobid=7, reason="", log=[str(log)]))
+    words = "'sbatch: error: Invalid GRES sbatch: error: Batch job submission failed'"
+    line = f"Error in rule train: SLURM sbatch failed. The error message was {words}."
+    assert messages.format(job_error(str(log), said=REFUSED)) == line
+    assert messages.format(job_error(str(tmp_path / "none.log"), said=REFUSED)) == line
+
+
+def test_a_log_that_this_attempt_has_written_is_named(messages, tmp_path):
+    log = tmp_path / "m.log"
+    log.write_text("00:00 CRITICAL TrainingError: no\n")
+    messages.format(record(event=LogEvent.JOB_INFO, jobid=7, reason="", log=[str(log)]))
+    log.write_text("00:01 INFO step 1\n")
+    ended = "SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'."
+    assert messages.format(job_error(str(log), said=ended)) == f"Error in rule train, {log}: {ended}"
+    log.write_text("00:01 CRITICAL TrainingError: other\n")
+    assert messages.format(job_error(str(log), said=ended)) == f"Error in rule train, {log}: TrainingError: other"
 
 
 def test_an_interrupted_run_shows_no_errors_of_its_jobs(messages):
@@ -173,7 +201,7 @@ def test_noise_is_left_out_and_other_errors_stay(messages):
 def test_of_many_updated_files_three_are_named(messages):
     messages.default = logging.Formatter("%(reason)s")
     reason = "Input files updated by another job: a, b, c, d, e; Code has changed"
-    made = record(event=LogEvent.JOB_INFO, jobid=1, reason=reason)
+    made = record(event=LogEvent.JOB_INFO, jobid=1, reason=reason, log=[])
     assert messages.format(made) == "Input files updated by another job: a, b, c, ...; Code has changed"
     # Snakemake's own log has them all.
     assert made.reason == reason

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 import re
 import threading
 from pathlib import Path
@@ -16,6 +17,8 @@ NOISE = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
 UPDATED_FILES = re.compile("(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+")
 EXIT_STATUS = re.compile(r"(died with <Signals\.\w+|returned non-zero exit status \d+)")
 RUN_FAILED = "At least one job did not complete successfully."
+SUBMITTED = "\n    sbatch call:"
+"""In a message of the SLURM plugin, the command follows that SLURM refused. It takes half a screen."""
 LOOK_ABOVE = "Exiting because a job execution failed."
 
 
@@ -23,7 +26,8 @@ class Messages(logging.Formatter):
     """Formats Snakemake's log records with `default`, except noise, which becomes empty, and errors of jobs.
 
     The error of a job is one line, shown when the job fails and again as the last line of the run. The traceback is in the
-    rule's log. If a run is `interrupted`, the errors of the jobs that it terminated are not shown.
+    rule's log. A log that this attempt of the job has not written says nothing of its error, and is not named. If a run is
+    `interrupted`, the errors of the jobs that it terminated are not shown.
     """
 
     def __init__(self, default: logging.Formatter, interrupted: threading.Event):
@@ -31,6 +35,7 @@ class Messages(logging.Formatter):
         self.default, self.interrupted = default, interrupted
         self.failures: dict[int, str] = {}
         self.exits: dict[int | None, str] = {}
+        self.versions: dict[int, dict[str, tuple | None]] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         event, text = getattr(record, "event", None), record.getMessage()
@@ -48,17 +53,30 @@ class Messages(logging.Formatter):
             record = copy.copy(record)
             record.reason = UPDATED_FILES.sub(r"\1, ...", record.reason or "")
             self.failures.pop(record.jobid, None)
+            self.versions[record.jobid] = {log: version_of(log) for log in record.log}
         if NOISE.match(text) or (text.startswith(LOOK_ABOVE) and self.failures):
             return ""
         return self.default.format(record)
 
     def failure(self, record: logging.LogRecord) -> str:
-        """The line for a failed job: the last error in its log, or else the exit status of its process."""
+        """The line for a failed job: the last error in its log, or else what SLURM says, or its process's exit status."""
         exit_status = self.exits.pop(record.thread, "")
-        log = next(iter(record.log), "")
+        before = self.versions.get(record.jobid, {})
+        log = next((log for log in record.log if version_of(log) not in (None, before.get(log))), "")
         more = "; ".join(f"{name}: {value}" for name, value in record.aux.items())
-        words = (
-            log and failure_in(Path(log))
-        ) or f"its process {exit_status or 'failed'}{f' ({more})' if more else ''}"
+        said = " ".join((record.rule_msg or "").partition(SUBMITTED)[0].split())
+        ended = said or f"its process {exit_status or 'failed'}"
+        words = (log and failure_in(Path(log))) or f"{ended}{f' ({more})' if more else ''}"
         self.failures[record.jobid] = f"Error in rule {record.rule_name}{f', {log}' if log else ''}: {words}"
         return self.failures[record.jobid]
+
+
+def version_of(log: str) -> tuple[int, int, int] | None:
+    """What changes when a job writes the file `log`: inode, time and size; None without a file."""
+    try:
+        # Opened, because a network file system may answer for a closed file from its cache.
+        with open(log, "rb") as file:
+            status = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
