@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 from test_rewrite_shards import uids_in
 
-from example_sources import members
+from example_sources import members, times
 from local_runs import FileSource
 from tars import draw, sample, write_folder, write_hub_tars, write_path_list
 from testbed.lists.pairs import ListError, uid
@@ -119,6 +119,25 @@ def test_an_image_that_goes_before_it_is_written_is_an_error_that_names_it(tmp_p
     (tmp_path / "lists/pictures/7.jpg").unlink()
     with pytest.raises(ShardError, match=r"pictures/7.jpg: cannot be used .*--forcerun index_files"):
         mine.rewrite(counts=counts)
+
+
+def test_fewer_samples_lose_no_shard_whose_images_are_gone(tmp_path):
+    write_path_list(tmp_path / "lists/list.csv", COUNT)
+    mine = FileSource(tmp_path, tmp_path / "lists/list.csv")
+    counts = mine.shuffle()
+    mine.rewrite(shard_size=20, counts=counts)
+    before = times(tmp_path / "shards")
+    image = tmp_path / "lists" / json.loads(list(members(tmp_path / "shards" / "000002.tar").values())[1])["file"]
+    content = image.read_bytes()
+    mine.take(40)
+    for damage in (image.unlink, lambda: image.write_bytes(content[:-1])):
+        damage()
+        with pytest.raises(ShardError, match=rf"40 samples now. Shards 000002.tar to 000002.tar .*{image} is missing"):
+            mine.rewrite(shard_size=20, counts=counts)
+        assert times(tmp_path / "shards") == before
+    image.write_bytes(content)
+    mine.rewrite(shard_size=20, counts=counts)
+    assert list(times(tmp_path / "shards")) == ["000000.tar", "000001.tar"]
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,27 @@ def test_without_the_tars_no_shard_is_lost(source, tmp_path):
     assert times(mine.folder / "shards") == before
 
 
+@pytest.mark.parametrize("samples", [120, 100])
+def test_fewer_samples_lose_no_shard_that_cannot_be_made_again(source, tmp_path, samples):
+    mine = copied(source, tmp_path / "copy")
+    counts = mine.shuffle()
+    whole = mine.rewrite(counts=counts)
+    before = times(mine.folder / "shards")
+    tar = mine.tars / "cc12m-train-0003.tar"
+    tar.rename(tmp_path / "away.tar")
+    mine.take(samples)
+    with pytest.raises(ShardError, match=rf"{samples} samples now.*{tar} is missing.*sources.mine.samples was lowered"):
+        mine.rewrite(counts=counts)
+    assert times(mine.folder / "shards") == before
+    mine.take(None)
+    assert mine.rewrite(counts=counts) == whole
+    assert times(mine.folder / "shards") == before
+    (tmp_path / "away.tar").rename(tar)
+    mine.take(samples)
+    assert mine.rewrite(counts=counts)["samples"] == samples
+    assert len(times(mine.folder / "shards")) == 4
+
+
 def test_tars_without_a_usable_sample_are_an_error(tmp_path):
     write_tar(tmp_path / "tars/a.tar", {"a.jpg": draw(1), "b.txt": b"a cat"})
     (tmp_path / "tars/b.tar").write_bytes(b"PK\x03\x04")

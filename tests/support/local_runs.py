@@ -57,9 +57,14 @@ class TarSource:
 
     def shuffle(self) -> dict:
         counts = self.index()
-        manifest = shuffle_pairs(self.folder / "pairs.parquet", self.shuffled, "mine", None, self.part_size, 0, seed=0)
-        write_json(self.shuffled / "manifest.json", manifest)
+        self.take(None)
         return counts
+
+    def take(self, samples: int | None) -> None:
+        """Write the first `samples` of the indexed ones, or all, as the shuffled list."""
+        pairs = self.folder / "pairs.parquet"
+        manifest = shuffle_pairs(pairs, self.shuffled, "mine", samples, self.part_size, 0, seed=0)
+        write_json(self.shuffled / "manifest.json", manifest)
 
     def rewrite(self, shard_size: int = 30, needed: int = 0, to: str = "shards", counts: dict | None = None) -> dict:
         """The manifest of the shards. `counts` are those of `shuffle`, which is called where they are not given."""

@@ -26,14 +26,15 @@ import pyarrow as pa
 
 from testbed.experiment.experiment import Experiment
 from testbed.local.images import Storage, Stored, original_size, storage_of
-from testbed.local.reading import WORKERS, Images, Rows, Tar, check_tar, located, store_block
+from testbed.local.reading import WORKERS, Images, Rows, Tar, check_tar, dicts_of, located, store_block
 from testbed.records.locks import locked
 from testbed.records.log import log_to
 from testbed.records.manifest import ManifestError, digest, problem, read_json, write_json
 from testbed.records.processes import in_order, terminate_with_parent
 from testbed.records.progress import Progress
 from testbed.records.provenance import made_from
-from testbed.shards.shard_files import ShardError, remove_surplus, write_errors
+from testbed.shards.listing import list_shard
+from testbed.shards.shard_files import ShardError, complete_shards, remove_surplus, write_errors
 from testbed.shards.shard_writer import write_samples
 
 if TYPE_CHECKING:
@@ -100,6 +101,33 @@ def valid_record(folder: Path, name: str, start: int, rows: Rows, shard_size: in
     return entry if entry["request"] == request(rows.between(start, entry["stop"])) else None
 
 
+def check_longer(source: str, folder: Path, samples: int, tars: Mapping[str, Tar]) -> None:
+    """Raise `ShardError` if shards in `folder` have samples behind the `samples` of the list and cannot be made again."""
+    longer = [entry for entry in complete_shards(folder) if entry.get("stop", 0) > samples]
+    for tar in needed_files(folder, longer, tars):
+        try:
+            check_tar(tar)
+        except ShardError as error:
+            first, last = longer[0]["file"]["name"], longer[-1]["file"]["name"]
+            raise ShardError(
+                f"source {source}: its list has {samples} samples now. Shards {first} to {last} in {folder} are of a longer "
+                f"list and could not be made again, because {tar.path} is missing or has changed. If "
+                f"sources.{source}.samples was lowered, set it back: smaller sizes take the first samples of the same "
+                "shards. If the list itself became shorter and these shards are no longer needed, delete them."
+            ) from error
+
+
+def needed_files(folder: Path, entries: list[dict], tars: Mapping[str, Tar]) -> Iterator[Tar]:
+    """Yield the files that shards with the records `entries` need to be made again: the images in them, or all `tars`."""
+    if not isinstance(tars, Images):
+        yield from tars.values() if entries else ()
+        return
+    own = {"file": ("file", pa.string()), "file_bytes": ("file_bytes", pa.int64())}
+    for entry in entries:
+        for row in dicts_of(list_shard(folder, entry["file"], own).select(list(own))):
+            yield Tar(tars[row["file"]].path, row["file_bytes"])
+
+
 def write_shard(folder: Path, name: str, shard: Shard) -> dict | None:
     """Write `shard` into `folder`, and return the record of its file; None if no sample is left for it."""
     contents = shard.contents()
@@ -121,10 +149,11 @@ def rewrite_shards(
 ) -> dict:
     """Write the samples of the list in `shuffled` as shards of `shard_size` samples into `folder`; return the manifest.
 
-    `tars` are those of the source by their names in the list. Raises `ShardError` if a tar is not as it was indexed, or if
-    there are fewer than `needed` samples.
+    `tars` are those of the source by their names in the list. Raises `ShardError` if a tar is not as it was indexed, if
+    there are fewer than `needed` samples, or if shards of a longer list would be lost.
     """
     rows = Rows(shuffled)
+    check_longer(source, folder, rows.count, tars)
     request = partial(request_of, tars=tars, shard_size=shard_size, storage=storage)
     progress = Progress(rows.count, "samples")
     records, start, samples = [], 0, None

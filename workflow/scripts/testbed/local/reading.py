@@ -162,7 +162,7 @@ def not_usable(tar: Tar, error: OSError) -> ShardError:
     return ShardError(
         f"{tar.path}: cannot be used ({error}). Bring it back, or run the same command again with --forcerun {rule} to "
         "index what there is. If the source was in shards already, set shards.shard_size, download.image_size, quality, "
-        "minimum_size and seed back to what they were."
+        "minimum_size, seed and samples of the source back to what they were."
     )
 
 

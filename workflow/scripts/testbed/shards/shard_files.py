@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from testbed.records.manifest import ManifestError, problem, read_json
+
 WRITE_BYTES = 1 << 20
 """Bytes per write. A sample is three small files and their headers, so writes are buffered."""
 
@@ -76,6 +78,19 @@ def link(target: Path, path: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, path.parent))
     temporary.replace(path)
+
+
+def complete_shards(folder: Path) -> list[dict]:
+    """Return the records of the shards in `folder` that are whole, in order."""
+    entries = []
+    for path in sorted(folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].json")):
+        try:
+            entry = read_json(path)
+        except ManifestError:
+            continue
+        if not problem(folder, entry["file"], content=False):
+            entries.append(entry)
+    return entries
 
 
 def remove_surplus(folder: Path, count: int) -> None:
