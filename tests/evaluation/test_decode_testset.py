@@ -13,7 +13,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from decode_testset import preprocessing_of
-from small_testsets import drawn, write_testset
+from small_testsets import drawn, write_classification, write_testset
 from testbed.evaluation.tasks import TestsetError as SetError
 from testbed.evaluation.tasks import task_of
 from testbed.evaluation.testsets import open_decoded, read_samples
@@ -67,8 +67,11 @@ def test_colours_of_a_palette_are_resized_and_not_their_numbers(model, decode, t
     """As in CLIP_benchmark, whose reader of images gives RGB."""
     file = io.BytesIO()
     draw("cat", "photo", 1, 96).convert("P", palette=Image.Palette.ADAPTIVE).save(file, "PNG")
-    write_testset(tmp_path / "palette", "classification", [(file.getvalue(), b"0")])
-    _, folder = decode(tmp_path / "palette")
+    testset = write_classification(tmp_path / "palette", ["cat"], [0])
+    shutil.rmtree(testset / "test")
+    write_testset(tmp_path / "images", "classification", [(file.getvalue(), b"0")])
+    (tmp_path / "images" / "test").rename(testset / "test")
+    _, folder = decode(testset)
     wanted = preprocessing_of(str(model))(Image.open(file).convert("RGB"))
     assert (open_decoded(folder).images[0] == np.asarray(wanted)).all()
 

@@ -28,14 +28,9 @@ from testbed.evaluation.class_subsets import Subset, find_subsets
 from testbed.evaluation.evaluator import Evaluator, load_evaluator
 from testbed.evaluation.metrics import PREDICTION_COLUMNS, label_ranks, metrics_by_average, metrics_of
 from testbed.evaluation.preprocessing import EVALUATION
-<<<<<<< HEAD
-from testbed.evaluation.tasks import task_of
-from testbed.evaluation.testsets import open_decoded, read_lines
-from testbed.models.precision import computing_in
-=======
 from testbed.evaluation.tasks import read_lines, task_of
 from testbed.evaluation.testsets import open_decoded
->>>>>>> ac1c58d (Test sets: templates, class names and labels are checked before any training)
+from testbed.models.precision import computing_in
 from testbed.records.files import publish
 from testbed.records.locks import locked
 from testbed.records.log import log_to
