@@ -112,6 +112,41 @@ def test_a_shard_whose_downloads_are_gone_is_an_error_that_helps(source, tmp_pat
         assert source.shard(keep=False)["samples"] == 44
 
 
+@pytest.mark.parametrize(("rows", "first"), [(20, 2), (25, 3)])
+def test_fewer_samples_lose_no_shard_whose_downloads_are_gone(tmp_path, rows, first):
+    """Parts of a shorter list are fewer. The downloads of the others are as they were."""
+    source = Source(tmp_path)
+    for urls in URLS:
+        source.add(urls[:rows])
+    manifest = source.shard(keep=False)
+    before = times(tmp_path / "shards")
+    last = source.parts.pop()
+    with pytest.raises(ShardError, match=rf"at most {rows} samples now. Shards 00000{first}.tar to .*mine.samples was"):
+        source.shard(needed=20, keep=False)
+    assert times(tmp_path / "shards") == before
+    source.parts.append(last)
+    assert source.shard(keep=False)["files"] == manifest["files"]
+    assert times(tmp_path / "shards") == before
+
+
+def test_shards_of_images_that_the_web_no_longer_has_may_go(source, tmp_path):
+    """The whole source was fetched again, and fewer of the same URLs gave an image."""
+    source.shard(keep=False)
+    for part, urls in zip(source.parts, URLS, strict=True):
+        shutil.rmtree(part.downloads)
+        write_downloads(part.downloads, make_rows(urls), {*MISSING, *URLS[1]})
+    assert source.shard(needed=20, keep=False)["samples"] == 23
+    assert list(times(tmp_path / "shards")) == ["000000.tar", "000001.tar", "000002.tar"]
+
+
+def test_a_last_shard_of_fewer_samples_whose_downloads_are_gone_names_samples(source):
+    source.add([f"http://a.test/more/{number}.jpg" for number in range(6)])
+    source.shard(keep=False)
+    source.parts.pop()
+    with pytest.raises(ShardError, match=r"shard 000004 .*samples of the source was lowered.*set it back.*delete"):
+        source.shard(keep=False)
+
+
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(source, tmp_path):
     with small_disk(tmp_path / "shards") as resize:
         with pytest.raises(

@@ -102,5 +102,21 @@ def test_images_in_shards_are_not_fetched_for_another_question(fetch, copied):
     for chunk in range(3):
         write_json(folder / f"0000{chunk}.json", read_json(folder / f"0000{chunk}.json") | {"sharded": True})
     answer = fetch(**copied | {"options": OPTIONS | {"image_size": 16}})
-    assert "is already in shards" in answer["error"] and "Set download.image_size" in answer["error"]
+    assert "is already in shards" in answer["error"] and "download.image_size" in answer["error"]
     assert answer["visits"] == {}
+
+
+@pytest.mark.parametrize("rows", [40, 30])
+def test_a_shorter_list_loses_no_chunk_that_is_in_shards(fetch, copied, tmp_path, rows):
+    """Its outcomes say what is in the shards, so that they stay also when the list ends where a chunk does."""
+    folder = copied["folder"]
+    entry = read_json(folder / "00002.json")
+    write_json(folder / "00002.json", entry | {"sharded": True})
+    before = sorted(folder.iterdir())
+    write_part(tmp_path / "shorter.parquet", PAGES[:rows])
+    answer = fetch(**copied | {"part": tmp_path / "shorter.parquet", "pages": PAGES[:rows]})
+    assert "chunk 00002 is already in shards" in answer["error"] and "Set samples of the source" in answer["error"]
+    assert sorted(folder.iterdir()) == before and answer["visits"] == {}
+    write_json(folder / "00002.json", entry)
+    answer = fetch(**copied | {"part": tmp_path / "shorter.parquet", "pages": PAGES[:rows]})
+    assert answer["manifest"]["rows"] == rows

@@ -34,7 +34,7 @@ from testbed.records.manifest import ManifestError, digest, problem, read_json, 
 from testbed.records.processes import is_forced, terminate_with_parent
 from testbed.records.progress import SHOWN_SECONDS, Progress
 from testbed.records.warm_worker import run_warm
-from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, keep_from_updates, limits_of
+from testbed.web.chunks import LIST_COLUMNS, Chunks, DownloadError, chunk_size_of, keep_from_updates, limits_of
 from testbed.web.fetch import Fetcher
 from testbed.web.hashes import expected_column, hash_in
 from testbed.web.outcomes import causes_of, check_success, tabulate
@@ -49,16 +49,6 @@ NETWORK_CAUSES = {"unknown host", "name lookup failed", "no connection", "proxy"
 
 FEW_ROWS = 20
 """A chunk with fewer rows is too short to distinguish a dead network from a few dead URLs."""
-
-
-def chunk_size_of(folder: Path, default: int) -> int:
-    """Return the rows per chunk in `folder`: as in existing chunks, which would otherwise be fetched again."""
-    for path in sorted(folder.glob("[0-9]*.json")):
-        try:
-            return read_json(path).get("chunk_size", default)
-        except ManifestError:
-            continue
-    return default
 
 
 def storage_of(options: dict) -> dict:
@@ -76,7 +66,8 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
     """Return the record of a valid chunk of `rows`, or None. `rows` may have more rows at the end, from a longer list.
 
     Images that are already in shards (the record says so) may be missing. Raises `DownloadError` if such images are
-    requested with other settings, and for any images if `rotate` alone has changed: all would have to be fetched again.
+    requested with other settings or not at all, and for any images if `rotate` alone has changed: all would have to be
+    fetched again.
     """
     try:
         entry = read_json(folder / f"{chunk}.json")
@@ -91,9 +82,10 @@ def read_record(folder: Path, chunk: str, rows: pa.Table, options: dict) -> dict
             )
         if sharded:
             raise DownloadError(
-                f"{folder}: chunk {chunk} is already in shards, but its images are now requested with other settings. Set "
-                "download.image_size, quality, minimum_size, rotate, verify_hashes, shuffle.part_size, seed and samples of "
-                f"the source back to what they were, or delete {folder.parent} to fetch the whole source again."
+                f"{folder}: chunk {chunk} is already in shards, but its images are now requested with other settings, or "
+                "fewer rows are. Set samples of the source, download.image_size, quality, minimum_size, rotate, "
+                "verify_hashes, shuffle.part_size and seed back to what they were, or delete "
+                f"{folder.parent} to fetch the whole source again."
             )
         return None
     files = [file for file in entry["files"] if not (file.get("passing") and sharded)]
@@ -243,6 +235,10 @@ def download_images(part: Path, folder: Path, options: dict, pages: list[str]) -
     options = options | {"chunk_size": chunk_size}
     slices = [table.slice(start, chunk_size) for start in range(0, len(table), chunk_size)]
     entries = {number: read_record(folder, f"{number:05d}", rows, options) for number, rows in enumerate(slices)}
+    for path in folder.glob("[0-9]*.json"):
+        if int(path.stem) >= len(slices):
+            # Its chunk would be removed, which is an error if its images are in shards.
+            read_record(folder, path.stem, table.slice(0, 0), options)
     scratch = folder / "scratch"
     tasks = []
     for number, rows in enumerate(slices):

@@ -34,7 +34,7 @@ from testbed.records.processes import in_order, terminate_with_parent
 from testbed.records.progress import Progress
 from testbed.records.provenance import made_from
 from testbed.shards.listing import list_shard
-from testbed.shards.shard_files import ShardError, complete_shards, remove_surplus, write_errors
+from testbed.shards.shard_files import ShardError, complete_shards, longer_list, remove_surplus, write_errors
 from testbed.shards.shard_writer import write_samples
 
 if TYPE_CHECKING:
@@ -108,13 +108,7 @@ def check_longer(source: str, folder: Path, samples: int, tars: Mapping[str, Tar
         try:
             check_tar(tar)
         except ShardError as error:
-            first, last = longer[0]["file"]["name"], longer[-1]["file"]["name"]
-            raise ShardError(
-                f"source {source}: its list has {samples} samples now. Shards {first} to {last} in {folder} are of a longer "
-                f"list and could not be made again, because {tar.path} is missing or has changed. If "
-                f"sources.{source}.samples was lowered, set it back: smaller sizes take the first samples of the same "
-                "shards. If the list itself became shorter and these shards are no longer needed, delete them."
-            ) from error
+            raise longer_list(source, samples, folder, longer, f"{tar.path} is missing or has changed") from error
 
 
 def needed_files(folder: Path, entries: list[dict], tars: Mapping[str, Tar]) -> Iterator[Tar]:

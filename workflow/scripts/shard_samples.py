@@ -31,7 +31,7 @@ from testbed.records.manifest import digest, problem, read_json, write_json
 from testbed.records.parts import recorded
 from testbed.records.processes import terminate_with_parent
 from testbed.records.provenance import made_from
-from testbed.shards.shard_files import ShardError, remove_surplus, write_errors
+from testbed.shards.shard_files import ShardError, complete_shards, longer_list, remove_surplus, write_errors
 from testbed.shards.shard_writer import write_samples
 
 if TYPE_CHECKING:
@@ -169,9 +169,9 @@ def check_downloads(shard: str, samples: pa.Table, chunks: list[Chunk]) -> None:
         )
         raise ShardError(
             f"shard {shard} must be written, but its images are missing: downloads are deleted once they are in shards. "
-            f"If shards.shard_size was changed, set it back. If the shard was lost, delete {' '.join(files)} and run the "
-            "same command again to fetch its images again. If the web has changed since, other shards must be written "
-            "too. Then it is faster to fetch the whole source again: delete "
+            "If samples of the source was lowered, or shards.shard_size changed, set it back. If the shard was lost, delete "
+            f"{' '.join(files)} and run the same command again to fetch its images again. If the web has changed since, "
+            "other shards must be written too. Then it is faster to fetch the whole source again: delete "
             f"{missing[0].part.downloads.parent}."
         )
 
@@ -212,6 +212,27 @@ def request_of(samples: pa.Table, chunks: list[Chunk]) -> str:
     return digest([samples["uid"].to_pylist(), samples["sha256"].to_pylist(), storage])
 
 
+def check_surplus(source: str, parts: list[Part], folder: Path, count: int, samples: int) -> None:
+    """Raise `ShardError` if shards from number `count` on are of a longer list, and their downloads are gone."""
+    surplus = [entry for entry in complete_shards(folder) if int(Path(entry["file"]["name"]).stem) >= count]
+    for part in parts if surplus else []:
+        # If images of the list are no longer on the web, their shards may go.
+        listed = parquet.read_table(part.rows, columns=["uid"])["uid"]
+        firsts = pa.array([entry["file"]["first_uid"] for entry in surplus], listed.type)
+        known = pa.compute.is_in(firsts, value_set=listed).to_pylist()
+        surplus = [entry for entry, is_listed in zip(surplus, known, strict=True) if not is_listed]
+    if not surplus:
+        return
+    kept = 0
+    for path in parts[0].downloads.parent.glob("[0-9]*/[0-9]*.json"):
+        if path.parent not in [part.downloads for part in parts]:
+            chunk = read_json(path)
+            tars = [path.parent / file["name"] for file in chunk["files"] if file.get("passing")]
+            kept += chunk["successes"] * all(tar.is_file() for tar in tars)
+    if kept < sum(entry["file"]["samples"] for entry in surplus):
+        raise longer_list(source, samples, folder, surplus, "their downloads were deleted when they were in shards")
+
+
 def check_enough(source: str, samples: int, needed: int) -> None:
     if samples < needed:
         raise ShardError(
@@ -226,10 +247,11 @@ def shard_samples(
     """Write the fetched samples of `parts` as shards of `shard_size` samples into `folder`, and return the manifest.
 
     Downloads are deleted when they are no longer needed, or kept with `keep_downloads`. Raises `ShardError` if a download
-    is not as recorded, or if there are fewer than `needed` samples.
+    is not as recorded, if there are fewer than `needed` samples, or if shards of a longer list would be lost.
     """
     fetched = sum(read_json(part.downloads / "manifest.json")["successes"] for part in parts)
     check_enough(source, fetched, needed)
+    check_surplus(source, parts, folder, -(-fetched // shard_size), fetched)
     chunks = [chunk for part in parts for chunk in chunks_of(part)]
     files, samples, released, reported = [], 0, 0, time.monotonic()
     for number, (content, first_needed) in enumerate(samples_by_shard(chunks, shard_size)):
@@ -256,6 +278,7 @@ def shard_samples(
             reported = time.monotonic()
             logging.log(PROGRESS, "%s: %d of at most %d samples in shards", source, samples, fetched)
     check_enough(source, samples, needed)
+    check_surplus(source, parts, folder, len(files), samples)
     remove_surplus(folder, len(files))
     return {"source": source, "samples": samples, "shard_size": shard_size, "files": files}
 

@@ -93,6 +93,17 @@ def complete_shards(folder: Path) -> list[dict]:
     return entries
 
 
+def longer_list(source: str, samples: int, folder: Path, entries: list[dict], cause: str) -> ShardError:
+    """Return the error that the shards with the records `entries` would be lost, because the list has fewer samples now."""
+    names = [entry["file"]["name"] for entry in entries]
+    return ShardError(
+        f"source {source}: its list gives at most {samples} samples now. Shards {names[0]} to {names[-1]} in {folder} are "
+        f"of a longer list and could not be made again, because {cause}. If sources.{source}.samples was lowered, set it "
+        "back: smaller sizes take the first samples of the same shards. If the list itself became shorter and these shards "
+        "are no longer needed, delete them."
+    )
+
+
 def remove_surplus(folder: Path, count: int) -> None:
     """Remove shards of an earlier run with more samples or smaller shards."""
     for path in folder.glob("[0-9][0-9][0-9][0-9][0-9][0-9].*"):

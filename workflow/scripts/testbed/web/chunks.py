@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from testbed.records.files import add_member
+from testbed.records.manifest import ManifestError, read_json
 from testbed.web.decoding import decoding_opencv
 from testbed.web.fetch import Fetcher, Limits
 from testbed.web.hashes import CHANGED, expected_column, has_hash, hash_in
@@ -30,6 +31,16 @@ def limits_of(options: dict) -> Limits:
 def keep_from_updates() -> None:
     """Stop albumentations, which img2dataset's resizer imports, from asking a server for updates."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+
+def chunk_size_of(folder: Path, default: int) -> int:
+    """Return the rows per chunk in `folder`: as in existing chunks, which would otherwise be fetched again."""
+    for path in sorted(folder.glob("[0-9]*.json")):
+        try:
+            return read_json(path).get("chunk_size", default)
+        except ManifestError:
+            continue
+    return default
 
 
 class Chunks:
