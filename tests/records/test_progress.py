@@ -159,28 +159,36 @@ def test_of_a_job_without_an_error_in_its_log_the_exit_is_told(messages):
 REFUSED = (
     "SLURM sbatch failed. The error message was 'sbatch: error: Invalid GRES\nsbatch: error: Batch job submission failed'.\n"
     "    sbatch call:\n        sbatch --gres=gpu:8\n"
+    "For further error details see the cluster/cloud log and the log files of the involved rule(s)."
 )
+"""As the SLURM plugin says it, without an event for the start of the job."""
 
 
 def test_of_a_job_that_slurm_refuses_slurms_words_are_told_and_no_log_of_an_earlier_attempt(messages, tmp_path):
     log = tmp_path / "m.log"
     log.write_text("00:00 CRITICAL TrainingError: no\nTraceback (most recent call last):\n")
-    messages.format(record(event=LogEvent.JOB_INFO, jobid=7, reason="", log=[str(log)]))
     words = "'sbatch: error: Invalid GRES sbatch: error: Batch job submission failed'"
     line = f"Error in rule train: SLURM sbatch failed. The error message was {words}."
     assert messages.format(job_error(str(log), said=REFUSED)) == line
-    assert messages.format(job_error(str(tmp_path / "none.log"), said=REFUSED)) == line
 
 
 def test_a_log_that_this_attempt_has_written_is_named(messages, tmp_path):
     log = tmp_path / "m.log"
     log.write_text("00:00 CRITICAL TrainingError: no\n")
     messages.format(record(event=LogEvent.JOB_INFO, jobid=7, reason="", log=[str(log)]))
+    # Snakemake touches the logs of a job before it submits the job.
+    os.utime(log)
+    ended, aux = "SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'.", {"external_jobid": 5}
+    told = f"{ended} (external_jobid: 5)"
+    said = f"{ended}For further error details see the cluster/cloud log and the log files of the involved rule(s)."
+    assert messages.format(job_error(str(log), said=said, aux=aux)) == f"Error in rule train: {told}"
     log.write_text("00:01 INFO step 1\n")
-    ended = "SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'."
-    assert messages.format(job_error(str(log), said=ended)) == f"Error in rule train, {log}: {ended}"
-    log.write_text("00:01 CRITICAL TrainingError: other\n")
-    assert messages.format(job_error(str(log), said=ended)) == f"Error in rule train, {log}: TrainingError: other"
+    assert messages.format(job_error(str(log), said=said, aux=aux)) == f"Error in rule train, {log}: {told}"
+    log.write_text("00:02 CRITICAL TrainingError: other\n")
+    line = f"Error in rule train, {log}: TrainingError: other"
+    assert messages.format(job_error(str(log), said=said, aux=aux)) == line
+    # The next attempt ends before it writes its log.
+    assert messages.format(job_error(str(log), said=said, aux=aux)) == f"Error in rule train: {told}"
 
 
 def test_an_interrupted_run_shows_no_errors_of_its_jobs(messages):

@@ -17,8 +17,10 @@ NOISE = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
 UPDATED_FILES = re.compile("(Input files updated by another job: [^,;]+(?:, [^,;]+){2})(?:, [^,;]+)+")
 EXIT_STATUS = re.compile(r"(died with <Signals\.\w+|returned non-zero exit status \d+)")
 RUN_FAILED = "At least one job did not complete successfully."
-SUBMITTED = "\n    sbatch call:"
-"""In a message of the SLURM plugin, the command follows that SLURM refused. It takes half a screen."""
+MORE_THAN_SAID = re.compile(r"\n    sbatch call:.*|For further error details see the cluster/cloud log.*", re.DOTALL)
+"""The end of a message of the SLURM plugin: the command that SLURM refused, of half a screen, and a hint at logs."""
+VERSION_BYTES = 1000
+"""Bytes at the end of a log that are compared. Their lines have times in milliseconds."""
 LOOK_ABOVE = "Exiting because a job execution failed."
 
 
@@ -35,7 +37,7 @@ class Messages(logging.Formatter):
         self.default, self.interrupted = default, interrupted
         self.failures: dict[int, str] = {}
         self.exits: dict[int | None, str] = {}
-        self.versions: dict[int, dict[str, tuple | None]] = {}
+        self.versions: dict[int, dict[str, tuple[int, bytes] | None]] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         event, text = getattr(record, "event", None), record.getMessage()
@@ -62,21 +64,29 @@ class Messages(logging.Formatter):
         """The line for a failed job: the last error in its log, or else what SLURM says, or its process's exit status."""
         exit_status = self.exits.pop(record.thread, "")
         before = self.versions.get(record.jobid, {})
-        log = next((log for log in record.log if version_of(log) not in (None, before.get(log))), "")
+        versions = {log: version_of(log) for log in record.log}
+        # The SLURM plugin logs no start of a job, so that its next attempt is compared with this one.
+        self.versions[record.jobid] = versions
         more = "; ".join(f"{name}: {value}" for name, value in record.aux.items())
-        said = " ".join((record.rule_msg or "").partition(SUBMITTED)[0].split())
+        said = " ".join(MORE_THAN_SAID.sub("", record.rule_msg or "").split())
+        is_refused = said and "external_jobid" not in record.aux
+        written = [log for log, version in versions.items() if version not in (None, before.get(log))]
+        log = "" if is_refused else next(iter(written), "")
         ended = said or f"its process {exit_status or 'failed'}"
         words = (log and failure_in(Path(log))) or f"{ended}{f' ({more})' if more else ''}"
         self.failures[record.jobid] = f"Error in rule {record.rule_name}{f', {log}' if log else ''}: {words}"
         return self.failures[record.jobid]
 
 
-def version_of(log: str) -> tuple[int, int, int] | None:
-    """What changes when a job writes the file `log`: inode, time and size; None without a file."""
+def version_of(log: str) -> tuple[int, bytes] | None:
+    """Size and last bytes of the file `log`, which differ in each attempt of a job; None if it is missing or empty.
+
+    The time of the file is no sign of the job: Snakemake touches the logs of a job before it submits the job.
+    """
     try:
-        # Opened, because a network file system may answer for a closed file from its cache.
         with open(log, "rb") as file:
-            status = os.fstat(file.fileno())
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - VERSION_BYTES))
+            return (size, file.read()) if size else None
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
