@@ -106,6 +106,11 @@ def fault_of(error: jsonschema.ValidationError) -> str:
     value, message = error.instance, error.message
     if value is None:
         message = "has no value; give it one, or remove the key"
+        # Entries of the experiment, such as sources.<name>, are merged with those of the file below.
+        if len(error.absolute_path) == 2:
+            message += (
+                ". A file on top of another cannot remove an entry of it; a copy of the whole file without it can"
+            )
     elif error.validator in ("oneOf", "anyOf"):
         choices = " or ".join(" and ".join(choice["required"]) for choice in error.validator_value)
         message = f"has {', '.join(map(str, value)) or 'no key'}; give either {choices}"
