@@ -204,3 +204,10 @@ def test_a_source_on_disk_with_too_few_samples_ends_the_run_before_any_download(
 def test_jobs_that_find_bad_input_run_before_longer_ones(rule):
     """Without a priority, the order of jobs that can start is by chance."""
     assert "priority" in rules()[rule]
+
+
+def test_a_gpu_model_of_trainings_on_several_nodes_is_told_before_any_work(workflow_copy):
+    text = TINY.read_text(encoding="utf-8").replace("gpus: 0", "gpus: 1\n    nodes: 2")
+    (workflow_copy / "mine.yaml").write_text(text)
+    options = ("-n", "--configfile", "mine.yaml", "--set-resources", "train_clip:gpu_model=a100")
+    assert "architectures.mini_rn.nodes: 2: SLURM refuses a training" in refused(workflow_copy, *options)

@@ -2,7 +2,7 @@
 from functools import cache
 
 from testbed.models.networks import NetworkError, check_network, check_random
-from testbed.planning.resources import training_resources
+from testbed.planning.resources import gpu_model_problem, training_resources
 
 
 def architecture_of(wildcards):
@@ -29,6 +29,11 @@ def training_trainset(wildcards):
             check_random,
             check_network,
         )
+        set_resources = workflow.resource_settings.overwrite_resources
+        if problem := gpu_model_problem(
+            wildcards.architecture, architecture_of(wildcards), set_resources
+        ):
+            report_missing(problem)
     return f"results/trainsets/{wildcards.pool}/{wildcards.size}/manifest.json"
 
 

@@ -1,5 +1,6 @@
 """What jobs ask for: memory, cores and GPUs, by the experiment's settings."""
 
+import re
 from collections.abc import Mapping
 
 from testbed.training.launch import processes_of, threads_of
@@ -15,6 +16,23 @@ def download_memory(options: Mapping) -> int:
     # An image with transparency is blended in double precision.
     decoding = 64 * options["max_pixels"]
     return 1500 + (bodies + decoding) // 1_000_000
+
+
+def gpu_model_problem(name: str, architecture: Mapping, set_resources: Mapping[str, Mapping]) -> str | None:
+    """Return the error for a `gpu_model` of trainings on several nodes, in the resources that a profile or an option sets.
+
+    The SLURM plugin asks for it with ``--gpus=<model>:1`` beside the ``--gres`` of each node, which SLURM refuses. A
+    `gpu_model` that is an expression may be empty for these trainings, so it is not an error.
+    """
+    resource = set_resources.get("train_clip", {}).get("gpu_model")
+    model = str((resource and resource.raw) or "")
+    nodes, gpus = architecture["nodes"], architecture["gpus"]
+    if nodes == 1 or not gpus or not re.fullmatch(r"[\w.]+", model):
+        return None
+    return (
+        f"architectures.{name}.nodes: {nodes}: SLURM refuses a training on several nodes with gpu_model: {model} in "
+        f'set-resources of train_clip. Write gres: "gpu:{model}:{gpus}" there instead (docs/slurm.md).'
+    )
 
 
 def training_resources(architecture: Mapping) -> dict:
