@@ -1,5 +1,7 @@
 """Configuration and tokenizer of a network, which open_clip loads by name or from a folder."""
 
+import ast
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +54,25 @@ def open_clip_config(model: str) -> dict:
             "Name one of open_clip.list_models()."
         )
     return {"model_cfg": read_json(path)}
+
+
+@cache
+def published_tags() -> dict[str, list[str]]:
+    """The tags of pretrained weights by model, of most models in open_clip's list.
+
+    The list is read as text: an import of open_clip takes seconds. Tables that open_clip puts together in another way than
+    by ``dict(tag=..., ...)`` are left out.
+    """
+    source = Path(find_spec("open_clip").origin).with_name("pretrained.py").read_text(encoding="utf-8")
+    tables, tags = {}, {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            tables[node.targets[0].id] = node.value
+    for model, table in zip(tables["_PRETRAINED"].keys, tables["_PRETRAINED"].values, strict=True):
+        table = tables.get(getattr(table, "id", None), table)
+        if isinstance(table, ast.Call) and getattr(table.func, "id", "") == "dict" and not table.args:
+            tags[model.value] = [keyword.arg for keyword in table.keywords]
+    return tags
 
 
 def network_config(model: str, tag: str | None = None) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from testbed.evaluation.tasks import check_testset
-from testbed.experiment.errors import ExperimentError
+from testbed.experiment.errors import ExperimentError, did_you_mean
 from testbed.experiment.filter_checks import WITHOUT_FILE
 from testbed.filtering.entry_lists import EntryError, find_lists
 from testbed.filtering.subsets import subset_problems
@@ -18,6 +18,7 @@ from testbed.lists.released import check_length, check_list
 from testbed.lists.sources import origin_of
 from testbed.local.files import check_files
 from testbed.local.remote_tars import names_of_tars
+from testbed.models.networks import published_tags
 from testbed.records.shipped import shipped
 
 RELEASED = "resources/sources.csv"
@@ -136,3 +137,10 @@ def checkpoint_problems(key: str, entry: Mapping, product: str) -> Iterator[str]
     # A checkpoint that has been copied to results/ is no longer needed.
     if path and not Path(path).is_file() and not Path(product, "manifest.json").is_file():
         yield f"{key}.checkpoint: {path}: there is no such file. Put it there, or correct the path."
+    known, tag = published_tags().get(entry.get("model", ""), []), entry.get("tag")
+    # As open_clip reads a tag.
+    if known and tag and tag.lower().replace("-", "_") not in known:
+        yield (
+            f"{key}.tag: open_clip has no weights {tag} of {entry['model']}.{did_you_mean(tag, known)} It has "
+            f"{', '.join(known)}."
+        )
