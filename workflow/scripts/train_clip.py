@@ -3,8 +3,8 @@
 Each sample is seen once an epoch, in an order that depends only on the trainset and the seed. So do random numbers, so that
 a resumed run equals an uninterrupted one. The weights are checked and recorded. On several devices torchrun or SLURM's srun
 starts the trainer; the global batch size stays that of the experiment. A restarted job resumes from the newest checkpoint
-that loads, with any number of devices. A complete training is kept, unless the user forces the rule. A job ends when SLURM
-announces its end, and requeues itself before its time limit.
+that is not damaged, with any number of devices. A complete training is kept, unless the user forces the rule. A job ends
+when SLURM announces its end, and requeues itself before its time limit.
 
 In:  a trainset's manifest
 Out: a manifest; beside it open_clip_config.json, open_clip_model.safetensors, the tokenizer's files if the tokenizer is
@@ -30,7 +30,7 @@ from testbed.records.processes import is_forced, terminate_with_parent
 from testbed.records.provenance import made_from, now, run_environment
 from testbed.records.warm_worker import run_warm
 from testbed.shards.index import INDEX, trainset_index
-from testbed.training.checkpoints import TRAINED, last_step, read_checkpoint
+from testbed.training.checkpoints import TRAINED, last_step, not_finite, read_checkpoint
 from testbed.training.launch import Interrupted, interruptible, launch_command, processes_of, run_processes
 from testbed.training.recipe import (
     RUN,
@@ -59,7 +59,6 @@ def export(folder: Path, steps: int | None) -> dict:
     `steps` are those of the whole training; None if open_clip's input decides about them. Raises `TrainingError` if the
     training is not complete or skipped steps, or if its weights are not finite.
     """
-    import torch
     from safetensors.torch import load_file
 
     try:
@@ -69,9 +68,7 @@ def export(folder: Path, steps: int | None) -> dict:
             f"{folder}: the trainer ended before its steps were complete. Its messages are in the rule's log. Run "
             f"the same command again to resume from the last checkpoint, at step {last_step(folder / RUN)}."
         ) from None
-    weights = load_file(folder / RUN / WEIGHTS_FILE)
-    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if bad:
+    if bad := not_finite(load_file(folder / RUN / WEIGHTS_FILE)):
         raise TrainingError(
             f"{folder}: weights are not finite ({', '.join(bad[:3])}, ...). Lower architectures.*.learning_rate or use "
             f"another precision, and delete {folder / RUN}."
@@ -201,7 +198,7 @@ def train_clip(
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     devices = processes_of(architecture)
     if devices > 1:
-        # Removes checkpoints that do not load, so that all processes read the same one.
+        # Renames damaged checkpoints, so that all processes read the same one.
         read_checkpoint(folder / RUN)
     logging.info("on %s, %d processes, CUDA_VISIBLE_DEVICES=%s", os.uname().nodename, devices, visible)
     steps = optimiser_steps(architecture, size)

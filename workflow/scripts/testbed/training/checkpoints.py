@@ -70,14 +70,17 @@ def write_checkpoint(folder: Path, step: int, state: Mapping) -> None:
         older.unlink()
 
 
-def check_finite(folder: Path, step: int, weights: Mapping) -> None:
-    """Raise `CheckpointError` if one of the `weights` before `step` is not finite: the checkpoints before stay."""
-    bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if bad:
-        raise CheckpointError(
-            f"{folder}: before step {step}, weights are not finite ({', '.join(bad[:3])}, ...): the training has diverged. "
-            "Lower architectures.*.learning_rate, raise warmup, or use another precision."
-        )
+def not_finite(weights: Mapping) -> list[str]:
+    """The names of the `weights` that have a value that is infinite or no number."""
+    return [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+
+
+def diverged(folder: Path, step: int, names: list[str]) -> CheckpointError:
+    """The error that the weights with these `names` are not finite before `step`: the checkpoints before stay."""
+    return CheckpointError(
+        f"{folder}: before step {step}, weights are not finite ({', '.join(names[:3])}, ...): the training has diverged. "
+        "Lower architectures.*.learning_rate, raise warmup, or use another precision."
+    )
 
 
 def read_checkpoint(folder: Path) -> dict | None:

@@ -22,8 +22,9 @@ from testbed.shards.samples import SampleError
 from testbed.training.checkpoints import (
     CheckpointError,
     CheckpointSchedule,
-    check_finite,
+    diverged,
     fused_as,
+    not_finite,
     read_checkpoint,
     write_checkpoint,
     write_trained,
@@ -166,13 +167,15 @@ class Training:
         from open_clip_train.distributed import broadcast_object
 
         decision = self.schedule.decide(step) if self.master else None
+        faults = not_finite(self.model.state_dict()) if decision else []
         if self.args.distributed:
-            decision = broadcast_object(self.args, decision)
+            # Of the first device, whose statistics of batch normalisation count.
+            decision, faults = broadcast_object(self.args, (decision, faults))
+        if faults:
+            raise diverged(Path(self.args.logs), step, faults)
         if decision:
             state = {"step": step, "seen": self.times_seen()}
             state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-            # All devices have the same weights, so all end here.
-            check_finite(Path(self.args.logs), step, state["model"])
             if self.scaler is not None:
                 state["scaler"] = self.scaler.state_dict()
             if self.master:
