@@ -20,7 +20,7 @@ from testbed.records.processes import (
     end_jobs_on_terminate,
     in_own_process,
 )
-from testbed.records.locks import FolderBusyError, acquire_lock
+from testbed.records.locks import FolderBusyError, NoLocksError, acquire_lock
 from testbed.records.display import Display
 from testbed.records.messages import Messages
 
@@ -89,7 +89,7 @@ onstart:
     # Snakemake's own locks are files, which a killed run leaves behind; profiles/default switches them off.
     try:
         workflow.held = acquire_lock(".snakemake")
-    except FolderBusyError as error:
+    except (FolderBusyError, NoLocksError) as error:
         raise WorkflowError(str(error))
     # Jobs outlive a Snakemake that is killed, and another run would send them a second time.
     if jobs := jobs_in("."):

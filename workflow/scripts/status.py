@@ -39,10 +39,9 @@ def is_locked(folder: Path) -> bool:
     try:
         with open(folder / ".lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        # Other errors: there is no lock file, or the file system has no locks, without which no job runs.
+        return isinstance(error, BlockingIOError)
     return False
 
 

@@ -1,6 +1,5 @@
 """Locks on the work folders of long jobs: one job at a time in each folder."""
 
-import errno
 import fcntl
 import os
 import time
@@ -13,18 +12,20 @@ ORPHAN_SECONDS = 5.0
 """A job whose run was killed needs up to this long to notice it and terminate."""
 
 
-BUSY = (errno.EWOULDBLOCK, errno.EACCES)
-
-
 class FolderBusyError(RuntimeError):
-    """Another process has locked the folder, or its file system has no locks."""
+    """Another process has locked the folder."""
+
+
+class NoLocksError(RuntimeError):
+    """The file system of the folder has no locks."""
 
 
 def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
     """Create `folder`, lock it for this process, and return the lock file. Closing the file releases the lock.
 
     The kernel holds the lock (flock), and releases it when the process ends in any way. Raises `FolderBusyError`, which
-    names the owner, if another process still has the lock after `timeout` seconds.
+    names the owner, if another process still has the lock after `timeout` seconds, and `NoLocksError` if the file system has
+    no locks.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,13 +36,7 @@ def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
-        except OSError as error:
-            if error.errno not in BUSY:
-                file.close()
-                raise FolderBusyError(
-                    f"{folder}: cannot be locked ({error}). Its file system has no locks (flock): mount it with "
-                    "them (Lustre: option flock), or run in a folder of another one."
-                ) from error
+        except BlockingIOError as error:
             if time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue
@@ -51,6 +46,13 @@ def acquire_lock(folder: Path | str, timeout: float = 0.0) -> IO[str]:
             raise FolderBusyError(
                 f"{folder}: another process (id {owner}) is working here. Wait for it to end, or end it, and run the "
                 "same command again."
+            ) from error
+        except OSError as error:
+            file.close()
+            raise NoLocksError(
+                f"{folder}: its file system has no locks ({error}), so that two runs could work in it at once. Mount it "
+                "with them (Lustre: option flock, or localflock for runs on one machine), or use a folder on another file "
+                "system."
             ) from error
     file.truncate(0)
     file.write(f"{os.getpid()} on {os.uname().nodename}")
