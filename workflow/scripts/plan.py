@@ -23,7 +23,7 @@ from testbed.planning.costs import (
     stages_of,
 )
 from testbed.planning.download_time import least_download_hours
-from testbed.planning.given_files import selection_problems
+from testbed.planning.given_files import selection_problems, source_problems
 from testbed.planning.hash_checks import hash_hours, hashed_sources
 from testbed.planning.local_costs import length_of_local
 from testbed.records.log import log_to
@@ -169,6 +169,8 @@ if __name__ == "__main__":
     print(table_of(stage_rows(stages)), end="\n\n")
     for line in [*download_lines(experiment, expected, known), *hash_lines(experiment, expected)]:
         print(line)
+    for line in source_problems(snakemake.config):
+        print(f"Missing for a start: {line}")
     print("Rates are from the experiment's section `costs`; measure your own and set them there.")
     if any(stage.gpu is None for stage in stages):
         print("? costs.trained_per_second has no rate for an architecture: its train.log says samples per second.")

@@ -24,8 +24,8 @@ from testbed.records.shipped import shipped
 RELEASED = "resources/sources.csv"
 
 
-def file_problems(config: Mapping) -> Iterator[str]:
-    """Yield a line for each problem with the files of an experiment."""
+def source_problems(config: Mapping) -> Iterator[str]:
+    """Yield a line for each problem with the lists, tars and files of an experiment's sources."""
     for name, source in config["sources"].items():
         # A list that has been read is no longer needed.
         metadata = source.get("metadata", {})
@@ -37,6 +37,11 @@ def file_problems(config: Mapping) -> Iterator[str]:
             yield from list_problems(name, metadata)
         else:
             yield from address_problems(name, metadata["retrieve"], config["released_lists"])
+
+
+def file_problems(config: Mapping) -> Iterator[str]:
+    """Yield a line for each problem with the files of an experiment."""
+    yield from source_problems(config)
     for name, testset in config["testsets"].items():
         if "path" in testset:
             yield from testset_problems(name, testset["path"])
