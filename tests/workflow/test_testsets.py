@@ -72,6 +72,11 @@ def test_every_kind_of_test_set_and_a_published_checkpoint(tiny_run, origin, tmp
     before, after, own = rows_of(tiny_run, MODEL), rows_of(folder, MODEL), rows_of(folder, "own")
     assert set(after) == {*before, "fetched", "foggy", "captions"}
     assert {name: after[name] for name in before} == before
+    # They were not computed again.
+    parts = [run / "results/evaluations" / MODEL / "testsets" for run in (tiny_run, folder)]
+    known = {path.name: path.stat().st_mtime_ns for path in parts[0].iterdir()}
+    assert {f"{name}.parquet" for name in before} < known.keys()
+    assert {path.name: path.stat().st_mtime_ns for path in parts[1].iterdir() if path.name in known} == known
     assert after["fetched"] == before["mini_v2"]
     assert after["foggy"]["top1"][0] == before["mini_imagenet"]["top1"][0] == "100"
     assert {metric: n for metric, (n, _, _) in after["captions"].items()} == {
