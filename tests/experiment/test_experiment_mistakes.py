@@ -32,7 +32,11 @@ METADATA = "sources__mini_yfcc__metadata"
         ({"download__thread": 3}, ["download: unknown key thread", "threads"]),
         ({f"{METADATA}__file": "x"}, ["sources.mini_yfcc.metadata: unknown key file", "path"]),
         ({"seed": "one"}, ["seed: 'one'", "integer", "1000000"]),
-        ({"sizes": 600}, ["sizes: 600", "array", "A list"]),
+        ({"sizes": 600}, ["sizes: is 600, and must be a list, such as [600]"]),
+        (
+            {"testsets": {"mini_imagenet": {"miniweb": "imagenet"}}},
+            ["testsets: has mini_imagenet, and must have at least 2"],
+        ),
         ({"sizes": [1.0e6]}, ["sizes.0: 1000000.0", "integer", "write whole numbers as 1000000"]),
         ({"sizes": ["1e6"]}, ["sizes.0: '1e6'", "integer", "text in YAML"]),
         ({"sizes": []}, ["sizes: []", "non-empty"]),
@@ -47,7 +51,10 @@ METADATA = "sources__mini_yfcc__metadata"
         ({"testsets__mini_v2": "v2"}, ["testsets.mini_v2: is 'v2', and must have keys of its own"]),
         ({"download__hosts": {"https://a.test": 1}}, ["download.hosts: 'https://a.test' does not match"]),
         ({"architectures__mini_rn__learning_rate": "3e-3"}, ["learning_rate: '3e-3'", "3.0e-3"]),
-        ({"architectures__mini_rn__device": "gpu"}, ["architectures.mini_rn.device: 'gpu'", "cpu", "cuda"]),
+        (
+            {"architectures__mini_rn__device": "gpu"},
+            ["architectures.mini_rn.device: 'gpu'", "cpu", "Did you mean cuda?"],
+        ),
         ({"sources__Mini-YFCC": DEMO["sources"]["mini_wit"]}, ["sources: 'Mini-YFCC'", "lower-case letters"]),
         ({"mixtures__2b": {"shares": PAIR}}, ["mixtures: '2b'", "lower-case letters"]),
         ({"sources": {2024: DEMO["sources"]["mini_wit"]}}, ["sources: 2024", "string"]),
@@ -70,7 +77,10 @@ METADATA = "sources__mini_yfcc__metadata"
         ({"download__private_networks": ["intranet"]}, ["download.private_networks", "'intranet'"]),
         ({"costs__trained_per_second": {"rn50": 1}}, ["costs.trained_per_second", "rn50", "Name one of: mini_rn"]),
         ({"costs__stored_kb": 0}, ["costs.stored_kb: 0"]),
-        ({"mixtures__one": {"shares": {"mini_wit": 1}}}, ["mixtures.one.shares: {'mini_wit': 1}", "enough"]),
+        (
+            {"mixtures__one": {"shares": {"mini_wit": 1}}},
+            ["mixtures.one.shares: has mini_wit, and must have at least 2 entries"],
+        ),
         ({"mixtures__no": {"shares": PAIR | {"mini_wit": 0}}}, ["mixtures.no.shares.mini_wit: 0", "minimum"]),
         (
             {"mixtures__x": {"shares": PAIR | {"who": 1}}},

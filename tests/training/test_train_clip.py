@@ -187,6 +187,7 @@ def test_an_unknown_model_is_an_error(run_model, architecture, trainset, tmp_pat
     )
     assert answer["error"] == "NetworkError"
     assert "RN51 is neither a folder nor a model of open_clip" in answer["message"]
+    assert "Did you mean RN50?" in answer["message"]
 
 
 def test_a_trainset_smaller_than_a_batch_is_an_error(run_model, architecture, trainset, tmp_path):

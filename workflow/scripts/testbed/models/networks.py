@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from testbed.experiment.errors import did_you_mean
 from testbed.records.files import publish
 from testbed.records.manifest import ManifestError, read_json
 from testbed.records.processes import in_own_process
@@ -47,10 +48,12 @@ def open_clip_config(model: str) -> dict:
             raise NetworkError(
                 f"{error} The folder of a model must contain its configuration for open_clip."
             ) from error
-    path = Path(find_spec("open_clip").origin).parent / "model_configs" / f"{model}.json"
+    configs = Path(find_spec("open_clip").origin).parent / "model_configs"
+    path = configs / f"{model}.json"
     if not path.is_file():
+        similar = did_you_mean(model.replace("/", "-"), [other.stem for other in configs.glob("*.json")])
         raise NetworkError(
-            f"{model} is neither a folder nor a model of open_clip {version('open_clip_torch')}. "
+            f"{model} is neither a folder nor a model of open_clip {version('open_clip_torch')}.{similar} "
             "Name one of open_clip.list_models()."
         )
     return {"model_cfg": read_json(path)}

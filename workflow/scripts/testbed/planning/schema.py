@@ -118,6 +118,14 @@ def fault_of(error: jsonschema.ValidationError) -> str:
         message += "; path, format and columns must be given together"
     elif error.validator == "type" and error.validator_value == "object":
         message = f"is {value!r}, and must have keys of its own"
+    elif error.validator == "type" and error.validator_value == "array":
+        message = f"is {value!r}, and must be a list, such as [{value}]"
+    elif error.validator == "minProperties":
+        message = (
+            f"has {', '.join(map(str, value)) or 'nothing'}, and must have at least {error.validator_value} entries"
+        )
     elif error.validator == "type" and error.validator_value in ("integer", "number"):
         message += "; write whole numbers as 1000000 and others as 0.003 or 3.0e-3 (3e-3 is text in YAML)"
-    return f"{message}.{did_you_mean(value, error.validator_value) if error.validator == 'enum' else ''}"
+    # What is most similar to gpu is cpu.
+    meant = "cuda" if value == "gpu" else value
+    return f"{message}.{did_you_mean(meant, error.validator_value) if error.validator == 'enum' else ''}"
