@@ -1,9 +1,12 @@
 """Configuration files: keys that stand twice, what is no YAML, words that are no files, and what an error says of them."""
 
+import copy
+
 import pytest
+from snakemake.utils import update_config
 
 from testbed.experiment.errors import ExperimentError
-from testbed.planning.config_files import check_command, configuration_line, repeated_keys, replace_shares
+from testbed.planning.config_files import check_command, configuration_line, repeated_keys, replace_whole
 
 
 @pytest.fixture
@@ -115,11 +118,30 @@ def test_numbers_in_a_list_behind_config_are_not_read_as_text(setting):
 
 def test_shares_are_replaced_as_a_whole():
     config = {"mixtures": {"a": {"shares": {"x": 1, "y": 1, "z": 2}, "title": "A"}, "b": {"shares": {"x": 1}}}}
-    replace_shares(config, {"mixtures": {"a": {"shares": {"x": 1, "z": 2}}, "b": {"title": "B"}, "c": None}})
+    replace_whole(config, {"mixtures": {"a": {"shares": {"x": 1, "z": 2}}, "b": {"title": "B"}, "c": None}})
     assert config["mixtures"] == {"a": {"shares": {"x": 1, "z": 2}, "title": "A"}, "b": {"shares": {"x": 1}}}
     for layer in (None, {"mixtures": None}, {"ensembles": {"a": {"shares": None}}}):
-        replace_shares(config, layer)
+        replace_whole(config, layer)
     assert config["mixtures"]["a"]["shares"] == {"x": 1, "z": 2}
+
+
+def test_the_kind_of_a_test_set_or_source_is_replaced():
+    """The layers of a run from the bottom up. They are merged already."""
+    layers = [
+        {
+            "testsets": {"a": {"retrieve": "x"}, "b": {"retrieve": "y"}},
+            "sources": {"s": {"metadata": {"path": "p"}, "samples": 3}},
+        },
+        {"testsets": {"a": {"path": "here"}}, "sources": {"s": {"shards": {"path": "*.tar"}}}},
+        {"testsets": {"b": {"task": "retrieval"}}},
+    ]
+    config: dict = {}
+    for layer in layers:
+        update_config(config, copy.deepcopy(layer))
+    for layer in layers:
+        replace_whole(config, layer)
+    assert config["testsets"] == {"a": {"path": "here"}, "b": {"retrieve": "y", "task": "retrieval"}}
+    assert config["sources"] == {"s": {"shards": {"path": "*.tar"}, "samples": 3}}
 
 
 def test_an_error_says_what_the_configuration_is_made_of(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from experiments import ROOT
 from make_miniweb import make_source
 from pages import PAGES, README, blocks, page_id, text_of
 from runs import copy_workflow, run_snakemake
+from small_testsets import write_classification
 from tars import write_folder, write_hub_tars
 
 BASES = {"paper": "config/paper.yaml", "demo": "config/demo.yaml"}
@@ -65,6 +66,7 @@ def clone(tmp_path_factory) -> Path:
     (folder / "data/my_captions").mkdir()
     (folder / "data/my_captions/1.csv").write_text("uid,synthetic_caption\n00,a cat\n")
     np.save(folder / "data/my_subset.npy", np.zeros(1, "u8,u8"))
+    write_classification(folder / "data/imagenet_val", ["cat", "bird"], [0, 1])
     # What every user of Wikimedia's images has to fill in.
     (folder / "contact.yaml").write_text("download: {contact: lab@example.org}\n")
     return folder

@@ -204,7 +204,11 @@ def test_tables_have_every_pool_shift_and_baseline(run):
     public = rows_of(run / "results/tables/reference_models.csv")
     published = rows_of(run / "resources/paper_small/openclip_results.csv")
     assert {row["testset"] for row in public} == {*SHIFTS, "imagenet-a"}
-    assert len(public) == 5 * len({tuple(row.values())[2:] for row in published})
+    # One of equal rows, and none that was evaluated with another activation than it was trained with.
+    once = list({tuple(row.values())[2:]: row for row in reversed(published)}.values())
+    names = {(row["name"], row["pretrained"]) for row in once}
+    as_trained = [row for row in once if (f"{row['name']}-quickgelu", row["pretrained"]) not in names]
+    assert len(public) == 5 * len(as_trained) < 5 * len(once)
     assert all(row["effective_robustness"] for row in public if row["testset"] in SHIFTS)
 
 

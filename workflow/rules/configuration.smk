@@ -15,7 +15,7 @@ from testbed.planning.config_files import (
     configuration_line,
     is_whole,
     missing_experiment,
-    replace_shares,
+    replace_whole,
     repeated_keys,
 )
 from testbed.experiment.errors import ExperimentError
@@ -47,8 +47,8 @@ def add_experiment():
     if workflow.config_settings.replace_workflow_config:
         return
     for layer in map(load_configfile, workflow.overwrite_configfiles):
-        replace_shares(config, layer)
-    replace_shares(config, workflow.config_settings.config)
+        replace_whole(config, layer)
+    replace_whole(config, workflow.config_settings.config)
     if is_whole(config):
         return
     file = shipped(f"config/{config.get('experiment')}.yaml")
@@ -56,7 +56,7 @@ def add_experiment():
         given = copy.deepcopy(config)
         update_config(config, load_configfile(readable(file)))
         update_config(config, given)
-        replace_shares(config, given)
+        replace_whole(config, given)
         workflow.configfiles.append(file)
     elif problem := missing_experiment(config):
         raise WorkflowError(problem)

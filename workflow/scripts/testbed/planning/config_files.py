@@ -1,5 +1,6 @@
 """Checks of configuration files: invalid YAML, repeated keys, and targets that are read as files or as settings."""
 
+import copy
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,16 +147,29 @@ def is_whole(config: Mapping) -> bool:
     return config.keys() >= WHOLE
 
 
-def replace_shares(config: Mapping, layer: object) -> None:
-    """Set the shares of mixtures and ensembles in `config` to those in `layer`, where it has some.
+KINDS = {"sources": ("metadata", "shards", "files"), "testsets": ("path", "miniweb", "retrieve", "corrupt")}
+"""Keys of which an entry has one, by section: what kind of source or test set it is."""
 
-    Merged member by member, a mixture would keep the members that a file on top does not name.
+
+def replace_whole(config: Mapping, layer: object) -> None:
+    """Set in `config` to what `layer` has: the shares of mixtures and ensembles, and the kinds of sources and test sets.
+
+    Merged member by member, a mixture would keep the members that a file on top does not name, and a test set with a folder
+    would also be fetched.
     """
-    for kind in ("mixtures", "ensembles"):
-        pools = layer.get(kind) if isinstance(layer, Mapping) else None
-        for name, entry in pools.items() if isinstance(pools, Mapping) else ():
-            if isinstance(entry, Mapping) and isinstance(entry.get("shares"), Mapping):
+    for kind in ("mixtures", "ensembles", *KINDS):
+        entries = layer.get(kind) if isinstance(layer, Mapping) else None
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            if not isinstance(entry, Mapping):
+                continue
+            if isinstance(entry.get("shares"), Mapping):
                 config[kind][name]["shares"] = dict(entry["shares"])
+            kinds = set(KINDS.get(kind, ()))
+            for own in kinds & entry.keys():
+                # A file below may have taken it away for its own.
+                config[kind][name].setdefault(own, copy.deepcopy(entry[own]))
+            for other in kinds - entry.keys() if kinds & entry.keys() else ():
+                config[kind][name].pop(other, None)
 
 
 def missing_experiment(config: Mapping) -> str | None:
