@@ -183,8 +183,7 @@ def test_tables_have_every_pool_shift_and_baseline(run):
     assert sorted(scored) == sorted((model, *kind) for model in MODELS for kind in kinds)
     rows = rows_of(run / "results/tables/effective_robustness.csv")
     assert {(row["model"], row["testset"]) for row in rows} == {(model, shift) for model in MODELS for shift in SHIFTS}
-    assert {row["baseline"] for row in rows} == {"standard_extended"}
-    assert {row["scale"] for row in rows} == {"logit"}
+    assert {(row["baseline"], row["scale"]) for row in rows} == {("standard_extended", "logit")}
     lines = {
         (row["testset"], row["classes"]): (float(row["slope"]), float(row["intercept"]))
         for row in rows_of(ROOT / "resources/baselines.csv")
@@ -202,13 +201,10 @@ def test_tables_have_every_pool_shift_and_baseline(run):
     assert {row["mixture"] for row in rows_of(run / "results/tables/dilution.csv")} == set(MIXTURES)
     assert {row["pool"] for row in rows_of(run / "results/tables/scaling.csv")} == set(POOLS)
     public = rows_of(run / "results/tables/reference_models.csv")
-    published = rows_of(run / "resources/paper_small/openclip_results.csv")
     assert {row["testset"] for row in public} == {*SHIFTS, "imagenet-a"}
-    # One of equal rows, and none that was evaluated with another activation than it was trained with.
-    once = list({tuple(row.values())[2:]: row for row in reversed(published)}.values())
-    names = {(row["name"], row["pretrained"]) for row in once}
-    as_trained = [row for row in once if (f"{row['name']}-quickgelu", row["pretrained"]) not in names]
-    assert len(public) == 5 * len(as_trained) < 5 * len(once)
+    published = rows_of(run / "resources/paper_small/openclip_results.csv")
+    # Three rows have another activation than their models were trained with.
+    assert len(public) == 5 * (len({tuple(row.values())[2:] for row in published}) - 3)
     assert all(row["effective_robustness"] for row in public if row["testset"] in SHIFTS)
 
 
