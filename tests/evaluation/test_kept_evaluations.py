@@ -26,15 +26,21 @@ def test_only_what_is_new_or_changed_is_evaluated(tmp_path):
         asked.append(testset)
         return found(testset)
 
-    def kept(**requests: object) -> tuple[list[dict], dict[str, list]]:
+    runs: dict[str, dict] = {}
+
+    def kept(code: str = "first", **requests: object) -> tuple[list[dict], dict[str, list]]:
         asked.clear()
-        return keep_evaluations(tmp_path / "testsets", requests, evaluate)
+        rows, table, found = keep_evaluations(tmp_path / "testsets", requests, evaluate, {"code": code})
+        runs.clear()
+        runs.update(found)
+        return rows, table
 
     rows, table = kept(one=[1], voc=[1])
     assert asked == ["one", "voc"]
     assert rows == found("one")[0] + found("voc")[0] and table == found("one")[1]
-    rows, table = kept(two=[1], one=[1], voc=[1])
+    rows, table = kept("second", two=[1], one=[1], voc=[1])
     assert asked == ["two"]
+    assert runs == {"two": {"code": "second"}, "one": {"code": "first"}, "voc": {"code": "first"}}
     assert [row["testset"] for row in rows] == ["two", "two", "one", "one", "voc"]
     assert table["testset"] == ["two", "two", "one", "one"] and table["rank"] == [0, None] * 2
     kept(two=[1], one=[2])

@@ -106,24 +106,30 @@ def joined(found: Sequence[tuple[list[dict], dict[str, list]]]) -> tuple[list[di
 
 
 def keep_evaluations(
-    folder: Path, requests: Mapping[str, object], evaluate: Callable[[str], tuple[list[dict], dict[str, list]]]
-) -> tuple[list[dict], dict[str, list]]:
+    folder: Path,
+    requests: Mapping[str, object],
+    evaluate: Callable[[str], tuple[list[dict], dict[str, list]]],
+    run: Mapping,
+) -> tuple[list[dict], dict[str, list], dict[str, dict]]:
     """The metric rows and the table of predictions on the test sets in `requests`, which say what each depends on.
 
-    `evaluate` finds those of a test set. They are kept in `folder`, in a part for each test set.
+    `evaluate` finds those of a test set. They are kept in `folder`, in a part for each test set, with the environment of the
+    `run` that found them. Also returns these environments by test set.
     """
     import pyarrow as pa
 
     def make(testset: str) -> pa.Table:
         rows, table = evaluate(testset)
-        return pa.table(table).replace_schema_metadata({"rows": json.dumps(rows)})
+        return pa.table(table).replace_schema_metadata({"rows": json.dumps(rows), "run": json.dumps(run)})
 
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         if path.stem not in requests:
             path.unlink()
     parts = [read_part(folder, file) for file in make_parts(folder, requests, make, "evaluating")]
-    return joined([(json.loads(part.schema.metadata[b"rows"]), part.to_pydict()) for part in parts])
+    facts = [{name: json.loads(part.schema.metadata[name]) for name in (b"rows", b"run")} for part in parts]
+    found = joined([(own[b"rows"], part.to_pydict()) for own, part in zip(facts, parts, strict=True)])
+    return *found, {testset: own[b"run"] for testset, own in zip(requests, facts, strict=True)}
 
 
 def request_of(
@@ -207,13 +213,15 @@ if __name__ == "__main__":
             shutil.rmtree(own / "testsets", ignore_errors=True)
         # A GPU's convolutions would compute in TensorFloat-32, other than those of a CPU.
         with computing_in("fp32", params.device):
-            rows, predictions = keep_evaluations(
-                own / "testsets", requests, lambda testset: evaluate_on(testset, load(), *given)
+            rows, predictions, runs = keep_evaluations(
+                own / "testsets", requests, lambda testset: evaluate_on(testset, load(), *given), run
             )
         write_predictions(predictions, Path(snakemake.output.predictions))
         write_metrics(rows, dict(params.model), params.confidence, Path(snakemake.output.metrics))
         content = {
             **run,
+            # Those of test sets that an earlier run evaluated are of that run.
+            "testsets": runs,
             "finished": now(),
             "made_from": made_from(*snakemake.input.models, *snakemake.input.decoded),
             "files": [record(snakemake.output.metrics), record(snakemake.output.predictions)],
