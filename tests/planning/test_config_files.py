@@ -144,6 +144,16 @@ def test_the_kind_of_a_test_set_or_source_is_replaced():
     assert config["sources"] == {"s": {"shards": {"path": "*.tar"}, "samples": 3}}
 
 
+@pytest.mark.parametrize("mistake", [{"a": None}, {"a": "v2"}, None])
+@pytest.mark.parametrize("section", ["testsets", "mixtures"])
+def test_a_value_in_the_place_of_an_entry_is_left_to_the_check_of_the_experiment(section, mistake):
+    layers = [{section: {"a": {"path": "here", "shares": {"x": 1}}}}, {section: mistake}]
+    config = {section: mistake}
+    for layer in layers:
+        replace_whole(config, layer)
+    assert config == {section: mistake}
+
+
 def test_an_error_says_what_the_configuration_is_made_of(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own, mine = ["config/config.yaml", "config/demo.yaml"], tmp_path / "mine.yaml"

@@ -160,16 +160,19 @@ def replace_whole(config: Mapping, layer: object) -> None:
     for kind in ("mixtures", "ensembles", *KINDS):
         entries = layer.get(kind) if isinstance(layer, Mapping) else None
         for name, entry in entries.items() if isinstance(entries, Mapping) else ():
-            if not isinstance(entry, Mapping):
+            # A mistake in a file further up may have put a single value in the place of the section or the entry.
+            section = config.get(kind)
+            merged = section.get(name) if isinstance(section, Mapping) else None
+            if not (isinstance(entry, Mapping) and isinstance(merged, Mapping)):
                 continue
             if isinstance(entry.get("shares"), Mapping):
-                config[kind][name]["shares"] = dict(entry["shares"])
+                merged["shares"] = dict(entry["shares"])
             kinds = set(KINDS.get(kind, ()))
             for own in kinds & entry.keys():
                 # A file below may have taken it away for its own.
-                config[kind][name].setdefault(own, copy.deepcopy(entry[own]))
+                merged.setdefault(own, copy.deepcopy(entry[own]))
             for other in kinds - entry.keys() if kinds & entry.keys() else ():
-                config[kind][name].pop(other, None)
+                merged.pop(other, None)
 
 
 def missing_experiment(config: Mapping) -> str | None:
